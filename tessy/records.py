@@ -1,0 +1,142 @@
+"""The nouns of the experiment, frozen, and how each becomes a Parquet row.
+
+A record holds plain Python values only, so every stage can be read with
+`datasets.load_dataset("parquet", ...)`, and nothing here imports torch.
+
+Not covered: what the records mean to a stage (its own module says that), and
+identity (`tessy.artifacts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_type_hints
+
+Role = Literal["student", "teacher"]
+ROLES: tuple[Role, Role] = ("student", "teacher")
+
+SpanKind = Literal["style", "capability", "thinking", "markup", "answer"]
+"""What a span holds: `style` and `capability` in a cooperative trace, `thinking` where one
+author writes all of it, `markup` for the tokens that close the thinking part, `answer` after it."""
+
+SpanEnd = Literal["boundary", "end_of_thinking", "end_of_answer", "length", "template"]
+"""What ended a span: a boundary predictor, the author's own end marker, a length cap, or the
+chat template (markup)."""
+
+StopReason = Literal["finished", "length", "repetition", "empty", "error"]
+
+
+def other(role: Role) -> Role:
+    """The counterpart of `role` in the cooperation."""
+    return "teacher" if role == "student" else "student"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One task to solve. `prompt` is the user's message, complete; `tags` break results down."""
+
+    problem_id: str
+    prompt: str
+    language: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of accepted text by one author. `tokens` is counted by that author's tokenizer."""
+
+    author: Role
+    kind: SpanKind
+    text: str
+    tokens: int
+    ended_by: SpanEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One synthesised training sample (contract: one Parquet row).
+
+    `student_token_ids` is the whole training sequence in the student's vocabulary, prompt
+    included; the first `prompt_tokens` of it carry no loss. `rolled_back_tokens` and
+    `generated_tokens` count both models' work in their own tokenizers.
+    """
+
+    sample_id: str
+    problem_id: str
+    method: str
+    prompt: str
+    messages: list[dict[str, str]]
+    spans: list[Span]
+    student_token_ids: list[int]
+    prompt_tokens: int
+    stop_reason: StopReason
+    generated_tokens: int
+    rolled_back_tokens: int
+    seed: int
+    sampler: dict[str, Any]
+    models: dict[str, str]
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """Everything after the prompt, canonical UTF-8."""
+        return "".join(span.text for span in self.spans)
+
+    @property
+    def tokens(self) -> int:
+        """Length of the response in the student's vocabulary."""
+        return len(self.student_token_ids) - self.prompt_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model under test answered to one benchmark problem in one sample."""
+
+    sample_id: str
+    problem_id: str
+    benchmark: str
+    language: str
+    response: str
+    tokens: int
+    truncated: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One cell of the result table. Values are fractions; the interval is 95 %.
+
+    `paper` is the paper's own number for this cell (`shared` in the report as the paper's), or None.
+    """
+
+    method: str
+    benchmark: str
+    metric: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n_problems: int
+    n_samples: int
+    seeds: list[int]
+    paper: float | None = None
+
+
+R = TypeVar("R")
+
+
+def to_row(record: Any) -> dict[str, Any]:
+    """The record as nested plain values, in field order."""
+    return asdict(record)
+
+
+def from_row(kind: type[R], row: Mapping[str, Any]) -> R:
+    """Rebuild a record of type `kind` from a row; raises `KeyError` naming a missing column."""
+    hints = get_type_hints(kind)
+    values = {f.name: row[f.name] for f in fields(kind) if f.name in row}  # type: ignore[arg-type]
+    if hints.get("spans") == list[Span]:
+        values["spans"] = [Span(**span) for span in values["spans"]]
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise KeyError(f"{kind.__name__}: {error}; columns present: {sorted(row)}") from error
