@@ -1,0 +1,164 @@
+"""Artifacts: what a stage leaves behind, named by what it depends on.
+
+An artifact is a folder `<stage>-<fingerprint>/` whose `manifest.json` is written last, so its
+existence proves that everything else is complete. While a stage works, its folder carries the suffix
+`.partial`; a stage that was killed finds its own half-done work there and goes on.
+
+Not covered: which stages exist and when one may be reused (`tessy.pipeline`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tessy.errors import UserError
+from tessy.records import from_row, to_row
+
+MANIFEST = "manifest.json"
+PARTIAL = ".partial"
+R = TypeVar("R")
+
+
+def fingerprint(value: Any) -> str:
+    """12 hex digits over the canonical JSON of `value`; raises `TypeError` on what has no stable form."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
+
+
+def canonical_json(value: Any) -> str:
+    """Sorted keys, no white space, finite numbers, plain types only."""
+    _refuse_unstable(value, "value")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _refuse_unstable(value: Any, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where}: key {key!r} is {type(key).__name__}; a fingerprint needs text keys")
+            _refuse_unstable(inner, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _refuse_unstable(inner, f"{where}[{index}]")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"{where}: {value} has no stable form; use a finite number")
+    elif not (value is None or isinstance(value, str | bool | int)):
+        raise TypeError(f"{where}: {type(value).__name__} has no stable form; use plain values")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` in one step: a reader sees the old content or the new, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def finish(partial: Path, manifest: Mapping[str, Any]) -> Path:
+    """Seal `<name>.partial/`: list its files in the manifest, write that last, drop the suffix."""
+    files = {
+        str(path.relative_to(partial)): {"sha256": file_digest(path), "bytes": path.stat().st_size}
+        for path in sorted(partial.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    write_json(partial / MANIFEST, {**manifest, "files": files})
+    final = partial.with_name(partial.name.removesuffix(PARTIAL))
+    os.rename(partial, final)
+    return final
+
+
+def manifest_of(artifact: Path) -> dict[str, Any] | None:
+    """The manifest of a finished artifact, or None where there is none (then there is no artifact)."""
+    try:
+        manifest: dict[str, Any] = read_json(artifact / MANIFEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return manifest
+
+
+# Datasets -----------------------------------------------------------------------------------------
+
+
+def write_parquet(path: Path, rows: Iterable[Any], name: str, about: str) -> int:
+    """Write records or mappings as Parquet with a dataset card beside it; returns the row count.
+
+    Rows need the same fields. `datasets.load_dataset("parquet", data_files=...)` reads the result.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plain = [row if isinstance(row, Mapping) else to_row(row) for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist([{k: _columnar(v) for k, v in row.items()} for row in plain])
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(table, temporary)
+    os.replace(temporary, path)
+    write_text(path.with_name("README.md"), _card(path, name, about, table))
+    return len(plain)
+
+
+def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
+    """The rows of `path` as records of type `kind`."""
+    for row in read_rows(path):
+        yield from_row(kind, row)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file as plain values; maps that were stored as JSON are parsed again."""
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such dataset; run the stage that makes it") from None
+    for row in rows:
+        for key, value in row.items():
+            if isinstance(value, str) and value.startswith(_JSON_MARK):
+                row[key] = json.loads(value.removeprefix(_JSON_MARK))
+    return rows
+
+
+_JSON_MARK = "json:"
+
+
+def _columnar(value: Any) -> Any:
+    """Mappings with free keys become JSON text: Parquet would give every row every key."""
+    return _JSON_MARK + canonical_json(value) if isinstance(value, Mapping) else value
+
+
+def _card(path: Path, name: str, about: str, table: Any) -> str:
+    columns = "\n".join(f"| `{field.name}` | {field.type} |" for field in table.schema)
+    return (
+        f"---\nconfigs:\n- config_name: default\n  data_files: {path.name}\n---\n\n# {name}\n\n{about}\n\n"
+        f"{table.num_rows} rows.\n\n| column | type |\n|---|---|\n{columns}\n\n"
+        f'```python\nfrom datasets import load_dataset\n\nload_dataset("parquet", data_files="{path.name}")\n```\n'
+    )

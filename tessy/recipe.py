@@ -1,0 +1,367 @@
+"""The recipe: one typed schema for every experiment, checked before anything starts.
+
+A recipe is a YAML file. Every field that decides a result is in this schema, and no default for it
+lives anywhere else. The `execution` section says where and how fast a recipe runs; it never changes
+what comes out, so it is no part of any fingerprint (`tessy.pipeline.plan`).
+
+Not covered: whether named files and machines are fit for use (`tessy.pipeline.preflight`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tessy.errors import UserError
+from tessy.miniature.world import WorldConfig
+from tessy.synthesis.methods import METHODS
+
+MINIATURE = "miniature"
+"""The source that stands for "made by this project": problems and models of the miniature contest."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the recipe: unknown keys are refused, values are never changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Sampler(Section):
+    """How tokens are drawn. Temperature 0 means the most likely token."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """0 switches the cut off."""
+
+
+class Problems(Section):
+    """Where training prompts come from; their responses are always synthesised."""
+
+    source: str
+    """`miniature`, or a .jsonl or .parquet file with the columns `id` and `prompt`."""
+    count: Positive
+    """Training prompts used, from the front of the source."""
+
+
+class Pretraining(Section):
+    """How the project trains a miniature model from scratch."""
+
+    hidden_size: Positive
+    layers: Positive
+    heads: Positive
+    vocabulary: Annotated[int, Field(ge=300)]
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Rate
+
+
+class Model(Section):
+    """A student or a teacher."""
+
+    source: str
+    """`miniature`, a local checkpoint folder, or a hub id."""
+    revision: str | None = None
+    """Pins a hub id to a commit."""
+    format: Literal["qwen3", "harmony"]
+    """The chat format, which fixes how thinking opens and ends (`tessy.chat`)."""
+    pretraining: Pretraining | None = None
+    """Required with `source: miniature`, refused otherwise."""
+
+    @model_validator(mode="after")
+    def _pretraining_matches_source(self) -> Self:
+        if (self.source == MINIATURE) != (self.pretraining is not None):
+            raise ValueError("`pretraining` is required with source 'miniature', and only there")
+        return self
+
+
+class Models(Section):
+    student: Model
+    teacher: Model
+
+
+class Predictors(Section):
+    """Boundary predictors, one per model, trained on segments of that model's own thinking."""
+
+    annotator: Literal["lexicon"]
+    """Who marks style in a segment: `lexicon` matches a phrase list."""
+    lexicon: str
+    """`miniature`, or a text file with one phrase per line."""
+    problems: Positive
+    """Prompts whose thinking is sampled for segments."""
+    segment_words: Positive
+    """Words per segment (paper: 60)."""
+    segments: Positive
+    """Segments per model (paper: 100,000; the release used 10,000)."""
+    window_tokens: Annotated[int, Field(ge=8)]
+    """Tokens of left context a predictor sees, in training as in use (release: 200)."""
+    epochs: Positive
+    learning_rate: Rate
+    batch_size: Positive
+
+
+class Synthesis(Section):
+    """How training responses are written."""
+
+    methods: Annotated[list[str], Field(min_length=1)]
+    """Compared methods, by name (`tessy.synthesis.methods`)."""
+    chunk_tokens: Positive
+    """k of Algorithm 1: tokens written before the boundary predictor is asked (paper: 20)."""
+    max_tokens: Positive
+    """Longest response, thinking and answer, in the student's tokens."""
+    sampler: Sampler
+    handover: Literal["drop_word", "extend_word"] = "drop_word"
+    """What happens to a word cut in two at a hand-over: dropped (paper) or finished (release)."""
+
+    @model_validator(mode="after")
+    def _methods_exist_once(self) -> Self:
+        for method in self.methods:
+            if method not in METHODS:
+                raise ValueError(f"unknown method {method!r}{_nearest(method, METHODS)}; methods: {', '.join(METHODS)}")
+        if len(set(self.methods)) != len(self.methods):
+            raise ValueError(f"methods {self.methods} names one twice; name each once")
+        return self
+
+
+class Train(Section):
+    """Supervised fine-tuning of the student with TRL. `batch_size` is global, in samples."""
+
+    epochs: Positive
+    learning_rate: Rate
+    batch_size: Positive
+    max_length: Positive
+    """Longest training sequence in tokens; a longer one stops the run, none is cut."""
+    warmup_share: Share
+    schedule: Literal["constant", "linear", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    """One training run per seed and method."""
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {self.seeds} names one twice; every seed trains one model")
+        return self
+
+
+class CodeBenchmark(Section):
+    """A benchmark scored by running programs."""
+
+    name: Name
+    kind: Literal["ojbench", "livecodebench_pro"]
+    """Whose on-disk format, extraction and verdict rules apply."""
+    source: str
+    """`miniature`, or a local folder in the official layout."""
+    mode: Literal["strict", "fixed"] = "strict"
+    """`strict` decides as the official judge does; `fixed` repairs its known faults."""
+    instruction: str = ""
+    """Text put before every statement."""
+    paper_column: str | None = None
+    """The column of the paper's Table 1 this benchmark is the counterpart of."""
+
+
+class LmEvalBenchmark(Section):
+    """A benchmark scored by lm-eval."""
+
+    name: Name
+    kind: Literal["lm_eval"]
+    task: str
+    """Task name in lm-eval or in `eval/tasks`."""
+    metric: str
+    """lm-eval's name of the metric, for example `exact_match`."""
+    filter: str = "none"
+    limit: Positive | None = None
+    paper_column: str | None = None
+
+
+Benchmark = Annotated[CodeBenchmark | LmEvalBenchmark, Field(discriminator="kind")]
+
+
+class Evaluate(Section):
+    """How models are tested: pass@1 averaged over `samples` responses per problem."""
+
+    benchmarks: Annotated[list[Benchmark], Field(min_length=1)]
+    samples: Positive
+    max_tokens: Positive
+    sampler: Sampler
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [benchmark.name for benchmark in self.benchmarks]
+        if len(set(names)) != len(names):
+            raise ValueError(f"benchmark names {names} repeat; each needs its own")
+        return self
+
+    @property
+    def code(self) -> list[CodeBenchmark]:
+        return [b for b in self.benchmarks if isinstance(b, CodeBenchmark)]
+
+    @property
+    def lm_eval(self) -> list[LmEvalBenchmark]:
+        return [b for b in self.benchmarks if isinstance(b, LmEvalBenchmark)]
+
+
+class Tracking(Section):
+    """W&B mirrors what is always written locally."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """`auto`: online where an API key is set, offline otherwise."""
+    project: str = "tessy"
+
+
+class Execution(Section):
+    """Where and how fast; never what comes out."""
+
+    jobs: Positive = 1
+    """Stages run side by side."""
+    threads: Positive = 1
+    """CPU threads per stage."""
+    judge_workers: Positive = 1
+    """Programs judged at once in each evaluation stage."""
+    concurrency: Positive = 128
+    """Samples in flight per synthesis or generation stage."""
+    tracking: Tracking = Tracking()
+
+
+class Recipe(Section):
+    """One experiment, whole."""
+
+    name: Name
+    description: str
+    seed: Annotated[int, Field(ge=0)]
+    problems: Problems
+    world: WorldConfig | None = None
+    """Dials of the miniature contest; required where anything is `miniature`, refused otherwise."""
+    models: Models
+    predictors: Predictors | None = None
+    """Required by methods in which both models write the thinking."""
+    synthesis: Synthesis
+    train: Train
+    evaluate: Evaluate
+    execution: Execution = Execution()
+
+    @property
+    def uses_world(self) -> bool:
+        sources = [self.problems.source, self.models.student.source, self.models.teacher.source]
+        sources += [benchmark.source for benchmark in self.evaluate.code]
+        return MINIATURE in sources
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.uses_world and self.world is None:
+            raise ValueError("section `world` is missing, and something here has the source 'miniature'; add it")
+        if self.world is not None and not self.uses_world:
+            raise ValueError("section `world` has no effect: nothing here has the source 'miniature'; remove it")
+        cooperative = [m for m in self.synthesis.methods if METHODS[m].thinking == "both"]
+        if cooperative and self.predictors is None:
+            raise ValueError(f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it")
+        if self.models.student.format == "harmony":
+            raise ValueError("models.student.format 'harmony': students are trained in the 'qwen3' format")
+        if self.synthesis.max_tokens > self.train.max_length:
+            raise ValueError(
+                f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
+                f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
+            )
+        return self
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe at `path` with `section.key=value` overrides applied; raises `UserError`."""
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(str(p) for p in Path("recipes").rglob("*.yaml"))
+        raise UserError(f"recipe {path}: no such file{_nearest(str(path), known)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe {path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {path}: not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"recipe {path}: the top level is {type(raw).__name__}; it must map section names to values")
+    for override in overrides:
+        _apply(raw, override)
+    return check(raw, str(path))
+
+
+def check(raw: Mapping[str, Any], where: str) -> Recipe:
+    """Validate plain data against the schema; `where` names it in errors."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        problems = [_explain(detail, raw) for detail in error.errors()]
+        raise UserError("\n".join(f"{where}: {problem}" for problem in problems)) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default spelled out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not all(part for part in key.split(".")):
+        raise UserError(f"override {override!r}: must read section.key=value, for example train.epochs=2")
+    *sections, last = key.split(".")
+    place: Any = raw
+    for part in sections:
+        place = place.setdefault(part, {}) if isinstance(place, dict) else None
+        if place is None:
+            raise UserError(f"override {override!r}: {part!r} is not a section; check the dotted path")
+    if not isinstance(place, dict):
+        raise UserError(f"override {override!r}: {key.rsplit('.', 1)[0]!r} is not a section; check the dotted path")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"override {override!r}: the value is not valid YAML: {error}") from None
+
+
+def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
+    location = [str(part) for part in detail["loc"] if part not in ("ojbench", "livecodebench_pro", "lm_eval")]
+    field, message = ".".join(location) or "recipe", detail["msg"].removeprefix("Value error, ")
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{field}: unknown key{_nearest(location[-1], _siblings(detail['loc']))}"
+    if detail["type"] == "missing":
+        return f"{field}: required, and missing; add it"
+    if isinstance(detail["input"], Mapping | BaseModel):
+        return f"{field}: {message}"
+    return f"{field}: {detail['input']!r} is not allowed: {message}"
+
+
+def _siblings(location: Sequence[str | int]) -> list[str]:
+    """Names allowed where an unknown key stands, read from the schema itself."""
+    schema = Recipe.model_json_schema()
+    node: Any = schema
+    for part in location[:-1]:
+        node = _resolve(node, schema)
+        node = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, node)
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: Any, schema: Any) -> Any:
+    """Follow `$ref`, `anyOf` and `oneOf` to the object they stand for; unions merge their fields."""
+    if "$ref" in node:
+        return _resolve(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
+    options = node.get("anyOf") or node.get("oneOf")
+    if not options:
+        return node
+    merged: dict[str, Any] = {}
+    for option in options:
+        resolved = _resolve(option, schema)
+        merged.update(resolved.get("properties", {}))
+    return {"properties": merged}
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,1 @@
+"""Stage 1: writing training responses with one model or two."""
