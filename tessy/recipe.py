@@ -120,8 +120,6 @@ class Synthesis(Section):
     max_tokens: Positive
     """Longest response, thinking and answer, in the student's tokens."""
     sampler: Sampler
-    handover: Literal["drop_word", "extend_word"] = "drop_word"
-    """What happens to a word cut in two at a hand-over: dropped (paper) or finished (release)."""
 
     @model_validator(mode="after")
     def _methods_exist_once(self) -> Self:

@@ -1,0 +1,223 @@
+"""A transformers model inside this process, with continuous batching over a slotted KV cache.
+
+Each live sample owns one row of a pooled cache. A request is compared with what its row holds: the
+common prefix stays, the rest (a rollback) is forgotten, and only new ids are fed. Every tick advances
+all waiting requests in one ragged forward pass: one token each for those that are writing, several
+for those that first take in what the other model wrote.
+
+The model runs in double precision by default: a logit then does not depend on which samples happened
+to share a batch (to far below any sampling threshold), so runs can be killed, resumed and regrouped
+without changing a token. Not covered: models too large for that; they are served by vLLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, Cache
+
+from tessy.engines import Generation, Request, SamplingParams, uniform
+from tessy.errors import UserError
+
+FEED_TOKENS = 64
+"""Ids a sample may feed per tick: bounds the padding that one long prompt costs its batch."""
+
+
+class SlotCache(Cache):  # type: ignore[misc]
+    """Keys and values of all slots, shape per layer (slots, kv heads, positions, head dim).
+
+    `rows` and `positions` say where the ids of the running forward pass belong; `width` bounds the
+    positions that attention needs to read.
+    """
+
+    def __init__(self, layers: int, slots: int, heads: int, length: int, dim: int, dtype: torch.dtype) -> None:
+        super().__init__(layers=[])
+        shape = (layers, slots, heads, length, dim)
+        self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
+        self.rows = torch.zeros(0, dtype=torch.long)
+        self.positions = torch.zeros(0, 0, dtype=torch.long)
+        self.width = 0
+
+    def update(  # type: ignore[override]
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store (batch, heads, new, dim) and return (batch, heads, width, dim) for attention."""
+        where = (self.rows[:, None], slice(None), self.positions)
+        self.keys[layer_idx][where] = key_states.transpose(1, 2)
+        self.values[layer_idx][where] = value_states.transpose(1, 2)
+        read = (self.rows, slice(None), slice(self.width))
+        return self.keys[layer_idx][read], self.values[layer_idx][read]
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return 0
+
+
+@dataclass
+class _Slot:
+    """One live sample: `ids` is its text, of which the first `cached` are in row `row`."""
+
+    row: int
+    ids: list[int] = field(default_factory=list)
+    cached: int = 0
+
+
+@dataclass
+class _Job:
+    request: Request
+    slot: _Slot
+    done: asyncio.Future[Generation]
+    new: list[int] = field(default_factory=list)
+
+
+class EmbeddedEngine:
+    """Runs the checkpoint at `source` for up to `slots` live samples of at most `max_length` ids."""
+
+    def __init__(
+        self,
+        source: str,
+        sampling: SamplingParams,
+        *,
+        slots: int,
+        max_length: int,
+        revision: str | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype).eval()
+        config = self.model.config
+        if max_length > config.max_position_embeddings:
+            raise UserError(
+                f"model {source}: {max_length} tokens wanted, its context holds {config.max_position_embeddings}; "
+                "lower max_tokens or choose another model"
+            )
+        self.sampling = sampling
+        self.max_length = max_length
+        # One row and one position beyond the samples' own take the padding of ragged batches.
+        self._cache = SlotCache(
+            config.num_hidden_layers, slots, config.num_key_value_heads, max_length + 1, config.head_dim, dtype
+        )
+        self._free = list(range(slots))[::-1]
+        self._slots: dict[str, _Slot] = {}
+        self._jobs: list[_Job] = []
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def generate(self, request: Request) -> Generation:
+        if len(request.token_ids) >= self.max_length or request.max_tokens < 1:
+            return Generation([], "length")
+        slot = self._slot_for(request)
+        job = _Job(request, slot, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.create_task(self._run())
+        return await job.done
+
+    def release(self, sample_id: str) -> None:
+        slot = self._slots.pop(sample_id, None)
+        if slot is not None:
+            self._free.append(slot.row)
+
+    def _slot_for(self, request: Request) -> _Slot:
+        slot = self._slots.get(request.sample_id)
+        if slot is None:
+            if not self._free:
+                raise RuntimeError("more live samples than slots: the scheduler admitted too many")
+            slot = self._slots[request.sample_id] = _Slot(self._free.pop())
+        slot.cached = min(slot.cached, _common_prefix(slot.ids, request.token_ids), len(request.token_ids) - 1)
+        slot.ids = list(request.token_ids)
+        return slot
+
+    async def _run(self) -> None:
+        while self._jobs:
+            # Whoever can ask now does, so that one pass serves them all.
+            await asyncio.sleep(0)
+            try:
+                self._tick()
+            except Exception as error:
+                failed, self._jobs = self._jobs, []
+                for job in failed:
+                    job.done.set_exception(error)
+                raise
+
+    @torch.inference_mode()
+    def _tick(self) -> None:
+        jobs = self._jobs
+        feeds = [job.slot.ids[job.slot.cached : job.slot.cached + FEED_TOKENS] for job in jobs]
+        logits = self._forward([job.slot for job in jobs], feeds)
+        for job, feed in zip(jobs, feeds, strict=True):
+            job.slot.cached += len(feed)
+        writing = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
+        draws = [
+            uniform(jobs[i].request.seed, jobs[i].request.sample_id, len(jobs[i].slot.ids)) for i in writing
+        ]
+        for index, token in zip(writing, draw(logits[writing], draws, self.sampling), strict=True):
+            _extend(jobs[index], token, self.max_length)
+        self._jobs = [job for job in jobs if not job.done.done()]
+
+    def _forward(self, slots: Sequence[_Slot], feeds: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Logits after the last id of every feed, shape (batch, vocabulary)."""
+        lengths = torch.tensor([len(feed) for feed in feeds])
+        starts = torch.tensor([slot.cached for slot in slots])
+        steps = torch.arange(int(lengths.max()))
+        inside = steps < lengths[:, None]
+        ids = torch.zeros(inside.shape, dtype=torch.long)
+        ids[inside] = torch.tensor([token for feed in feeds for token in feed])
+        positions = starts[:, None] + steps
+        cache = self._cache
+        cache.rows = torch.tensor([slot.row for slot in slots])
+        cache.positions = torch.where(inside, positions, self.max_length)
+        cache.width = int((starts + lengths).max())
+        mask = (torch.arange(cache.width) <= positions[:, :, None])[:, None]
+        out = self.model.model(
+            input_ids=ids,
+            attention_mask={kind: mask for kind in set(self.model.config.layer_types)},
+            position_ids=positions.clamp(max=self.max_length - 1),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        last = out.last_hidden_state[torch.arange(len(feeds)), lengths - 1]
+        logits: torch.Tensor = self.model.lm_head(last)
+        return logits
+
+
+def _extend(job: _Job, token: int, max_length: int) -> None:
+    job.new.append(token)
+    job.slot.ids.append(token)
+    finish: Literal["stop", "length"] | None = None
+    if token in job.request.stop_token_ids:
+        finish = "stop"
+    elif len(job.new) == job.request.max_tokens or len(job.slot.ids) >= max_length:
+        finish = "length"
+    if finish and not job.done.cancelled():
+        job.done.set_result(Generation(job.new, finish))
+
+
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    for index, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left != right:
+            return index
+    return min(len(a), len(b))
+
+
+def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: SamplingParams) -> list[int]:
+    """One token per row of `logits` (rows, vocabulary), by inverse CDF over the allowed tokens.
+
+    Tokens are taken in order of falling probability, so `top_k` and `top_p` cut the tail off.
+    """
+    if not len(logits):
+        return []
+    if sampling.temperature == 0:
+        return logits.argmax(-1).tolist()
+    values, order = logits.sort(-1, descending=True, stable=True)
+    if sampling.top_k:
+        values, order = values[:, : sampling.top_k], order[:, : sampling.top_k]
+    probabilities = (values / sampling.temperature).softmax(-1)
+    cumulative = probabilities.cumsum(-1)
+    # The token that crosses top_p is the last one allowed.
+    allowed = cumulative - probabilities < sampling.top_p
+    mass = torch.where(allowed, probabilities, 0).cumsum(-1)
+    targets = torch.tensor(uniforms, dtype=mass.dtype)[:, None] * mass[:, -1:]
+    chosen = torch.searchsorted(mass, targets, right=True).clamp(max=mass.shape[-1] - 1)
+    return order.gather(1, chosen).squeeze(1).tolist()
