@@ -23,6 +23,8 @@ from tessy.records import from_row, to_row
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+DIARY = frozenset({"metrics.jsonl", "stage.log"})
+"""Files that tell when and how fast: part of an artifact, but not of what it holds."""
 R = TypeVar("R")
 
 
@@ -88,7 +90,7 @@ def finish(partial: Path, manifest: Mapping[str, Any]) -> Path:
     files = {
         str(path.relative_to(partial)): {"sha256": file_digest(path), "bytes": path.stat().st_size}
         for path in sorted(partial.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in DIARY | {MANIFEST}
     }
     write_json(partial / MANIFEST, {**manifest, "files": files})
     final = partial.with_name(partial.name.removesuffix(PARTIAL))
@@ -133,26 +135,19 @@ def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a Parquet file as plain values; maps that were stored as JSON are parsed again."""
+    """The rows of a Parquet file as plain values."""
     import pyarrow.parquet as pq
 
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except FileNotFoundError:
         raise UserError(f"{path}: no such dataset; run the stage that makes it") from None
-    for row in rows:
-        for key, value in row.items():
-            if isinstance(value, str) and value.startswith(_JSON_MARK):
-                row[key] = json.loads(value.removeprefix(_JSON_MARK))
     return rows
 
 
-_JSON_MARK = "json:"
-
-
 def _columnar(value: Any) -> Any:
-    """Mappings with free keys become JSON text: Parquet would give every row every key."""
-    return _JSON_MARK + canonical_json(value) if isinstance(value, Mapping) else value
+    """Parquet has no struct without fields."""
+    return None if isinstance(value, Mapping) and not value else value
 
 
 def _card(path: Path, name: str, about: str, table: Any) -> str:

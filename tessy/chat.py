@@ -69,6 +69,10 @@ class Renderer:
         """Ids that close `thinking` and open the answer."""
         return self._markup_ids(_without_double_newline(thinking, self.format.close_thinking))
 
+    def close_answer_ids(self) -> list[int]:
+        """The id that ends a finished answer."""
+        return self._markup_ids(self.format.answer_ends[0])
+
     def encode(self, text: str) -> list[int]:
         """Ids of text somebody wrote; never special ones."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -105,13 +109,10 @@ def _without_double_newline(thinking: str, markup: str) -> str:
 
 def pieces(renderer: Renderer, ids: Sequence[int]) -> list[str]:
     """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
-    out, done = [], 0
-    for count in range(1, len(ids) + 1):
-        text = renderer.decode(ids[:count])
-        whole = "" if text.endswith("\ufffd") else text[done:]
-        out.append(whole)
-        done += len(whole)
-    return out
+    from tokenizers.decoders import DecodeStream
+
+    stream = DecodeStream(skip_special_tokens=False)
+    return [stream.step(renderer.tokenizer.backend_tokenizer, token) or "" for token in ids]
 
 
 def load_tokenizer(source: str, revision: str | None = None) -> Any:

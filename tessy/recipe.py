@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
 from tessy.errors import UserError
 from tessy.miniature.world import WorldConfig
 from tessy.synthesis.methods import METHODS
+
+with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))(WorldConfig)
 
 MINIATURE = "miniature"
 """The source that stands for "made by this project": problems and models of the miniature contest."""
@@ -50,8 +52,8 @@ class Problems(Section):
 
     source: str
     """`miniature`, or a .jsonl or .parquet file with the columns `id` and `prompt`."""
-    count: Positive
-    """Training prompts used, from the front of the source."""
+    limit: Positive | None = None
+    """Use only this many, from the front."""
 
 
 class Pretraining(Section):
@@ -138,7 +140,7 @@ class Train(Section):
     learning_rate: Rate
     batch_size: Positive
     max_length: Positive
-    """Longest training sequence in tokens; a longer one stops the run, none is cut."""
+    """Longest training sequence in tokens, prompt included; a longer one stops the run, none is cut."""
     warmup_share: Share
     schedule: Literal["constant", "linear", "cosine"]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0

@@ -23,6 +23,7 @@ from typing import Literal
 from tessy.records import Role, Span, SpanEnd, SpanKind, other
 
 Part = Literal["thinking", "answer"]
+TurnEnd = Literal["chunk", "boundary", "end", "length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Turn:
     held: tuple[int, ...]
     generated: int
     rolled_back: int
-    ended_by: Literal["chunk", "boundary", "end", "length"]
+    ended_by: TurnEnd
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Protocol
 from tessy.chat import Renderer, close_thinking_text, pieces
 from tessy.engines import Engine, Request
 from tessy.records import Problem, Role, Span, StopReason, Trajectory
-from tessy.synthesis.cooperation import Cut, Part, Trace, Turn, cut, first_foreign, spans
+from tessy.synthesis.cooperation import Trace, Turn, TurnEnd, cut, first_foreign, spans
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.methods import Method
 
@@ -34,21 +34,25 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A model at work: how it reads and writes text, and what runs it."""
+    """A model at work: its name, what runs it, and what watches it in cooperation."""
 
     model: str
-    renderer: Renderer
     engine: Engine
     predictor: Predictor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What all samples of a run share. `max_tokens` caps a response in its author's tokens."""
+    """What all samples of a run share.
+
+    `authors` are the models the method needs; `renderers` theirs and always the student's, in whose
+    ids a trajectory is kept. `max_tokens` caps a response in its author's tokens.
+    """
 
     name: str
     method: Method
     authors: Mapping[Role, Author]
+    renderers: Mapping[Role, Renderer]
     chunk_tokens: int
     max_tokens: int
     seed: int
@@ -104,9 +108,7 @@ async def write(sample: Sample, assignment: Assignment, journal: Journal) -> Tra
     method = assignment.method
     start: Role = "student" if method.thinking == "both" else method.thinking
     trace = Trace(thinking_starts=start, answer_author=method.answer)
-    views = {
-        role: View(author.renderer, sample.problem.prompt) for role, author in assignment.authors.items()
-    }
+    views = {role: View(renderer, sample.problem.prompt) for role, renderer in assignment.renderers.items()}
     for turn in journal.turns.get(sample.sample_id, ()):
         trace = _advance(trace, turn, views)
     while trace.part is not None:
@@ -173,54 +175,51 @@ async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view:
     prefix = [*view.read(), *held]
     budget = assignment.max_tokens - (len(prefix) - view.prompt_tokens)
     size = min(assignment.chunk_tokens if watched else UNINTERRUPTED_TOKENS, budget)
-    ends = author.renderer.thinking_end_ids if part == "thinking" else author.renderer.answer_end_ids
+    ends = view.renderer.thinking_end_ids if part == "thinking" else view.renderer.answer_end_ids
     new = await author.engine.generate(Request(sample.sample_id, prefix, size, ends, assignment.seed))
     ended = new.finish_reason == "stop"
     proposal = [*held, *new.token_ids[: -1 if ended else None]]
-    texts = pieces(author.renderer, proposal)
+    texts = pieces(view.renderer, proposal)
     chunk = "".join(texts)
     foreign_at = None
     if watched and author.predictor is not None:
         labels = await author.predictor.foreign(trace.text("thinking"), chunk)
         foreign_at = first_foreign(labels, chunk, stalled=trace.stalled)
     decision = cut(chunk, foreign_at, ended=ended, stalled=trace.stalled)
-    if not ended and not decision.hand_over and len(new.token_ids) >= budget:
-        return _turn(trace, part, author, proposal, texts, len(chunk), "length", len(new.token_ids))
-    return _turn(trace, part, author, proposal, texts, decision.keep, _ended_by(decision), len(new.token_ids))
-
-
-def _ended_by(decision: Cut) -> str:
-    if decision.hand_over:
-        return "boundary"
-    return "end" if decision.end else "chunk"
-
-
-def _turn(
-    trace: Trace, part: Part, author: Author, ids: list[int], texts: list[str], keep: int, ended_by: str, new: int
-) -> Turn:
-    kept, rest = _ids_within(author.renderer, ids, texts, keep)
-    held = tuple(ids[rest:]) if ended_by == "chunk" else ()
+    spent = not ended and not decision.hand_over and len(new.token_ids) >= budget
+    keep, ended_by = (len(chunk), "length") if spent else (decision.keep, _ENDED_BY[decision.hand_over, decision.end])
+    kept, used = _ids_within(view.renderer, proposal, texts, keep, whole_ids=ended_by == "chunk")
     return Turn(
         part=part,
         author=trace.author,
-        text="".join(texts)[:keep],
+        text=chunk[:keep] if ended_by != "chunk" else "".join(texts[:used]),
         ids=tuple(kept),
-        held=held,
-        generated=new,
-        rolled_back=len(ids) - rest if ended_by == "boundary" else 0,
-        ended_by=ended_by,  # type: ignore[arg-type]
+        held=tuple(proposal[used:]) if ended_by == "chunk" else (),
+        generated=len(new.token_ids),
+        rolled_back=len(proposal) - used if ended_by == "boundary" else 0,
+        ended_by=ended_by,
     )
 
 
-def _ids_within(renderer: Renderer, ids: list[int], texts: list[str], keep: int) -> tuple[list[int], int]:
+_ENDED_BY: dict[tuple[bool, bool], TurnEnd] = {
+    (False, False): "chunk",
+    (True, False): "boundary",
+    (False, True): "end",
+}
+
+
+def _ids_within(
+    renderer: Renderer, ids: list[int], texts: list[str], keep: int, *, whole_ids: bool
+) -> tuple[list[int], int]:
     """Ids whose text is the first `keep` characters, and how many of the proposed ids those use up.
 
-    An id that reaches beyond is replaced by the encoding of its accepted part.
+    An id that reaches beyond is left out (`whole_ids`) or replaced by the encoding of its accepted part.
     """
     reached = 0
     for count, text in enumerate(texts):
         if reached + len(text) > keep:
-            return [*ids[:count], *renderer.encode(text[: keep - reached])], count
+            part = "" if whole_ids else text[: keep - reached]
+            return [*ids[:count], *renderer.encode(part)], count
         reached += len(text)
     return ids, len(ids)
 
@@ -232,7 +231,7 @@ def _trajectory(
     thinking = trace.text("thinking")
     markup = Span("student", "markup", close_thinking_text(thinking), 0, "template")
     finished = trace.turns[-1].ended_by == "end"
-    ids = [*view.read(), *sorted(view.renderer.answer_end_ids)] if finished else view.read()
+    ids = [*view.read(), *view.renderer.close_answer_ids()] if finished else view.read()
     return Trajectory(
         sample_id=sample.sample_id,
         problem_id=sample.problem.problem_id,

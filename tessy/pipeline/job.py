@@ -1,0 +1,165 @@
+"""One stage from the inside: the process that runs it, and what it is given.
+
+`python -m tessy.pipeline.job FOLDER` runs the stage described by `FOLDER/job.json`, where FOLDER is
+its `.partial` artifact. Progress goes to the parent as JSON lines through the descriptor named in
+`TESSY_PROGRESS_FD`; everything else a stage prints goes to its log.
+
+Exit status: 0 the artifact is finished, 2 unusable input (the message is the last progress line), else
+a fault.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tessy.artifacts import finish, read_json
+from tessy.errors import UserError
+from tessy.tracking import Tracker
+
+PROGRESS_FD = "TESSY_PROGRESS_FD"
+JOB = "job.json"
+WORK = "work"
+"""Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage at work: its `config`, input folders by name, and the folder `out` it fills."""
+
+    name: str
+    kind: str
+    config: dict[str, Any]
+    inputs: dict[str, Path]
+    out: Path
+    execution: dict[str, Any]
+    tracker: Tracker
+    report: Any
+
+    @property
+    def work(self) -> Path:
+        """Journals and checkpoints: kept while the stage is unfinished."""
+        folder = self.out / WORK
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def progress(self, done: float, total: float, unit: str) -> None:
+        """Tell how far this stage is; called as often as wanted."""
+        self.report({"done": done, "total": total, "unit": unit})
+
+    def say(self, text: str) -> None:
+        """A line for whoever watches."""
+        self.report({"say": text})
+
+    def model(self, role: str = "model") -> tuple[str, str | None]:
+        """Source and revision of a model: the input of that name, or what the recipe names instead."""
+        reference = self.config["models"][role] if "models" in self.config else self.config["model"]
+        folder = self.inputs.get(role)
+        return (str(folder / "model"), None) if folder else (reference["source"], reference["revision"])
+
+
+class _Reporter:
+    """Sends progress lines, at most twenty a second, the last one always."""
+
+    def __init__(self) -> None:
+        self._fd = int(os.environ.get(PROGRESS_FD, "-1"))
+        self._last = 0.0
+
+    def __call__(self, message: Mapping[str, Any]) -> None:
+        if self._fd < 0:
+            return
+        final = message.get("done") == message.get("total")
+        if "done" in message and not final and time.monotonic() - self._last < 0.05:
+            return
+        self._last = time.monotonic()
+        os.write(self._fd, (json.dumps(message) + "\n").encode())
+
+
+def run(folder: Path) -> None:
+    """Run the stage in `folder` and seal its artifact."""
+    spec = read_json(folder / JOB)
+    started, reporter = time.time(), _Reporter()
+    tracker = Tracker(
+        folder,
+        mode=spec["execution"]["tracking"]["wandb"],
+        project=spec["execution"]["tracking"]["project"],
+        group=spec["recipe"],
+        name=spec["name"],
+        kind=spec["kind"],
+        config=spec["config"],
+        mirror=folder.parent / "wandb",
+    )
+    inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}
+    job = Job(spec["name"], spec["kind"], spec["config"], inputs, folder, spec["execution"], tracker, reporter)
+    module, function = spec["entry"].split(":")
+    getattr(importlib.import_module(module), function)(job)
+    spent = spec["seconds_before"] + time.time() - started
+    manifest = {
+        "stage": spec["name"],
+        "kind": spec["kind"],
+        "fingerprint": spec["fingerprint"],
+        "revision": spec["revision"],
+        "config": spec["config"],
+        "inputs": spec["inputs"],
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(spent, 1),
+        "environment": environment(),
+    }
+    final = seal(folder, manifest)
+    tracker.artifact(final, spec["name"], "model" if (final / "model").exists() else "dataset", manifest)
+    tracker.close()
+
+
+def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Drop what only an unfinished stage needs and finish the artifact."""
+    import shutil
+
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    (folder / JOB).unlink(missing_ok=True)
+    return finish(folder, manifest)
+
+
+def environment() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    out = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("torch", "transformers", "trl", "datasets", "lm-eval", "tessy"):
+        try:
+            out[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return out
+
+
+def _die_with_parent() -> None:
+    """A stage never outlives the run that started it, however that ended."""
+    import ctypes
+
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    _die_with_parent()
+    folder = Path(sys.argv[1])
+    try:
+        run(folder)
+    except UserError as error:
+        _Reporter()({"error": str(error)})
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

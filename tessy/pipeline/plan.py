@@ -1,0 +1,331 @@
+"""The plan: a recipe's stages as a graph, each with a fingerprint.
+
+A fingerprint covers a stage's part of the recipe, its inputs' fingerprints and the revision of the
+code that runs it. It leaves `execution` out: where a stage runs does not change what it makes.
+
+Pure, apart from the digests of files that a recipe names. Running is `tessy.pipeline.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tessy.artifacts import file_digest, fingerprint, manifest_of
+from tessy.recipe import MINIATURE, Model, Recipe
+from tessy.records import ROLES, Role
+from tessy.synthesis.methods import METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What runs a stage (`module:function`), and the revision of its meaning: raise it whenever the
+    same inputs would give other results, and what was made before is made again."""
+
+    entry: str
+    revision: int
+
+
+KINDS: dict[str, Kind] = {
+    "world": Kind("tessy.miniature.stages:make_world", 1),
+    "pretrain": Kind("tessy.miniature.stages:pretrain_model", 1),
+    "problems": Kind("tessy.synthesis.problems:run", 1),
+    "annotate": Kind("tessy.boundary.stage:run", 1),
+    "predictor": Kind("train.predictor:run", 1),
+    "synthesize": Kind("tessy.synthesis.stage:run", 1),
+    "sft": Kind("train.sft:run", 1),
+    "evaluate": Kind("eval.code:run", 1),
+    "lm_eval": Kind("eval.general:run", 1),
+    "instrument": Kind("eval.instrument:run", 1),
+    "report": Kind("eval.report:run", 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step: `config` decides its result together with `inputs` (input name -> stage name)."""
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        return f"{self.name}-{self.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stages in an order in which every input precedes its users."""
+
+    recipe: Recipe
+    stages: tuple[Stage, ...]
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages)
+
+    def stage(self, name: str) -> Stage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the whole experiment: that of its last stage."""
+        return self.stages[-1].fingerprint
+
+
+class _Draft:
+    """Collects stages; an input is named by the stage that makes it."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, Stage] = {}
+
+    def add(self, name: str, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str | None]) -> str:
+        given = {key: value for key, value in inputs.items() if value is not None}
+        identity = {
+            "kind": kind,
+            "revision": KINDS[kind].revision,
+            "config": config,
+            "inputs": {key: self.stages[value].fingerprint for key, value in given.items()},
+        }
+        self.stages[name] = Stage(name, kind, config, given, fingerprint(identity))
+        return name
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Every stage of `recipe`, nothing run and nothing reused yet."""
+    draft = _Draft()
+    world = _world(recipe, draft)
+    models = {role: _model(recipe, draft, role, world) for role in ROLES}
+    problems = _problems(recipe, draft, world)
+    predictors = _predictors(recipe, draft, models, problems)
+    traces = {name: _synthesis(recipe, draft, name, models, problems, predictors) for name in recipe.synthesis.methods}
+    results: dict[str, str] = _evaluations(recipe, draft, "student", models["student"], world)
+    for method, trace in traces.items():
+        for seed in recipe.train.seeds:
+            config = {"train": _without(recipe.train, "seeds"), "seed": seed, "model": _reference(recipe.models.student)}
+            inputs = {"trajectories": trace, "model": models["student"]}
+            tuned = draft.add(f"train-{method}-seed{seed}", "sft", config, inputs)
+            results |= _evaluations(recipe, draft, f"{method}-seed{seed}", tuned, world)
+    instrument = _instrument(recipe, draft, world, models, traces, predictors)
+    inputs = {**results, **{f"synthesize-{m}": t for m, t in traces.items()}, "instrument": instrument}
+    inputs |= {name: name for name in draft.stages if draft.stages[name].kind == "sft"}
+    config = {"recipe": recipe.model_dump(mode="json", exclude={"execution", "description"})}
+    draft.add("report", "report", config, inputs)
+    return Plan(recipe, tuple(draft.stages.values()))
+
+
+def _world(recipe: Recipe, draft: _Draft) -> str | None:
+    if recipe.world is None:
+        return None
+    return draft.add("world", "world", {"world": _plain(recipe)["world"], "seed": recipe.seed}, {})
+
+
+def _model(recipe: Recipe, draft: _Draft, role: Role, world: str | None) -> str | None:
+    model: Model = getattr(recipe.models, role)
+    if model.source != MINIATURE:
+        return None
+    config = {"models": {role: _plain(recipe)["models"][role]}, "seed": recipe.seed}
+    return draft.add(f"model-{role}", "pretrain", config, {"world": world})
+
+
+def _problems(recipe: Recipe, draft: _Draft, world: str | None) -> str:
+    config = {"problems": _plain(recipe)["problems"], "content": _digest(recipe.problems.source)}
+    return draft.add("problems", "problems", config, {"world": world if recipe.problems.source == MINIATURE else None})
+
+
+def _predictors(
+    recipe: Recipe, draft: _Draft, models: Mapping[Role, str | None], problems: str
+) -> dict[Role, str]:
+    if recipe.predictors is None:
+        return {}
+    settings = _plain(recipe)["predictors"]
+    sampling = ("lexicon", "annotator", "problems", "segment_words", "segments")
+    out: dict[Role, str] = {}
+    for role in ROLES:
+        reference = {"model": _reference(getattr(recipe.models, role)), "seed": recipe.seed}
+        config = {
+            "predictors": {key: settings[key] for key in sampling},
+            "lexicon_content": _digest(recipe.predictors.lexicon),
+            "synthesis": {"sampler": _plain(recipe)["synthesis"]["sampler"], "max_tokens": recipe.synthesis.max_tokens},
+            **reference,
+        }
+        annotations = draft.add(
+            f"annotations-{role}", "annotate", config, {"model": models[role], "problems": problems}
+        )
+        config = {"predictors": {k: v for k, v in settings.items() if k not in sampling}, **reference}
+        inputs = {"annotations": annotations, "model": models[role]}
+        out[role] = draft.add(f"predictor-{role}", "predictor", config, inputs)
+    return out
+
+
+def _synthesis(
+    recipe: Recipe,
+    draft: _Draft,
+    name: str,
+    models: Mapping[Role, str | None],
+    problems: str,
+    predictors: Mapping[Role, str],
+) -> str:
+    method = METHODS[name]
+    cooperative = method.thinking == "both"
+    unused = {"methods"} if cooperative else {"methods", "chunk_tokens"}
+    config: dict[str, Any] = {
+        "method": name,
+        "synthesis": _without(recipe.synthesis, *unused),
+        "models": {role: _reference(getattr(recipe.models, role)) for role in ROLES},
+        "seed": recipe.seed,
+    }
+    inputs: dict[str, str | None] = {"problems": problems, **{role: models[role] for role in ROLES}}
+    if cooperative:
+        assert recipe.predictors is not None
+        config["predictors"] = {"window_tokens": recipe.predictors.window_tokens}
+        inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
+    return draft.add(f"synthesize-{name}", "synthesize", config, inputs)
+
+
+def _evaluations(
+    recipe: Recipe, draft: _Draft, label: str, model: str | None, world: str | None
+) -> dict[str, str]:
+    """Stages that test one checkpoint, code benchmarks and lm-eval's apart; result input -> stage."""
+    out: dict[str, str] = {}
+    settings = _plain(recipe)["evaluate"]
+    shared = {key: settings[key] for key in ("samples", "max_tokens", "sampler")}
+    reference = {"model": _reference(recipe.models.student), "seed": recipe.seed}
+    for kind, prefix, benchmarks in (
+        ("evaluate", "evaluate", recipe.evaluate.code),
+        ("lm_eval", "lmeval", recipe.evaluate.lm_eval),
+    ):
+        if benchmarks:
+            listed = {
+                b.name: b.model_dump(mode="json", exclude={"paper_column"})
+                | {"content": _digest(getattr(b, "source", MINIATURE))}
+                for b in benchmarks
+            }
+            config = {"evaluate": {**shared, "benchmarks": listed}, **reference}
+            name = draft.add(f"{prefix}-{label}", kind, config, {"model": model, "world": world})
+            out[name] = name
+    return out
+
+
+def _instrument(
+    recipe: Recipe,
+    draft: _Draft,
+    world: str | None,
+    models: Mapping[Role, str | None],
+    traces: Mapping[str, str],
+    predictors: Mapping[Role, str],
+) -> str | None:
+    """Checks of the miniature itself; there is nothing to check them against elsewhere."""
+    if world is None or recipe.problems.source != MINIATURE or None in models.values():
+        return None
+    settings = _plain(recipe)["evaluate"]
+    config = {
+        "evaluate": {key: settings[key] for key in ("max_tokens", "sampler")},
+        "predictors": {"window_tokens": recipe.predictors.window_tokens} if recipe.predictors else None,
+        "models": {role: _reference(getattr(recipe.models, role)) for role in ROLES},
+        "methods": list(traces),
+        "seed": recipe.seed,
+    }
+    inputs: dict[str, str | None] = {"world": world, **{role: models[role] for role in ROLES}}
+    inputs |= {f"synthesize-{method}": stage for method, stage in traces.items()}
+    inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
+    return draft.add("instrument", "instrument", config, inputs)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json")
+
+
+def _without(section: Any, *fields: str) -> dict[str, Any]:
+    plain: dict[str, Any] = section.model_dump(mode="json", exclude=set(fields))
+    return plain
+
+
+def _reference(model: Model) -> dict[str, Any]:
+    """How a stage names a model. A miniature one is an input besides, which carries its content."""
+    return {"source": model.source, "revision": model.revision, "format": model.format, "content": _digest(model.source)}
+
+
+def _digest(source: str) -> str | None:
+    """Content of a local file or checkpoint folder a recipe names; None for hub ids and `miniature`."""
+    path = Path(source)
+    if source == MINIATURE or not path.exists():
+        return None
+    if path.is_file():
+        return file_digest(path)
+    # Weights and tests are too large to read for a plan: their sizes stand for them.
+    return fingerprint(
+        [
+            [str(file.relative_to(path)), file.stat().st_size, file_digest(file) if file.suffix in _SMALL else ""]
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        ]
+    )
+
+
+_SMALL = (".json", ".jsonl", ".yml", ".yaml")
+
+
+# Reuse --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a stage is reused, goes on from half-done work, or runs, and why."""
+
+    stage: Stage
+    action: Literal["reuse", "resume", "run"]
+    reason: str
+
+
+def decide(planned: Plan, folder: Path) -> list[Decision]:
+    """What `tessy run` would do for every stage, given what is in the recipe's run folder."""
+    decisions: list[Decision] = []
+    earlier = _newest_manifests(folder)
+    for stage in planned:
+        if manifest_of(folder / stage.folder) is not None:
+            decisions.append(Decision(stage, "reuse", "made before"))
+        elif (folder / f"{stage.folder}.partial").exists():
+            decisions.append(Decision(stage, "resume", "was interrupted"))
+        else:
+            decisions.append(Decision(stage, "run", _why(stage, earlier.get(stage.name), decisions)))
+    return decisions
+
+
+def _newest_manifests(folder: Path) -> dict[str, dict[str, Any]]:
+    newest: dict[str, dict[str, Any]] = {}
+    for path in folder.glob("*-*/manifest.json") if folder.exists() else ():
+        manifest = manifest_of(path.parent)
+        if manifest and manifest["created"] > newest.get(manifest["stage"], {"created": ""})["created"]:
+            newest[manifest["stage"]] = manifest
+    return newest
+
+
+def _why(stage: Stage, earlier: Mapping[str, Any] | None, decisions: list[Decision]) -> str:
+    if earlier is None:
+        return "never made"
+    old, new = dict(_flat(earlier["config"])), dict(_flat(stage.config))
+    changed = [f"{key} {_show(old, key)} -> {_show(new, key)}" for key in sorted(old | new) if old.get(key) != new.get(key)]
+    if earlier["revision"] != KINDS[stage.kind].revision:
+        changed.append("the code that makes it")
+    made_anew = {decision.stage.name for decision in decisions if decision.action != "reuse"}
+    upstream = [name for name in stage.inputs.values() if name in made_anew]
+    if upstream:
+        changed.append("input " + ", ".join(upstream))
+    return "; ".join(changed) or "another input than last time"
+
+
+def _show(values: Mapping[str, Any], key: str) -> str:
+    return str(values[key]) if key in values else "(absent)"
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value

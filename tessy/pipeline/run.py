@@ -1,0 +1,214 @@
+"""Runs a plan: reuses what was made, one process per stage, several stages side by side.
+
+A stage works in `<stage>-<fingerprint>.partial/` and is renamed when it is done, so a run that was
+killed anywhere finds every finished stage finished and every other one where it stopped. Children die
+with this process; a lock keeps a second run out of the same folder.
+
+Not covered: spreading stages over machines.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tessy.artifacts import PARTIAL, write_json, write_text
+from tessy.errors import UserError
+from tessy.pipeline.display import Display
+from tessy.pipeline.job import JOB, PROGRESS_FD
+from tessy.pipeline.plan import KINDS, Decision, Plan, Stage, decide
+from tessy.recipe import dump
+
+LOG = "stage.log"
+STARTED = "started.json"
+
+
+class StageFailed(RuntimeError):
+    """A stage ended with a fault; the message tells where its log is."""
+
+
+@dataclass
+class _Running:
+    stage: Stage
+    process: subprocess.Popen[bytes]
+    pipe: int
+    buffer: bytes = b""
+    error: str = ""
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+def execute(planned: Plan, runs_dir: Path, display: Display) -> Path:
+    """Bring every stage of `planned` into being; returns the recipe's run folder.
+
+    Raises `UserError` where a stage refused its input and `StageFailed` where one broke.
+    """
+    folder = runs_dir / planned.recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        write_text(folder / "recipe.yaml", dump(planned.recipe))
+        decisions = decide(planned, folder)
+        display.plan(decisions)
+        _Executor(planned, folder, display, decisions).run()
+    return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run works here; wait for it or choose another --runs-dir") from None
+        yield
+
+
+class _Executor:
+    def __init__(self, planned: Plan, folder: Path, display: Display, decisions: list[Decision]) -> None:
+        self.planned, self.folder, self.display = planned, folder, display
+        self.waiting = [decision.stage for decision in decisions if decision.action != "reuse"]
+        self.finished = {decision.stage.name for decision in decisions if decision.action == "reuse"}
+        self.running: list[_Running] = []
+        self.selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        try:
+            while self.waiting or self.running:
+                self._start_ready()
+                self._listen()
+        finally:
+            self._stop_all()
+
+    def _start_ready(self) -> None:
+        for stage in list(self.waiting):
+            if len(self.running) >= self.planned.recipe.execution.jobs:
+                return
+            if all(name in self.finished for name in stage.inputs.values()):
+                self.waiting.remove(stage)
+                self._start(stage)
+
+    def _start(self, stage: Stage) -> None:
+        partial = self.folder / (stage.folder + PARTIAL)
+        partial.mkdir(exist_ok=True)
+        write_json(partial / JOB, self._spec(stage, partial))
+        read, write = os.pipe()
+        with (partial / LOG).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tessy.pipeline.job", str(partial)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(self.planned.recipe.execution.threads, write),
+                pass_fds=[write],
+                start_new_session=True,
+            )
+        os.close(write)
+        running = _Running(stage, process, read)
+        self.running.append(running)
+        self.selector.register(read, selectors.EVENT_READ, running)
+        self.display.started(stage.name)
+
+    def _spec(self, stage: Stage, partial: Path) -> dict[str, Any]:
+        return {
+            "recipe": self.planned.recipe.name,
+            "name": stage.name,
+            "kind": stage.kind,
+            "entry": KINDS[stage.kind].entry,
+            "revision": KINDS[stage.kind].revision,
+            "fingerprint": stage.fingerprint,
+            "config": stage.config,
+            "inputs": {key: self.planned.stage(name).folder for key, name in stage.inputs.items()},
+            "execution": self.planned.recipe.execution.model_dump(mode="json"),
+            "seconds_before": _seconds_before(partial),
+        }
+
+    def _listen(self) -> None:
+        for key, _ in self.selector.select(timeout=0.5):
+            running: _Running = key.data
+            data = os.read(running.pipe, 65536)
+            if data:
+                self._hear(running, data)
+            else:
+                self._ended(running)
+        self.display.refresh()
+
+    def _hear(self, running: _Running, data: bytes) -> None:
+        *lines, running.buffer = (running.buffer + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            running.error = message.get("error", running.error)
+            self.display.heard(running.stage.name, message)
+
+    def _ended(self, running: _Running) -> None:
+        self.selector.unregister(running.pipe)
+        os.close(running.pipe)
+        self.running.remove(running)
+        status = running.process.wait()
+        if status == 0:
+            self.finished.add(running.stage.name)
+            self.display.finished(running.stage.name)
+            return
+        self.display.failed(running.stage.name)
+        if status == 2 and running.error:
+            raise UserError(f"{running.stage.name}: {running.error}")
+        log = self.folder / (running.stage.folder + PARTIAL) / LOG
+        raise StageFailed(f"{running.stage.name} ended with status {status}; the end of {log}:\n{_tail(log)}")
+
+    def _stop_all(self) -> None:
+        for running in self.running:
+            # A stage leads its own process group: whatever it started goes with it.
+            os.killpg(running.process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        for running in self.running:
+            try:
+                running.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(running.process.pid, signal.SIGKILL)
+                running.process.wait()
+
+
+def _seconds_before(partial: Path) -> float:
+    """Seconds that earlier, interrupted attempts at this stage took, by their last sign of life."""
+    spent = 0.0
+    try:
+        earlier = json.loads((partial / STARTED).read_text(encoding="utf-8"))
+        last = max(file.stat().st_mtime for file in partial.rglob("*") if file.is_file())
+        spent = earlier["spent"] + max(0.0, last - earlier["at"])
+    except (OSError, ValueError, KeyError):
+        pass
+    write_json(partial / STARTED, {"at": time.time(), "spent": round(spent, 1)})
+    return round(spent, 1)
+
+
+def _environment(threads: int, progress_fd: int) -> Mapping[str, str]:
+    """A stage's environment: fixed thread counts (sums depend on them), no network look-ups by accident."""
+    count = str(threads)
+    return {
+        **os.environ,
+        PROGRESS_FD: str(progress_fd),
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "WANDB_SILENT": "true",
+    }
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except OSError as error:
+        return f"(no log: {error})"
