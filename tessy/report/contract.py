@@ -1,0 +1,139 @@
+"""The shape of `results.json`: what a report may rely on, and what outside checks rely on.
+
+The file itself is written from the caller's own dictionary, so keys beyond these survive in it.
+Not covered: whether the numbers are right; only that they are possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ROUNDING = 1e-9
+"""Slack for intervals computed in floating point, whose ends may pass 0, 1 or the value by a hair."""
+
+Fraction = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING)]
+Difference = Annotated[float, Field(ge=-1 - ROUNDING, le=1 + ROUNDING)]
+Count = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Estimate(_Record):
+    """A fraction with its 95 % interval."""
+
+    value: Fraction
+    ci_low: Fraction
+    ci_high: Fraction
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.ci_low - ROUNDING <= self.value <= self.ci_high + ROUNDING:
+            raise ValueError("ci_low <= value <= ci_high does not hold")
+        return self
+
+
+class Row(_Estimate):
+    """One cell of the result table. `paper` is the paper's value for that cell, or None."""
+
+    method: str
+    benchmark: str
+    metric: str
+    n_problems: Count
+    n_samples: Count
+    seeds: list[int]
+    paper: Fraction | None
+
+
+class Group(_Estimate):
+    """A method's score on one group of a benchmark's problems, such as `known` or `new`."""
+
+    method: str
+    benchmark: str
+    group: str
+    n_problems: Count
+
+
+class Paired(_Record):
+    """How far `method` is above `against` on the same problems, as a fraction, with its 95 % interval."""
+
+    method: str
+    against: str
+    benchmark: str
+    metric: str
+    difference: Difference
+    ci_low: Difference
+    ci_high: Difference
+
+
+class Synthesis(_Record):
+    """What a method wrote. `mean_tokens` counts a response in the student's vocabulary."""
+
+    trajectories: Count
+    failed: Count
+    mean_tokens: NonNegative
+    teacher_token_share: Fraction
+
+
+class Predictor(_Record):
+    """A boundary predictor against the generator's ground truth."""
+
+    token_f1: Fraction
+    boundary_f1: Fraction
+    style_leak: Fraction
+    capability_leak: Fraction
+
+
+class Check(_Record):
+    """A sanity check of the instrument. `passed` is None where a value is reported, not judged."""
+
+    name: str
+    value: bool | int | float | str
+    expectation: str
+    passed: bool | None
+    note: str = ""
+
+
+class Results(_Record):
+    """`results.json`. The keys with defaults are optional; benchmarks named in `out_of_domain` are
+    those for which the paper claims no gain."""
+
+    recipe: str
+    fingerprint: str
+    created: str
+    rows: list[Row]
+    synthesis: dict[str, Synthesis]
+    timing: dict[str, NonNegative]
+    predictors: dict[str, Predictor] = {}
+    instrument: list[Check] = []
+    breakdown: list[Group] = []
+    paired: list[Paired] = []
+    out_of_domain: list[str] = []
+
+    @model_validator(mode="after")
+    def _cells_are_unique(self) -> Self:
+        cells = [(row.method, row.benchmark, row.metric) for row in self.rows]
+        repeated = sorted({cell for cell in cells if cells.count(cell) > 1})
+        if repeated:
+            raise ValueError(f"rows give the cell {' / '.join(repeated[0])} more than once")
+        return self
+
+
+def parse_results(raw: Mapping[str, Any]) -> Results:
+    """Check `raw` against the contract; raises `ValueError` naming every offending key and its value."""
+    try:
+        return Results.model_validate(dict(raw))
+    except ValidationError as error:
+        problems = [_problem(detail["loc"], detail["msg"], detail["input"]) for detail in error.errors()]
+        raise ValueError("\n".join(problems)) from None
+
+
+def _problem(path: tuple[int | str, ...], rule: str, value: object) -> str:
+    key = "results" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    shown = "" if rule == "Field required" else f" (found {str(value)[:60]!r})"
+    return f"{key}: {rule}{shown}; see the results.json contract in tessy/report/contract.py"

@@ -1,0 +1,157 @@
+"""The figures, as SVG to be placed inside the page.
+
+Text stays text, the background stays clear, and colours are left to the page's style sheet: drawing
+uses placeholder colours that become `currentColor` and `var(--...)`, so one figure serves light,
+dark and print. A method is told by its label and marker too, never by colour alone. Small panels
+instead of one wide figure, so that a phone stacks them at a readable size. Not covered: interaction.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tessy.report.table import in_method_order
+
+WIDTH = 3.1
+"""Inches; the page shows a panel at about this width, so that 9 pt stay readable."""
+
+INK, FAINT, OTHER = "#010101", "#010102", "#010103"
+METHOD_COLOURS = {"Student": "#010104", "Teacher-Only": "#010105", "TESSY": "#010106"}
+PLACEHOLDERS = {
+    INK: "currentColor",
+    FAINT: "var(--rule)",
+    OTHER: "var(--muted)",
+    METHOD_COLOURS["Student"]: "var(--student)",
+    METHOD_COLOURS["Teacher-Only"]: "var(--teacher)",
+    METHOD_COLOURS["TESSY"]: "var(--tessy)",
+}
+MARKERS = {"Student": "o", "Teacher-Only": "s", "TESSY": "D"}
+LINES = {"Student": ":", "Teacher-Only": "--", "TESSY": "-"}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One estimate: a fraction with the ends of its 95 % interval."""
+
+    method: str
+    value: float
+    low: float
+    high: float
+
+
+def dot_panel(title: str, dots: Sequence[Dot]) -> str:
+    """A dot and whisker per method on an axis from 0 to 100 %, methods in the paper's order."""
+    by_method = {dot.method: dot for dot in dots}
+    methods = in_method_order(by_method)
+    height = 0.3 * len(methods) + 0.3
+    with mpl.rc_context(STYLE | {"svg.hashsalt": title}):
+        figure = Figure(figsize=(WIDTH, height))
+        left = 0.13 + 0.068 * max(map(len, methods))
+        axes = figure.add_axes((left / WIDTH, 0.25 / height, (2.62 - left) / WIDTH, 1 - 0.28 / height))
+        for y, method in enumerate(methods):
+            _draw_dot(axes, y, by_method[method])
+        axes.set(xlim=(0, 100), ylim=(len(methods) - 0.4, -0.6), xticks=range(0, 101, 50))
+        axes.set_yticks(range(len(methods)), methods)
+        axes.xaxis.set_major_formatter("{x:.0f} %")
+        axes.tick_params(axis="x", labelsize=7.5)
+        _clear_frame(axes, grid="x")
+        return _svg(figure, f"{title}: " + "; ".join(map(_spoken, (by_method[m] for m in methods))))
+
+
+def loss_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Training loss by step: one line per run, coloured by the method its label starts with."""
+    with mpl.rc_context(STYLE | {"svg.hashsalt": "loss"}):
+        figure = Figure(figsize=(5.0, 2.7))
+        axes = figure.add_axes((0.11, 0.15, 0.87, 0.82))
+        named: set[str] = set()
+        for label, points in curves.items():
+            method = _method_of(label)
+            axes.plot(
+                [point["step"] for point in points],
+                [point["loss"] for point in points],
+                color=METHOD_COLOURS.get(method, OTHER),
+                linestyle=LINES.get(method, "-."),
+                linewidth=1.3,
+                label=f"_{label}" if method in named else method,
+            )
+            named.add(method)
+        axes.set(xlabel="step", ylabel="training loss")
+        axes.margins(x=0.01)
+        axes.legend(frameon=False, handlelength=2.6)
+        _clear_frame(axes, grid="y")
+        return _svg(figure, "Training loss by step for " + ", ".join(curves))
+
+
+def _draw_dot(axes: Axes, y: int, dot: Dot) -> None:
+    colour = METHOD_COLOURS.get(dot.method, OTHER)
+    axes.plot((100 * dot.low, 100 * dot.high), (y, y), color=colour, linewidth=2, solid_capstyle="round")
+    marker = MARKERS.get(dot.method, "v")
+    axes.plot(100 * dot.value, y, marker=marker, markersize=6, color=colour, clip_on=False, zorder=3)
+    axes.annotate(
+        f"{100 * dot.value:.1f}",
+        (1 - 0.02 / WIDTH, y),
+        xycoords=("figure fraction", "data"),
+        ha="right",
+        va="center",
+    )
+
+
+def _spoken(dot: Dot) -> str:
+    return f"{dot.method} {100 * dot.value:.1f} %, {100 * dot.low:.1f} to {100 * dot.high:.1f}"
+
+
+def _method_of(label: str) -> str:
+    """The longest known method that `label` starts with, else the label itself."""
+    known = [method for method in METHOD_COLOURS if label.startswith(method)]
+    return max(known, key=len, default=label)
+
+
+def _clear_frame(axes: Axes, grid: str) -> None:
+    axes.tick_params(axis="y", pad=6)
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(side == "bottom" and grid == "y")
+    axes.grid(axis="x" if grid == "x" else "y")
+    axes.set_axisbelow(True)
+    axes.patch.set_visible(False)
+
+
+def _svg(figure: Figure, spoken: str) -> str:
+    """The bare `<svg>` element, scalable, named for screen readers, without ids that could collide."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r"<style.*?</style>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    for placeholder, colour in PLACEHOLDERS.items():
+        svg = svg.replace(placeholder, colour)
+    return svg.replace("<svg", f'<svg class="figure" role="img" aria-label="{_attribute(spoken)}"', 1)
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -1,0 +1,205 @@
+"""The page: `results.json`, curves and traces become one HTML file that needs nothing else.
+
+Text written by models is hostile until escaped: the template escapes everything, and the page's
+content security policy lets no script run but its own and no request leave. Not covered: pages for
+several runs side by side.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypedDict
+
+import jinja2
+from markupsafe import Markup
+
+from tessy.records import Span, Trajectory
+from tessy.report.contract import Group, Results, parse_results
+from tessy.report.figures import Dot, dot_panel, loss_curves
+from tessy.report.finding import CLAIM, find
+from tessy.report.table import in_method_order, score_table
+
+HERE = Path(__file__).parent
+
+
+class LineageRow(TypedDict):
+    """A stage that ran: what identifies it, how long it took, and the stages it read."""
+
+    stage: str
+    fingerprint: str
+    seconds: float
+    inputs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Everything a report shows. What is left empty has no section on the page.
+
+    `results` follows the `results.json` contract (`tessy.report.contract`). `curves` maps a run's
+    label, which starts with its method's name, to its points `{"step", "loss"}`. `command` is what
+    reproduces the run, `recipe_yaml` the resolved recipe, `environment` versions and hardware.
+    """
+
+    results: Mapping[str, Any]
+    command: str
+    curves: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    traces: Sequence[Trajectory] = ()
+    recipe_yaml: str = ""
+    lineage: Sequence[LineageRow] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceView:
+    """A trajectory as the page shows it: thinking in prose, the answer as code."""
+
+    trajectory: Trajectory
+    thinking: list[Span]
+    answer: list[Span]
+    hand_overs: int
+    tokens: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A small figure under a caption."""
+
+    title: str
+    note: str
+    svg: Markup
+
+
+def write_report(report: ReportInput, out_dir: Path) -> Path:
+    """Write `index.html` and `results.json` into `out_dir`, each at once; returns the page's path.
+
+    Raises `ValueError` naming the key of `results` that breaks the contract, before writing anything.
+    """
+    page = render_page(report)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    results = json.dumps(report.results, indent=2, ensure_ascii=False, allow_nan=False)
+    _replace(out_dir / "results.json", results + "\n")
+    _replace(out_dir / "index.html", page)
+    return out_dir / "index.html"
+
+
+def render_page(report: ReportInput) -> str:
+    """The whole page as HTML; raises `ValueError` where `results` breaks the contract."""
+    results = parse_results(report.results)
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    return _template().render(
+        results=results,
+        report=report,
+        claim=CLAIM,
+        finding=find(results),
+        scores=score_table(results),
+        score_panels=score_panels(results),
+        breakdown_panels=breakdown_panels(results),
+        synthesis={m: results.synthesis[m] for m in in_method_order(results.synthesis)},
+        loss_figure=Markup(loss_curves(report.curves)) if report.curves else None,
+        traces=[trace_view(trace) for trace in report.traces],
+        stages=stages(results, report.lineage),
+        paper=json.loads((HERE / "paper.json").read_text(encoding="utf-8")),
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def score_panels(results: Results) -> list[Panel]:
+    """One panel per column of the result table."""
+    scores = score_table(results)
+    panels = []
+    for column in scores.columns:
+        rows = [row for method in scores.methods if (row := scores.cell(method, column))]
+        dots = [Dot(row.method, row.value, row.ci_low, row.ci_high) for row in rows]
+        where = "in domain" if column.in_domain else "out of domain"
+        title = f"{column.benchmark}, {column.metric}"
+        panels.append(Panel(title, f"{where}, n = {column.problems}", Markup(dot_panel(title, dots))))
+    return panels
+
+
+def breakdown_panels(results: Results) -> list[list[Panel]]:
+    """One list per benchmark of one panel per group, in the order the rows name them."""
+    benchmarks = dict.fromkeys(row.benchmark for row in results.breakdown)
+    return [_group_panels([row for row in results.breakdown if row.benchmark == b]) for b in benchmarks]
+
+
+def _group_panels(rows: Sequence[Group]) -> list[Panel]:
+    panels = []
+    for group in dict.fromkeys(row.group for row in rows):
+        members = [row for row in rows if row.group == group]
+        dots = [Dot(row.method, row.value, row.ci_low, row.ci_high) for row in members]
+        title = f"{members[0].benchmark}, {group}"
+        panels.append(Panel(title, f"n = {members[0].n_problems}", Markup(dot_panel(title, dots))))
+    return panels
+
+
+def trace_view(trace: Trajectory) -> TraceView:
+    """Split a trajectory at its first answer span, and count hand-overs and tokens by author."""
+    kinds = [span.kind for span in trace.spans]
+    start = kinds.index("answer") if "answer" in kinds else len(kinds)
+    authors = [author for author, _ in groupby(s.author for s in trace.spans if s.kind != "markup")]
+    tokens = {"student": 0, "teacher": 0}
+    for span in trace.spans:
+        tokens[span.author] += span.tokens
+    return TraceView(trace, trace.spans[:start], trace.spans[start:], max(len(authors) - 1, 0), tokens)
+
+
+def stages(results: Results, lineage: Sequence[LineageRow]) -> list[LineageRow]:
+    """The lineage, then the timed stages it does not name."""
+    named = {row["stage"] for row in lineage}
+    timed = [
+        LineageRow(stage=stage, fingerprint="", seconds=seconds, inputs=())
+        for stage, seconds in results.timing.items()
+        if stage not in named
+    ]
+    return [*lineage, *timed]
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "duration": _duration, "plain": _plain}
+    return environment.get_template("page.html.jinja")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def _plain(value: bool | int | float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put `text` at `path` so that a reader sees the old file or the new one, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
