@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -21,6 +18,7 @@ from typing import Any, TypedDict
 import jinja2
 from markupsafe import Markup
 
+from tessy.artifacts import read_json, write_json, write_text
 from tessy.records import Span, Trajectory
 from tessy.report.contract import Group, Results, parse_results
 from tessy.report.figures import Dot, dot_panel, loss_curves
@@ -83,10 +81,8 @@ def write_report(report: ReportInput, out_dir: Path) -> Path:
     Raises `ValueError` naming the key of `results` that breaks the contract, before writing anything.
     """
     page = render_page(report)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    results = json.dumps(report.results, indent=2, ensure_ascii=False, allow_nan=False)
-    _replace(out_dir / "results.json", results + "\n")
-    _replace(out_dir / "index.html", page)
+    write_json(out_dir / "results.json", dict(report.results))
+    write_text(out_dir / "index.html", page)
     return out_dir / "index.html"
 
 
@@ -106,7 +102,7 @@ def render_page(report: ReportInput) -> str:
         loss_figure=Markup(loss_curves(report.curves)) if report.curves else None,
         traces=[trace_view(trace) for trace in report.traces],
         stages=stages(results, report.lineage),
-        paper=json.loads((HERE / "paper.json").read_text(encoding="utf-8")),
+        paper=read_json(HERE / "paper.json"),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -190,16 +186,3 @@ def _duration(seconds: float) -> str:
 
 def _plain(value: bool | int | float | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put `text` at `path` so that a reader sees the old file or the new one, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
