@@ -1,0 +1,216 @@
+"""Make a tiny model from nothing: its tokenizer, its corpus, its training, its checkpoint.
+
+Both roles are `Qwen3ForCausalLM`s that any engine can serve. Training is a plain loop, because a model of
+half a million parameters spends its time in framework code otherwise; it can be killed at any moment and
+ends with the same weights as if it had not been (same machine, same number of threads).
+
+Not covered: fine-tuning on synthesised data (`train.sft`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from tessy.miniature.tokens import END_OF_ANSWER, prompt_text, response_text, train_tokenizer
+from tessy.miniature.traces import pretraining_traces
+from tessy.miniature.world import World
+from tessy.records import Role, other
+
+OnProgress = Callable[[int, int, float], None]
+"""Called after each step with: steps done, steps in all, the loss."""
+
+_IGNORED = -100
+_STEPS_BETWEEN_SAVES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainConfig:
+    """Size of one tiny model and how it is trained. `head_dim` is 32, the least that vLLM's CPU kernel
+    takes."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    mlp: int
+    documents: int
+    """Documents read in all, each once."""
+    batch: int
+    """Documents per step."""
+    learning_rate: float
+    seed: int = 0
+
+
+STUDENT_CONFIG = PretrainConfig(
+    768, width=96, layers=4, heads=3, mlp=192, documents=16000, batch=16, learning_rate=4e-3
+)
+TEACHER_CONFIG = PretrainConfig(
+    896, width=128, layers=4, heads=4, mlp=384, documents=20000, batch=16, learning_rate=3e-3
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    ids: list[int]
+    prompt: int
+
+
+def pretrain(
+    role: Role,
+    world: World,
+    config: PretrainConfig,
+    out_dir: Path,
+    threads: int,
+    on_progress: OnProgress = lambda done, total, loss: None,
+) -> None:
+    """Write a checkpoint of `role` (model, tokenizer, generation config) to `out_dir`.
+
+    An `out_dir` that an interrupted call left behind is continued. Raises `ValueError` if it belongs to
+    a call with other arguments.
+    """
+    torch.set_num_threads(threads)
+    tokenizer, documents = _corpus(role, world, config)
+    batches = _batches(documents, config)
+    model = _new_model(config, tokenizer)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    identity = repr((role, world.config, world.seed, config))
+    _train(model, batches, config, out_dir / "state.pt", identity, on_progress)
+    _save(model, tokenizer, role, out_dir)
+
+
+def _corpus(
+    role: Role, world: World, config: PretrainConfig
+) -> tuple[PreTrainedTokenizerFast, list[_Document]]:
+    traces = pretraining_traces(role, world, config.documents, config.seed)
+    # A vocabulary is made from text at large: it knows the other's words whatever the model has read of
+    # them, so that the exposure dial turns nothing else.
+    others = pretraining_traces(other(role), world, 1000, config.seed)
+    tokenizer = train_tokenizer(role, traces[:3000] + others, config.vocabulary)
+    prompts = tokenizer([prompt_text(role, t.prompt) for t in traces])["input_ids"]
+    responses = tokenizer([response_text(role, t) for t in traces])["input_ids"]
+    return tokenizer, [_Document(p + r, len(p)) for p, r in zip(prompts, responses, strict=True)]
+
+
+def _batches(documents: list[_Document], config: PretrainConfig) -> list[list[_Document]]:
+    """Group documents of like length, so that little of a batch is padding, and shuffle the groups."""
+    chunk = 32 * config.batch
+    ordered = [
+        document
+        for start in range(0, len(documents), chunk)
+        for document in sorted(documents[start : start + chunk], key=lambda d: len(d.ids))
+    ]
+    batches = [ordered[i : i + config.batch] for i in range(0, len(ordered), config.batch)]
+    random.Random(config.seed).shuffle(batches)
+    return batches
+
+
+def _new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    torch.manual_seed(config.seed)
+    shape = Qwen3Config(
+        vocab_size=config.vocabulary,
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        intermediate_size=config.mlp,
+        head_dim=32,
+        max_position_embeddings=1024,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    model = Qwen3ForCausalLM(shape)
+    model.set_attn_implementation("eager")  # twice as fast as the fused kernel at these sizes on a CPU
+    return model
+
+
+def _train(
+    model: Qwen3ForCausalLM,
+    batches: list[list[_Document]],
+    config: PretrainConfig,
+    state_file: Path,
+    identity: str,
+    on_progress: OnProgress,
+) -> None:
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    start = _resume(model, optimizer, state_file, identity)
+    model.train()
+    for step, batch in enumerate(batches[start:], start):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * _schedule(step, len(batches))
+        loss = _loss(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        on_progress(step + 1, len(batches), loss.item())
+        if (step + 1) % _STEPS_BETWEEN_SAVES == 0:
+            _save_state(model, optimizer, state_file, identity, step + 1)
+
+
+def _schedule(step: int, total: int) -> float:
+    """Warm up over the first twentieth, hold, and fall linearly to nothing over the last half."""
+    return min(1.0, (step + 1) / (0.05 * total), (total - step) / (0.5 * total))
+
+
+def _loss(model: Qwen3ForCausalLM, batch: list[_Document]) -> torch.Tensor:
+    """Mean cross-entropy of the responses' tokens; prompts carry no loss."""
+    longest = max(len(document.ids) for document in batch)
+    ids = torch.full((len(batch), longest), int(model.config.pad_token_id or 0))
+    labels = torch.full((len(batch), longest), _IGNORED)
+    for row, document in enumerate(batch):
+        tokens = torch.tensor(document.ids)
+        ids[row, : len(tokens)] = tokens
+        labels[row, document.prompt : len(tokens)] = tokens[document.prompt :]
+    # No mask: padding stands on the right, where causal attention does not look, and has no loss.
+    wanted = labels[:, 1:] != _IGNORED
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[wanted])
+    return torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
+
+
+def _resume(model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, file: Path, identity: str) -> int:
+    if not file.exists():
+        return 0
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    if state["identity"] != identity:
+        raise ValueError(
+            f"{file.parent}: holds an unfinished model of other settings; choose another directory or"
+            f" remove it\n  there: {state['identity']}\n  asked: {identity}"
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["steps"])
+
+
+def _save_state(
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, file: Path, identity: str, steps: int
+) -> None:
+    weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({"identity": identity, "steps": steps, **weights}, file.with_suffix(".new"))
+    file.with_suffix(".new").replace(file)
+
+
+def _save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, role: Role, out_dir: Path) -> None:
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=0.6,
+        eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_ANSWER[role]),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(out_dir)
+    tokenizer.save_pretrained(out_dir)
+    (out_dir / "state.pt").unlink(missing_ok=True)
