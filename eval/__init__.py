@@ -1,0 +1,1 @@
+"""Stage 3: benchmarks, generation, the sandboxed judge and scores."""

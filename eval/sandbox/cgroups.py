@@ -1,0 +1,170 @@
+"""Memory and process caps by cgroup, where one can be had.
+
+Looks for, in this order: cgroup v2 with a delegated memory controller, cgroup v1 with a writable memory
+hierarchy. Without either the sandbox falls back on rlimits and sampling (`init.c`).
+
+Groups are made in or beside the caller's own cgroup and named after its process, so a later run can
+remove what a killed one left. Not covered: CPU (process 1 of the sandbox accounts for it) and I/O bandwidth.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["cgroup2", "cgroup1", "rlimits"]
+_PREFIX = "judge-"
+_ROOT = Path("/sys/fs/cgroup")
+_serial = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """How memory is limited here. `parents` are the directories in which groups are made."""
+
+    kind: Kind
+    parents: tuple[Path, ...] = ()
+
+
+class Group:
+    """One run's cgroup: join a process, ask for its peak, remove it."""
+
+    def __init__(self, accounting: Accounting, memory: int, processes: int) -> None:
+        name = f"{_PREFIX}{os.getpid()}-{next(_serial)}"
+        self.unified = accounting.kind == "cgroup2"
+        self.paths = tuple(parent / name for parent in accounting.parents)
+        for path in self.paths:
+            path.mkdir()
+        try:
+            self._limit(memory, processes)
+        except OSError:
+            self.remove()
+            raise
+
+    def _limit(self, memory: int, processes: int) -> None:
+        first = self.paths[0]
+        if self.unified:
+            _put(first / "memory.max", memory)
+            _put_if_there(first / "memory.swap.max", 0)
+            _put_if_there(first / "pids.max", processes)
+            return
+        _put(first / "memory.limit_in_bytes", memory)
+        _put_if_there(first / "memory.memsw.limit_in_bytes", memory)
+        for path in self.paths[1:]:
+            _put(path / "pids.max", processes)
+
+    def join(self, pid: int) -> None:
+        """Put a process, and the children it will have, under the limits."""
+        for path in self.paths:
+            _put(path / "cgroup.procs", pid)
+
+    def peak(self) -> int:
+        """The most memory the group ever held, in bytes; page cache it dirtied included."""
+        name = "memory.peak" if self.unified else "memory.max_usage_in_bytes"
+        return int((self.paths[0] / name).read_text())
+
+    def ran_out(self) -> bool:
+        """Whether the kernel killed something of the group for want of memory."""
+        name = "memory.events" if self.unified else "memory.oom_control"
+        lines = (self.paths[0] / name).read_text().splitlines()
+        return any(line.startswith("oom_kill ") and int(line.split()[1]) > 0 for line in lines)
+
+    def remove(self) -> None:
+        """Remove the group; its processes are dead by now, but the kernel may need a moment to notice."""
+        for path in self.paths:
+            for _ in range(50):
+                try:
+                    path.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.002)
+                else:
+                    break
+
+
+def detect() -> Accounting:
+    """What this process may use. Clears away groups of dead judges."""
+    mine = _memberships(Path("/proc/self/cgroup").read_text())
+    found = _unified(mine) or _legacy(mine) or Accounting("rlimits")
+    for parent in found.parents:
+        _sweep(parent)
+    return found
+
+
+def _memberships(text: str) -> dict[str, str]:
+    """`/proc/self/cgroup` as {controller: path}; the unified hierarchy has the name ''."""
+    fields = (line.split(":", 2) for line in text.splitlines())
+    return {name: path for _, names, path in fields for name in names.split(",")}
+
+
+def _unified(mine: dict[str, str]) -> Accounting | None:
+    """The nearest v2 ancestor that hands memory limits to its children, where a group can be made.
+
+    v2 lets no group hold both processes and limited children, so groups stand beside the caller's.
+    """
+    here = _ROOT / mine.get("", "/").lstrip("/")
+    for parent in (here, *here.parents):
+        if not parent.is_relative_to(_ROOT):
+            return None
+        found = Accounting("cgroup2", (parent,))
+        if "memory" in _words(parent / "cgroup.subtree_control") and _works(found):
+            return found
+    return None
+
+
+def _legacy(mine: dict[str, str]) -> Accounting | None:
+    memory = _ROOT / "memory" / mine.get("memory", "/").lstrip("/")
+    pids = _ROOT / "pids" / mine.get("pids", "/").lstrip("/")
+    found = (Accounting("cgroup1", parents) for parents in ((memory, pids), (memory,)))
+    return next(filter(_works, found), None)
+
+
+def _works(accounting: Accounting) -> bool:
+    """Try it on a process that does nothing: permissions have too many sources to reason about."""
+    idle = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        group = Group(accounting, memory=1 << 26, processes=16)
+        try:
+            group.join(idle.pid)
+            return group.peak() >= 0
+        finally:
+            idle.kill()
+            idle.wait()
+            group.remove()
+    except (OSError, ValueError):
+        return False
+    finally:
+        idle.kill()
+        idle.communicate()
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []
+
+
+def _sweep(parent: Path) -> None:
+    for path in parent.glob(f"{_PREFIX}[0-9]*-*"):
+        if not Path("/proc", path.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+            try:
+                path.rmdir()
+            except OSError:
+                continue  # a process of it is still dying; the next judge will find it
+
+
+def _put(path: Path, value: int) -> None:
+    with path.open("w") as stream:
+        stream.write(str(value))
+
+
+def _put_if_there(path: Path, value: int) -> None:
+    if path.exists():
+        _put(path, value)

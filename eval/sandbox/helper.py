@@ -1,0 +1,63 @@
+"""Builds `init.c` once per machine and user, and keeps it in memory while the process lives."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from eval.sandbox.files import Sealed
+
+_SOURCE = Path(__file__).with_name("init.c")
+
+
+def cache_dir() -> Path:
+    """Where built things are kept between runs: `$XDG_CACHE_HOME/tessy`, else `~/.cache/tessy`."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(root) / "tessy"
+
+
+@functools.cache
+def init() -> Sealed:
+    """The built helper. Raises `OSError` naming what is missing or went wrong."""
+    source = _SOURCE.read_bytes()
+    kept = cache_dir() / f"sandbox-init-{os.uname().machine}-{hashlib.sha256(source).hexdigest()[:16]}"
+    try:
+        return Sealed(kept.read_bytes())
+    except FileNotFoundError:
+        binary = _build()
+    except OSError:
+        return Sealed(_build())
+    keep(kept, binary)
+    return Sealed(binary)
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write to the cache in one step; a cache that cannot be written is no error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        return
+
+
+def _build() -> bytes:
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "g++"))), None)
+    if compiler is None:
+        raise OSError("no C compiler found to build the sandbox's helper")
+    with tempfile.TemporaryDirectory() as folder:
+        target = os.path.join(folder, "init")
+        command = [compiler, "-O2", "-x", "c", str(_SOURCE), "-o", target]
+        # Static starts faster, but not every system has a static C library.
+        for extra in (["-static"], []):
+            done = subprocess.run([*command, *extra], capture_output=True, text=True)
+            if done.returncode == 0:
+                return Path(target).read_bytes()
+    raise OSError(f"the sandbox's helper does not build: {done.stderr.strip()[-400:]}")
