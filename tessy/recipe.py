@@ -57,14 +57,16 @@ class Problems(Section):
 
 
 class Pretraining(Section):
-    """How the project trains a miniature model from scratch."""
+    """Size of a miniature model, and how the project trains it from scratch."""
 
-    hidden_size: Positive
+    vocabulary: Annotated[int, Field(ge=300)]
+    width: Positive
     layers: Positive
     heads: Positive
-    vocabulary: Annotated[int, Field(ge=300)]
-    steps: Positive
-    batch_size: Positive
+    mlp: Positive
+    documents: Positive
+    """Documents read in all, each once."""
+    batch: Positive
     learning_rate: Rate
 
 

@@ -91,12 +91,16 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model under test answered to one benchmark problem in one sample."""
+    """What a model under test answered to one benchmark problem in one sample.
+
+    `response` is what stands after the thinking: the part a benchmark reads.
+    """
 
     sample_id: str
     problem_id: str
     benchmark: str
     language: str
+    thinking: str
     response: str
     tokens: int
     truncated: bool
@@ -136,6 +140,8 @@ def from_row(kind: type[R], row: Mapping[str, Any]) -> R:
     values = {f.name: row[f.name] for f in fields(kind) if f.name in row}  # type: ignore[arg-type]
     if hints.get("spans") == list[Span]:
         values["spans"] = [Span(**span) for span in values["spans"]]
+    if "tags" in values:
+        values["tags"] = {key: tag for key, tag in (values["tags"] or {}).items() if tag is not None}
     try:
         return kind(**values)
     except TypeError as error:

@@ -1,8 +1,8 @@
-"""Marks style in segments with a phrase lexicon: the free annotator.
+"""Marks style in thinking with a phrase lexicon: the free annotator.
 
-A lexicon is a text file, one phrase per line; `#` starts a comment; `...` inside a phrase stands for
-up to four words. Phrases match regardless of case and of the kind of white space, at word borders,
-longest first, and take the punctuation behind them along.
+A lexicon is a text file, one phrase per line; lines that start with `#` are comments. `*` at the end of
+a phrase stands for everything up to the end of its sentence. Case matters, the kind of white space does
+not. Phrases match at word borders and take the punctuation behind them along.
 
 Not covered: annotation by a language model.
 """
@@ -26,7 +26,7 @@ class Lexicon:
         patterns = sorted({_pattern(phrase) for phrase in phrases if phrase.strip()}, key=len, reverse=True)
         if not patterns:
             raise UserError("lexicon: no phrases in it; add one per line")
-        self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)[^\w\s]*", re.IGNORECASE)
+        self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})[^\w\s]*")
 
     @classmethod
     def load(cls, path: Path) -> Lexicon:
@@ -34,7 +34,7 @@ class Lexicon:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise UserError(f"lexicon {path}: cannot be read: {error}; check predictors.lexicon") from None
-        return cls(line.split("#", 1)[0].strip() for line in lines)
+        return cls(line for line in lines if not line.startswith("#"))
 
     def style_spans(self, text: str) -> list[StyleSpan]:
         """Stretches of style, in order; neighbours with only white space between them are one."""
@@ -49,15 +49,21 @@ class Lexicon:
 
 
 def _pattern(phrase: str) -> str:
-    parts = [re.escape(word) if word != "..." else r"\S+(?:\s+\S+){0,3}?" for word in phrase.split()]
-    return r"\s+".join(parts).rstrip("\\,.!?:;")
+    words = phrase.removesuffix("*").split()
+    exact = r"\s+".join(re.escape(word) for word in words)
+    return exact + (r"[^.!?\n]*" if phrase.endswith("*") else r"(?!\w)")
+
+
+def within(spans: Sequence[StyleSpan], start: int, end: int) -> list[StyleSpan]:
+    """The parts of `spans` between `start` and `end`, counted from `start`."""
+    clipped = [(max(begin, start) - start, min(stop, end) - start) for begin, stop in spans]
+    return [(begin, stop) for begin, stop in clipped if begin < stop]
 
 
 def token_labels(offsets: Sequence[tuple[int, int]], style: Sequence[StyleSpan]) -> list[int]:
-    """1 (style) or 0 (capability) per token, by the first character of it that is not white space-led.
+    """1 (style) or 0 (capability) per token, from the tokens' (start, end) in the text.
 
-    `offsets` are the tokens' (start, end) in the text. A token belongs to style if most of it lies in
-    a style span.
+    A token belongs to style if most of it lies in style spans.
     """
     labels = []
     for start, end in offsets:

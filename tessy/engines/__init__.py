@@ -1,6 +1,6 @@
 """Engines: token ids in, token ids out. One protocol for every way of running a model.
 
-Randomness is a function of (seed, sample, position), not of the order in which work happens to be
+Randomness is a function of (stream, position), not of the order in which work happens to be
 done: the token at a position is the same whether a span was written in one request or in ten, alone
 or in a batch, before a crash or after it. That is what makes a resumed run equal an undisturbed one.
 
@@ -28,15 +28,15 @@ class SamplingParams:
 class Request:
     """Continue `token_ids` by at most `max_tokens`, ending early after any of `stop_token_ids`.
 
-    `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache); `seed`
-    and the absolute position decide the randomness of every token.
+    `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache); `stream`
+    names a sequence of random numbers, of which the absolute position picks one for every token.
     """
 
     sample_id: str
     token_ids: Sequence[int]
     max_tokens: int
     stop_token_ids: frozenset[int]
-    seed: int
+    stream: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Engine(Protocol):
         """Forget what is kept for a sample that needs no more tokens."""
 
 
-def uniform(seed: int, sample_id: str, position: int) -> float:
-    """The random number in [0, 1) that draws the token at `position` of `sample_id`."""
-    digest = hashlib.blake2b(f"{seed}/{sample_id}/{position}".encode(), digest_size=8).digest()
+def uniform(stream: str, position: int) -> float:
+    """The random number in [0, 1) that draws the token at `position`."""
+    digest = hashlib.blake2b(f"{stream}/{position}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)

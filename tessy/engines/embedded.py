@@ -149,9 +149,7 @@ class EmbeddedEngine:
         for job, feed in zip(jobs, feeds, strict=True):
             job.slot.cached += len(feed)
         writing = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
-        draws = [
-            uniform(jobs[i].request.seed, jobs[i].request.sample_id, len(jobs[i].slot.ids)) for i in writing
-        ]
+        draws = [uniform(jobs[i].request.stream, len(jobs[i].slot.ids)) for i in writing]
         for index, token in zip(writing, draw(logits[writing], draws, self.sampling), strict=True):
             _extend(jobs[index], token, self.max_length)
         self._jobs = [job for job in jobs if not job.done.done()]

@@ -59,10 +59,14 @@ class Job:
         """A line for whoever watches."""
         self.report({"say": text})
 
-    def model(self, role: str = "model") -> tuple[str, str | None]:
+    def reference(self, name: str) -> dict[str, Any]:
+        """What the recipe says of a model: source, revision and chat format."""
+        reference: dict[str, Any] = self.config["models"][name] if "models" in self.config else self.config["model"]
+        return reference
+
+    def model(self, name: str = "model") -> tuple[str, str | None]:
         """Source and revision of a model: the input of that name, or what the recipe names instead."""
-        reference = self.config["models"][role] if "models" in self.config else self.config["model"]
-        folder = self.inputs.get(role)
+        reference, folder = self.reference(name), self.inputs.get(name)
         return (str(folder / "model"), None) if folder else (reference["source"], reference["revision"])
 
 

@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = {
     "evaluate": Kind("eval.code:run", 1),
     "lm_eval": Kind("eval.general:run", 1),
     "instrument": Kind("eval.instrument:run", 1),
-    "report": Kind("eval.report:run", 1),
+    "report": Kind("tessy.report.stage:run", 1),
 }
 
 
@@ -103,18 +103,16 @@ def plan(recipe: Recipe) -> Plan:
     problems = _problems(recipe, draft, world)
     predictors = _predictors(recipe, draft, models, problems)
     traces = {name: _synthesis(recipe, draft, name, models, problems, predictors) for name in recipe.synthesis.methods}
-    results: dict[str, str] = _evaluations(recipe, draft, "student", models["student"], world)
+    _evaluations(recipe, draft, "student", models["student"], world)
     for method, trace in traces.items():
         for seed in recipe.train.seeds:
             config = {"train": _without(recipe.train, "seeds"), "seed": seed, "model": _reference(recipe.models.student)}
             inputs = {"trajectories": trace, "model": models["student"]}
             tuned = draft.add(f"train-{method}-seed{seed}", "sft", config, inputs)
-            results |= _evaluations(recipe, draft, f"{method}-seed{seed}", tuned, world)
-    instrument = _instrument(recipe, draft, world, models, traces, predictors)
-    inputs = {**results, **{f"synthesize-{m}": t for m, t in traces.items()}, "instrument": instrument}
-    inputs |= {name: name for name in draft.stages if draft.stages[name].kind == "sft"}
-    config = {"recipe": recipe.model_dump(mode="json", exclude={"execution", "description"})}
-    draft.add("report", "report", config, inputs)
+            _evaluations(recipe, draft, f"{method}-seed{seed}", tuned, world)
+    _instrument(recipe, draft, world, models, traces, predictors)
+    config = {"recipe": recipe.model_dump(mode="json", exclude={"execution"})}
+    draft.add("report", "report", config, {name: name for name in draft.stages})
     return Plan(recipe, tuple(draft.stages.values()))
 
 
@@ -146,7 +144,7 @@ def _predictors(
     sampling = ("lexicon", "annotator", "problems", "segment_words", "segments")
     out: dict[Role, str] = {}
     for role in ROLES:
-        reference = {"model": _reference(getattr(recipe.models, role)), "seed": recipe.seed}
+        reference = {"role": role, "model": _reference(getattr(recipe.models, role)), "seed": recipe.seed}
         config = {
             "predictors": {key: settings[key] for key in sampling},
             "lexicon_content": _digest(recipe.predictors.lexicon),
@@ -187,11 +185,8 @@ def _synthesis(
     return draft.add(f"synthesize-{name}", "synthesize", config, inputs)
 
 
-def _evaluations(
-    recipe: Recipe, draft: _Draft, label: str, model: str | None, world: str | None
-) -> dict[str, str]:
-    """Stages that test one checkpoint, code benchmarks and lm-eval's apart; result input -> stage."""
-    out: dict[str, str] = {}
+def _evaluations(recipe: Recipe, draft: _Draft, label: str, model: str | None, world: str | None) -> None:
+    """Stages that test one checkpoint, code benchmarks and lm-eval's apart."""
     settings = _plain(recipe)["evaluate"]
     shared = {key: settings[key] for key in ("samples", "max_tokens", "sampler")}
     reference = {"model": _reference(recipe.models.student), "seed": recipe.seed}
@@ -206,9 +201,7 @@ def _evaluations(
                 for b in benchmarks
             }
             config = {"evaluate": {**shared, "benchmarks": listed}, **reference}
-            name = draft.add(f"{prefix}-{label}", kind, config, {"model": model, "world": world})
-            out[name] = name
-    return out
+            draft.add(f"{prefix}-{label}", kind, config, {"model": model, "world": world})
 
 
 def _instrument(
@@ -218,10 +211,10 @@ def _instrument(
     models: Mapping[Role, str | None],
     traces: Mapping[str, str],
     predictors: Mapping[Role, str],
-) -> str | None:
+) -> None:
     """Checks of the miniature itself; there is nothing to check them against elsewhere."""
     if world is None or recipe.problems.source != MINIATURE or None in models.values():
-        return None
+        return
     settings = _plain(recipe)["evaluate"]
     config = {
         "evaluate": {key: settings[key] for key in ("max_tokens", "sampler")},
@@ -233,7 +226,7 @@ def _instrument(
     inputs: dict[str, str | None] = {"world": world, **{role: models[role] for role in ROLES}}
     inputs |= {f"synthesize-{method}": stage for method, stage in traces.items()}
     inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
-    return draft.add("instrument", "instrument", config, inputs)
+    draft.add("instrument", "instrument", config, inputs)
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from typing import Any
 from tessy.artifacts import PARTIAL, write_json, write_text
 from tessy.errors import UserError
 from tessy.pipeline.display import Display
-from tessy.pipeline.job import JOB, PROGRESS_FD
+from tessy.pipeline.job import JOB, PROGRESS_FD, WORK
 from tessy.pipeline.plan import KINDS, Decision, Plan, Stage, decide
 from tessy.recipe import dump
 
 LOG = "stage.log"
-STARTED = "started.json"
+STARTED = f"{WORK}/started.json"
 
 
 class StageFailed(RuntimeError):

@@ -45,14 +45,15 @@ class Author:
 class Assignment:
     """What all samples of a run share.
 
-    `authors` are the models the method needs; `renderers` theirs and always the student's, in whose
-    ids a trajectory is kept. `max_tokens` caps a response in its author's tokens.
+    `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
+    ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in its author's tokens.
     """
 
     name: str
     method: Method
     authors: Mapping[Role, Author]
     renderers: Mapping[Role, Renderer]
+    home: Role
     chunk_tokens: int
     max_tokens: int
     seed: int
@@ -176,7 +177,8 @@ async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view:
     budget = assignment.max_tokens - (len(prefix) - view.prompt_tokens)
     size = min(assignment.chunk_tokens if watched else UNINTERRUPTED_TOKENS, budget)
     ends = view.renderer.thinking_end_ids if part == "thinking" else view.renderer.answer_end_ids
-    new = await author.engine.generate(Request(sample.sample_id, prefix, size, ends, assignment.seed))
+    stream = f"{assignment.seed}/{trace.author}/{sample.sample_id}"
+    new = await author.engine.generate(Request(sample.sample_id, prefix, size, ends, stream))
     ended = new.finish_reason == "stop"
     proposal = [*held, *new.token_ids[: -1 if ended else None]]
     texts = pieces(view.renderer, proposal)
@@ -227,7 +229,7 @@ def _ids_within(
 def _trajectory(
     sample: Sample, trace: Trace, assignment: Assignment, views: Mapping[Role, View]
 ) -> Trajectory:
-    view = views["student"]
+    view = views[assignment.home]
     thinking = trace.text("thinking")
     markup = Span("student", "markup", close_thinking_text(thinking), 0, "template")
     finished = trace.turns[-1].ended_by == "end"

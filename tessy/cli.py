@@ -1,0 +1,80 @@
+"""The command line: the one place that may reach into all rooms, each only when its command is used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tessy.errors import UserError
+
+
+class _Commands(click.Group):
+    """Turns what a user got wrong into a message and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="tessy")
+def main() -> None:
+    """Teach a reasoning model with a stronger teacher's data without making it worse."""
+
+
+_recipe = click.argument("recipe", type=click.Path(path_type=Path))
+_overrides = click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+_runs_dir = click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where results go."
+)
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  tessy run recipes/mini.yaml
+  tessy run recipes/mini.yaml train.learning_rate=5e-4 --runs-dir /data/runs
+"""
+)
+@_recipe
+@_overrides
+@_runs_dir
+def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
+    """Run RECIPE: synthesize, train, evaluate, report.
+
+    What an earlier run made is reused; a run that was interrupted goes on where it stopped. Results
+    are in RUNS_DIR/<recipe name>/report/.
+    """
+    from tessy.pipeline.main import run_recipe
+
+    sys.exit(run_recipe(recipe, overrides, runs_dir))
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  tessy plan recipes/mini.yaml
+  tessy plan recipes/mini.yaml train.epochs=2
+"""
+)
+@_recipe
+@_overrides
+@_runs_dir
+def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
+    """Say what `run` would do: for every stage, reuse it or run it, and why."""
+    from tessy.pipeline.main import show_plan
+
+    show_plan(recipe, overrides, runs_dir)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine lacks, and the command that installs it."""
+    from tessy.doctor import examine
+
+    sys.exit(examine())

@@ -1,0 +1,70 @@
+"""What `tessy run` and `tessy plan` do, from a recipe's path to what is printed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tessy.artifacts import read_json
+from tessy.pipeline.display import Display
+from tessy.pipeline.plan import Plan, decide, plan
+from tessy.pipeline.preflight import preflight
+from tessy.pipeline.run import StageFailed, execute
+from tessy.recipe import load
+
+REPORT = "report"
+
+
+def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
+    """Run to the end and print the result table; returns the exit status."""
+    console, started = Console(), time.monotonic()
+    planned = plan(load(path, overrides))
+    preflight(planned, runs_dir)
+    try:
+        with Display(console) as display:
+            folder = execute(planned, runs_dir, display)
+    except StageFailed as error:
+        console.print(f"[red]✗[/] {error}", highlight=False)
+        console.print("Run the same command again to go on from here.")
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted. Run the same command again to go on from here.")
+        return 130
+    page = publish(planned, folder)
+    _print_results(console, page.parent)
+    console.print(f"{page} in {time.monotonic() - started:.0f} s", highlight=False)
+    return 0
+
+
+def publish(planned: Plan, folder: Path) -> Path:
+    """Put the report of this plan at `report/`; returns the page."""
+    source, target = folder / planned.stages[-1].folder, folder / REPORT
+    target.mkdir(exist_ok=True)
+    for name in ("results.json", "index.html"):
+        temporary = target / f".{name}"
+        shutil.copyfile(source / name, temporary)
+        os.replace(temporary, target / name)
+    return target / "index.html"
+
+
+def _print_results(console: Console, report: Path) -> None:
+    from tessy.report import terminal_table
+
+    console.print(terminal_table(read_json(report / "results.json")))
+
+
+def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
+    """Print every stage with what would happen to it."""
+    planned = plan(load(path, overrides))
+    table = Table("stage", "fingerprint", "", "why", box=None)
+    colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}
+    for decision in decide(planned, runs_dir / planned.recipe.name):
+        color = colors[decision.action]
+        table.add_row(decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason)
+    Console().print(table)

@@ -1,0 +1,65 @@
+"""Error bars: how far a score could be off, given the problems and the training seeds it rests on.
+
+Scores are arrays of shape (seeds, problems): each cell is the mean over the samples of one problem by
+one trained model. Problems and seeds are both drawn again in the bootstrap, since both are samples of
+what one wants to speak about. All intervals are 95 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+RESAMPLES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean(scores: NDArray[np.float64]) -> Estimate:
+    """Mean over all cells of `scores` (seeds, problems) in [0, 1].
+
+    Where every cell is 0 or every cell is 1 a bootstrap sees no spread; then the Wilson interval over
+    the problems stands in.
+    """
+    value = float(scores.mean())
+    if value in (0.0, 1.0):
+        problems = scores.shape[1]
+        interval = stats.binomtest(round(value * problems), problems).proportion_ci(method="wilson")
+        return Estimate(value, min(value, float(interval.low)), max(value, float(interval.high)))
+    low, high = np.quantile(_resampled_means(scores), [0.025, 0.975])
+    return Estimate(value, float(low), float(high))
+
+
+def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Estimate:
+    """Mean of `ours` minus mean of `theirs` on the same problems, paired by problem.
+
+    The arrays may have different numbers of seeds; seeds are averaged within each resample.
+    """
+    rng = np.random.default_rng(0)
+    problems = rng.integers(ours.shape[1], size=(RESAMPLES, ours.shape[1]))
+    gaps = _means(ours, rng, problems) - _means(theirs, rng, problems)
+    low, high = np.quantile(gaps, [0.025, 0.975])
+    return Estimate(float(ours.mean() - theirs.mean()), float(low), float(high))
+
+
+def _resampled_means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    return _means(scores, rng, rng.integers(scores.shape[1], size=(RESAMPLES, scores.shape[1])))
+
+
+def _means(
+    scores: NDArray[np.float64], rng: np.random.Generator, problems: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    seeds = rng.integers(scores.shape[0], size=(RESAMPLES, scores.shape[0]))
+    by_problem = np.stack([scores[rows].mean(0) for rows in seeds])
+    return np.take_along_axis(by_problem, problems, axis=1).mean(1)

@@ -1,0 +1,57 @@
+"""The stage `problems`: training prompts, from the miniature or from a file, as one dataset.
+
+Only prompts are read; responses in a source are ignored, because every one is synthesised.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tessy.artifacts import read_parquet, read_rows, write_parquet
+from tessy.errors import UserError
+from tessy.pipeline.job import Job
+from tessy.recipe import MINIATURE
+from tessy.records import Problem
+
+FILE = "problems.parquet"
+
+
+def run(job: Job) -> None:
+    settings = job.config["problems"]
+    if settings["source"] == MINIATURE:
+        problems = list(read_parquet(job.inputs["world"] / FILE, Problem))
+    else:
+        problems = list(read_file(Path(settings["source"])))
+    problems = problems[: settings["limit"]]
+    count = write_parquet(job.out / FILE, problems, "problems", "Prompts to synthesise responses for.")
+    job.tracker.log({"problems": count})
+
+
+def read_file(path: Path) -> Iterator[Problem]:
+    """Problems from .jsonl or .parquet rows with `id` and `prompt`; raises `UserError` naming the line."""
+    for number, row in _rows(path):
+        for field in ("id", "prompt"):
+            value = row.get(field)
+            if not isinstance(value, str | int) or not str(value).strip():
+                raise UserError(f"{path}, row {number}: `{field}` is {value!r}; it must be text that is not empty")
+        yield Problem(str(row["id"]), str(row["prompt"]))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if path.suffix == ".parquet":
+        yield from enumerate(read_rows(path), start=1)
+        return
+    if path.suffix != ".jsonl":
+        raise UserError(f"problems.source {path}: must be 'miniature' or end in .jsonl or .parquet")
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}, row {number}: not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise UserError(f"{path}, row {number}: {type(row).__name__} where an object is needed")
+            yield number, row
