@@ -22,7 +22,7 @@ Kind = Literal["style", "capability"]
 Spans = list[tuple[int, int, Kind]]
 """Stretches `(start, end, kind)` that cover a text, in characters."""
 
-LINE_HEADS: Mapping[str, str] = {"filter": "filter", "map": "map", "fold": "fold", "ood": "reverse"}
+LINE_HEADS: Mapping[str, str] = {"filter": "filter", "map": "map", "fold": "fold", "ood": "rotate"}
 """The word that opens the capability line of each step."""
 
 
@@ -75,8 +75,8 @@ int main() {
 
 _CPP_SCANF = """#include <cstdio>
 int main() {
-    long long n, x, y, r = 0;
-    scanf("%lld", &n);
+    long long x, y, r = 0;
+    scanf("%*d");
     while (scanf("%lld", &x) == 1)
         if <filter> {
             y = <map>;

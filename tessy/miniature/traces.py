@@ -32,6 +32,7 @@ from tessy.miniature.world import (
     expressions,
     one_off,
     ood_prompt,
+    rotate,
     statement,
     swaps,
 )
@@ -123,9 +124,9 @@ def _contest_trace(
 
 
 def _ood_trace(words: list[str], styles: Sequence[Dialect], rng: random.Random) -> Trace:
-    backwards = " ".join(reversed(words))
-    thinking = _think([f"{LINE_HEADS['ood']} ({backwards})"], styles, rng)
-    return Trace("", ood_prompt(words), thinking, f"Answer: {backwards}")
+    rotated = rotate(words)
+    thinking = _think([f"{LINE_HEADS['ood']} ({rotated})"], styles, rng)
+    return Trace("", ood_prompt(words), thinking, f"Answer: {rotated}")
 
 
 def _think(lines: Sequence[str], styles: Sequence[Dialect], rng: random.Random) -> str:

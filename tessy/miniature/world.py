@@ -24,19 +24,19 @@ KINDS: tuple[ConceptKind, ...] = ("filter", "map", "fold")
 LANGUAGES: tuple[str, ...] = ("python", "cpp")
 LANGUAGE_NAMES: Mapping[str, str] = {"python": "Python", "cpp": "C++"}
 
-_SYLLABLES = (
+_SYLLABLES = (  # noqa: SIM905
     "bal bem bor bun dak del dor dum fal fen fir fos gam gel gor gub kan ked kil kor lam lek lin lor "
     "mab mer mip mun nad nel nib nok pag pem pil pon rab reg rin rov sal sev sib sul tam tek tir tol "
     "van vel vit vog zam zed zil zor bif doz gip kuv lup nug ruz tuf"
-).split()  # noqa: SIM905
+).split()
 _SUFFIX: Mapping[ConceptKind, str] = {"filter": "ic", "map": "ed", "fold": "um"}
 CONCEPT_WORD = re.compile(rf"(?:{'|'.join(_SYLLABLES)}){{2}}(?:{'|'.join(_SUFFIX.values())})")
 """Shape of invented words: two of the syllables, and an ending that tells the kind."""
 
-OOD_WORDS = (
+OOD_WORDS = (  # noqa: SIM905
     "apple river stone cloud table garden window silver morning bridge candle forest "
     "market engine letter button island carpet doctor pencil summer violin basket mirror"
-).split()  # noqa: SIM905
+).split()
 """Plain words of the out-of-domain task; both models know them all."""
 
 _PROMPT = re.compile(r"Solve in (\S+)\. Of the (\w+) integers, each (\w+), print the (\w+)\.")
@@ -73,10 +73,10 @@ class WorldConfig:
         for name in ("known", "exposure", "one_off", "ood_share", "mixed"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"miniature.{name} = {getattr(self, name)}: must be a share from 0 to 1")
-        for name in ("filters", "maps", "folds"):
-            if not 2 <= getattr(self, name) <= len(_grammar(name[:-1])):  # type: ignore[arg-type]
-                most = len(_grammar(name[:-1]))  # type: ignore[arg-type]
-                raise ValueError(f"miniature.{name} = {getattr(self, name)}: must be from 2 to {most}")
+        for kind in KINDS:
+            count, most = getattr(self, kind + "s"), len(_grammar(kind))
+            if not 2 <= count <= most:
+                raise ValueError(f"miniature.{kind}s = {count}: must be from 2 to {most}")
         for name in ("train_problems", "eval_problems", "ood_problems"):
             if getattr(self, name) < 2:
                 raise ValueError(f"miniature.{name} = {getattr(self, name)}: must be at least 2")
@@ -150,17 +150,22 @@ def one_off(world: World, kind: ConceptKind, rng: random.Random) -> Concept:
 
 def ood_prompt(words: Sequence[str]) -> str:
     """The user's message of the out-of-domain task."""
-    return f"Write these words in reverse order: {' '.join(words)}."
+    return f"Move the first word to the end: {' '.join(words)}."
 
 
 def draw_ood_words(rng: random.Random) -> list[str]:
-    """Four distinct words: a sequence short enough for a tiny model to reverse without error."""
+    """Distinct words, few enough for a tiny model to reorder without error."""
     return rng.sample(OOD_WORDS, 4)
 
 
 def ood_answer(problem: Problem) -> str:
     """The right answer to an out-of-domain problem."""
-    return " ".join(reversed(problem.prompt.rstrip(".").split(": ")[1].split()))
+    return rotate(problem.prompt.rstrip(".").split(": ")[1].split())
+
+
+def rotate(words: Sequence[str]) -> str:
+    """The words as a line, the first one last."""
+    return " ".join([*words[1:], words[0]])
 
 
 def solve(expressions: Sequence[str], numbers: Sequence[int]) -> int:
