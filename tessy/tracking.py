@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +21,64 @@ METRICS = "metrics.jsonl"
 
 
 class Tracker:
-    """Writes metrics to `folder`; mirrors them where `mode` and the environment allow it."""
+    """Writes metrics to `folder`; mirrors them in W&B where `mode` and the environment allow it."""
 
-    def __init__(self, folder: Path, *, mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path) -> None:
+    def __init__(
+        self, folder: Path, *, mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path
+    ) -> None:
         self._stream = (folder / METRICS).open("a", encoding="utf-8")
-        self._run = _wandb_run(mode, project, group, name, kind, config, mirror)
+        self._run: Any = None
+        with _mirroring():
+            self._run = _wandb_run(mode, project, group, name, kind, config, mirror)
 
     def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
         row = {"time": round(time.time(), 3), **({} if step is None else {"step": step}), **metrics}
         self._stream.write(json.dumps(row) + "\n")
         self._stream.flush()
         if self._run is not None:
-            self._run.log(dict(metrics), step=step)
+            with _mirroring():
+                self._run.log(dict(metrics), step=step)
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Show rows with the same keys as a table in W&B; they are in the artifact already."""
         if self._run is not None and rows:
-            import wandb
+            with _mirroring():
+                import wandb
 
-            columns = list(rows[0])
-            self._run.log({name: wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in rows])})
+                columns = list(rows[0])
+                data = [[row[column] for column in columns] for row in rows]
+                self._run.log({name: wandb.Table(columns=columns, data=data)})
 
     def artifact(self, folder: Path, name: str, kind: str, manifest: Mapping[str, Any]) -> None:
         """Log a finished artifact with its lineage. Only references travel: the files stay where they are."""
         if self._run is None:
             return
-        import wandb
+        with _mirroring():
+            import wandb
 
-        artifact = wandb.Artifact(name, type=kind, metadata={"inputs": manifest["inputs"], "fingerprint": manifest["fingerprint"]})
-        artifact.add_reference(folder.resolve().as_uri(), checksum=False, max_objects=100_000)
-        if not self._run.offline:
-            # Offline runs cannot look artifacts up; their lineage is in the metadata alone.
-            for source in manifest["inputs"].values():
-                self._run.use_artifact(f"{source.rsplit('-', 1)[0]}:latest")
-        self._run.log_artifact(artifact)
+            metadata = {key: manifest[key] for key in ("inputs", "fingerprint", "revision")}
+            artifact = wandb.Artifact(name, type=kind, metadata=metadata)
+            artifact.add_reference(folder.resolve().as_uri(), checksum=False, max_objects=100_000)
+            if not self._run.offline:
+                # Offline runs cannot look artifacts up; their lineage is in the metadata alone.
+                for source in manifest["inputs"].values():
+                    self._run.use_artifact(f"{source.rpartition('-')[0]}:latest")
+            self._run.log_artifact(artifact)
 
     def close(self) -> None:
         self._stream.close()
         if self._run is not None:
-            self._run.finish(quiet=True)
+            with _mirroring():
+                self._run.finish()
+
+
+@contextmanager
+def _mirroring() -> Iterator[None]:
+    """A fault of the mirror is told in the log and costs nothing else."""
+    try:
+        yield
+    except Exception as error:
+        print(f"W&B: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _wandb_run(mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path) -> Any:

@@ -1,0 +1,79 @@
+# `make reproduce` and `make test` set up whatever they need: system packages where that is allowed
+# (else they name the command), a virtual environment, pinned packages.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+RECIPE ?= recipes/mini.yaml
+RUNS ?= runs
+SET ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
+
+# command:Debian package
+NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
+NEEDED_BY_TESTS := chromium:chromium
+# Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
+MARKED := sandbox slow browser crash
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce smoke test test-all check format doctor clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s'|'
+	@echo "Variables: RECIPE=$(RECIPE) RUNS=$(RUNS) SET='section.key=value ...' VENV=$(VENV)"
+
+setup: $(READY) ## Install everything that is missing
+	@$(call install,$(NEEDED))
+
+reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what was made before
+	$(BIN)/tessy run $(RECIPE) $(SET) --runs-dir $(RUNS)
+
+smoke: setup ## Run everything real but tiny
+	$(BIN)/tessy run recipes/smoke.yaml $(SET) --runs-dir $(RUNS)
+
+test: setup ## Run the fast tests
+	$(BIN)/pytest -n 2 -q
+
+test-all: setup ## Run every test there is
+	@$(call install,$(NEEDED_BY_TESTS))
+	$(BIN)/pytest -n 2 -q
+	@for mark in $(MARKED); do echo "pytest -m $$mark"; $(BIN)/pytest -q -m $$mark || exit 1; done
+
+check: $(READY) ## Lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Rewrite the code in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+doctor: $(READY) ## Say what this machine lacks
+	$(BIN)/tessy doctor
+
+clean: ## Remove caches, not results
+	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, this is $$($(PYTHON) --version); run: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "run: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install -q --upgrade 'pip>=25.1'
+	$(BIN)/pip install -q --progress-bar off -e '.[train,eval,dev]'
+	$(BIN)/pip install -q --no-deps --group testlib
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+# Installs the Debian packages of missing commands, or names the command that does.
+define install
+missing=""; \
+for pair in $(1); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; done; \
+if [ -n "$$missing" ]; then \
+  if [ "$$(id -u)" = 0 ]; then sudo=""; \
+  elif sudo -n true 2>/dev/null; then sudo="sudo"; \
+  else echo "Missing system packages. Run: sudo apt-get install$$missing"; exit 1; fi; \
+  echo "installing$$missing"; \
+  export DEBIAN_FRONTEND=noninteractive; \
+  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $$missing >/dev/null; \
+fi
+endef
