@@ -6,8 +6,8 @@ output are hostile too. The kernel, bubblewrap, the compiler and the caller are 
 
 Covered, each by a program in tests/judge/hostile:
 
-- files: the program sees /usr, the loader cache, /proc of its own namespace, four devices, and the files it is
-  given, all read-only; at most a private /tmp with a size and an inode cap. Inputs are sealed memory.
+- files: the program sees /usr, the loader cache, /proc of its own namespace, four devices, and the files
+  it is given, all read-only; at most a private /tmp with a size and an inode cap. Inputs are sealed memory.
 - processes: own pid namespace, a process cap, everything killed when the program ends, is stopped, or the
   caller dies; as root the sandbox first becomes an ordinary user.
 - time: CPU over the whole process tree, and wall time. Children whose parent ignores SIGCHLD escape CPU

@@ -156,10 +156,15 @@ def start(
 
 
 class Box:
-    """A started sandbox. Call `wait` once; `kill` first to end it early."""
+    """A started sandbox. Call `wait` or `abandon`, once."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], control: socket.socket, limits: Limits, stdout: int, stderr: int
+        self,
+        process: subprocess.Popen[bytes],
+        control: socket.socket,
+        limits: Limits,
+        stdout: int,
+        stderr: int,
     ) -> None:
         self._process, self._control, self._limits = process, control, limits
         self._stdout, self._stderr = stdout, stderr
@@ -167,8 +172,7 @@ class Box:
         try:
             self._release()
         except BaseException:
-            self.kill()
-            self._clean_up()
+            self.abandon()
             raise
 
     def _release(self) -> None:
@@ -203,11 +207,14 @@ class Box:
             self._finish()
             return self._outcome(message.decode())
         finally:
-            self.kill()
-            self._clean_up()
+            self.abandon()
 
-    def kill(self) -> None:
-        """End everything inside, now."""
+    def abandon(self) -> None:
+        """End everything inside and clean up, instead of waiting."""
+        self._kill()
+        self._clean_up()
+
+    def _kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
 
@@ -215,7 +222,7 @@ class Box:
         try:
             self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
-            raise SandboxError("processes in the sandbox do not die; the kernel may be stuck on a device") from None
+            raise SandboxError("processes in the sandbox do not die; a device may be stuck") from None
 
     def _clean_up(self) -> None:
         self._process.wait()

@@ -1,0 +1,100 @@
+"""Test data in a zip file or a folder, as one thing: names and streams.
+
+Archives come from strangers. Names that lead out of it, links, encrypted or absurdly large members are
+refused; nothing is unpacked to disk. Not covered: other archive formats.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from eval.judge.records import Stream
+
+MAX_MEMBER = 1 << 30
+"""Largest test file accepted, in bytes after decompression."""
+MAX_MEMBERS = 100_000
+
+
+class Archive:
+    """Files by name. `names` keeps the order of the archive."""
+
+    def __init__(self, where: str, openers: Mapping[str, Stream]) -> None:
+        self.where, self._files = where, dict(openers)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._files)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def stream(self, name: str, text: bool = False) -> Stream:
+        """The file called `name`; raises `ValueError` if there is none."""
+        try:
+            found = self._files[name]
+        except KeyError:
+            raise ValueError(f"{self.where}: no file {name!r}; complete the test data") from None
+        return Stream(found.name, found.open, text)
+
+    def joined(self, other: Archive) -> Archive:
+        """Both, `other`'s files first where names collide."""
+        return Archive(self.where, {**self._files, **other._files})
+
+
+def open_archive(path: Path) -> Archive:
+    """The zip file or folder at `path`; raises `ValueError` naming what is wrong with it."""
+    return _folder(path) if path.is_dir() else _zip(path)
+
+
+def _folder(path: Path) -> Archive:
+    root = path.resolve()
+
+    def opener(file: Path) -> Callable[[], IO[bytes]]:
+        return lambda: file.open("rb")
+
+    inside = (
+        file for file in sorted(path.rglob("*")) if file.is_file() and file.resolve().is_relative_to(root)
+    )
+    names = {str(file.relative_to(path)): file for file in inside}
+    return Archive(str(path), {name: Stream(name, opener(file)) for name, file in names.items()})
+
+
+def _zip(path: Path) -> Archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such test data; download it, or correct the path") from None
+    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a readable zip file ({error}); download it again") from None
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"{path}: {len(members)} members; at most {MAX_MEMBERS} are accepted")
+    for info in members:
+        _refuse(path, info)
+    return Archive(
+        str(path), {info.filename: Stream(info.filename, partial(_member, archive, info)) for info in members}
+    )
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    return archive.open(info)
+
+
+def _refuse(path: Path, info: zipfile.ZipInfo) -> None:
+    name = PurePosixPath(info.filename)
+    why = None
+    if name.is_absolute() or ".." in name.parts or "\\" in info.filename:
+        why = "leads out of the archive"
+    elif stat.S_ISLNK(info.external_attr >> 16):
+        why = "is a link"
+    elif info.flag_bits & 1:
+        why = "is encrypted"
+    elif info.file_size > MAX_MEMBER:
+        why = f"unpacks to {info.file_size} bytes, more than {MAX_MEMBER}"
+    if why:
+        raise ValueError(f"{path}: member {info.filename!r} {why}; this is no test data")

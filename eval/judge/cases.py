@@ -1,0 +1,148 @@
+"""Runs one test of one submission in the sandbox and says what came of it.
+
+Not covered: which tests run (`verdicts.goes_on`) and retries (`run`). Raises `SandboxError` when the sandbox
+is at fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from eval.judge import verdicts
+from eval.judge.checkers import BUILT_IN
+from eval.judge.compile import Program
+from eval.judge.extract import Format
+from eval.judge.records import MIB, Case, CaseResult, Checker, JudgeProblem, Mode, Stream
+from eval.judge.verdicts import Word
+from eval.sandbox import Limits, Outcome, Sealed, run, scratch, start
+from eval.sandbox.files import read_all
+
+_NOTE_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What stays the same over a submission's tests. `checkers` are the built ones, by `id` of their source."""
+
+    format: Format
+    mode: Mode
+    problem: JudgeProblem
+    program: Program
+    checkers: dict[int, Program]
+    interactor: Program | None
+    core: int | None
+
+
+def run_case(bench: Bench, case: Case) -> tuple[CaseResult, bool]:
+    """The result, and whether it was a time limit missed so narrowly that a quieter machine could help."""
+    limits = dataclasses.replace(
+        verdicts.limits(bench.format, bench.problem, case, bench.mode), core=bench.core
+    )
+    with _sealed(case.input) as given, _scratch() as out, _scratch() as err:
+        if bench.interactor:
+            outcome, (verdict, official), note = _talk(bench, bench.interactor, case, limits, given, err)
+        else:
+            program = bench.program
+            outcome = run(program.argv, limits, files=program.files, stdin=given, stdout=out, stderr=err)
+            fault = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=False)
+            if fault:
+                (verdict, official), note = fault, _said(err)
+            else:
+                (verdict, official), note = _check(bench, case, given, out)
+        result = CaseResult(
+            case.name, verdict, official, round(outcome.cpu_s, 4), round(outcome.wall_s, 4),
+            round(outcome.memory / MIB, 2), note,
+        )  # fmt: skip
+        near = verdicts.near_limit(bench.format, outcome, case, bench.mode, bench.interactor is not None)
+        return result, near and verdict == "TLE"
+
+
+def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Word, str]:
+    checker = case.checker or bench.problem.checker
+    with _sealed(case.answer) as answer:
+        if checker.program is not None:
+            return _run_checker(bench, checker, given, out, answer)
+        passed = BUILT_IN[checker.name](read_all(out), answer.read(), checker.options)
+        return verdicts.word(bench.format, "AC" if passed else "WA"), ""
+
+
+def _run_checker(bench: Bench, checker: Checker, given: Sealed, out: int, answer: Sealed) -> tuple[Word, str]:
+    program = bench.checkers[id(checker.program)]
+    output = os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC)
+    shown = (given.reader(), output, answer.reader())
+    try:
+        with _scratch() as said, _scratch() as err:
+            outcome = run(
+                (*program.argv, *(f"/dev/fd/{fd}" for fd in shown)), verdicts.CHECKER_LIMITS,
+                files=program.files, stdin=None, stdout=said, stderr=err, shown=shown,
+            )  # fmt: skip
+            return verdicts.checked(bench.format, outcome, bench.mode), _note(outcome, err)
+    finally:
+        for fd in shown:
+            os.close(fd)
+
+
+def _talk(
+    bench: Bench, interactor: Program, case: Case, limits: Limits, given: Sealed, err: int
+) -> tuple[Outcome, Word, str]:
+    """Submission and interactor, each in its own sandbox, joined by two pipes."""
+    from_judge, to_program = os.pipe()
+    from_program, to_judge = os.pipe()
+    with _sealed(case.answer) as answer, _scratch() as report, _scratch() as said:
+        shown = (given.reader(), os.dup(report), answer.reader())
+        judge = program = None
+        try:
+            judge = start(
+                (*interactor.argv, *(f"/dev/fd/{fd}" for fd in shown)), verdicts.interactor_limits(case),
+                files=interactor.files, stdin=from_program, stdout=to_program, stderr=said, shown=shown,
+            )  # fmt: skip
+            program = start(
+                bench.program.argv,
+                limits,
+                files=bench.program.files,
+                stdin=from_judge,
+                stdout=to_judge,
+                stderr=err,
+            )
+        except BaseException:
+            if judge is not None:
+                judge.abandon()
+            raise
+        finally:
+            for fd in (from_judge, to_program, from_program, to_judge, *shown):
+                os.close(fd)
+        try:
+            outcome = program.wait()
+        except BaseException:
+            judge.abandon()
+            raise
+        spoken = judge.wait()
+        mine = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=True)
+        theirs = verdicts.checked(bench.format, spoken, bench.mode)
+        return outcome, verdicts.interaction(mine, theirs, outcome, bench.mode), _note(spoken, said)
+
+
+def _note(outcome: Outcome, err: int) -> str:
+    ended = "" if outcome.ended == "exit" else f"over its {outcome.ended} limit; "
+    return ended + _said(err)
+
+
+def _said(fd: int) -> str:
+    return read_all(fd, _NOTE_LIMIT).decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[int]:
+    fd = scratch()
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _sealed(stream: Stream | None) -> Sealed:
+    return Sealed(b"" if stream is None else stream.chunks())

@@ -1,0 +1,118 @@
+"""Finds the program in a model's answer, by each benchmark's rule.
+
+`strict` rules are the official judges', quirks included: what they miss counts as missed.
+`fixed` asks what the author meant: the last fenced block in the right language after any thinking.
+Pure; never raises on any text. Not covered: languages other than C++ and Python.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from eval.judge.records import Mode
+
+Format = Literal["dmoj", "lightcp", "lcb"]
+_FENCE = "```"
+_TAGS = {
+    "cpp": {"cpp", "c++", "cc", "cxx", "c++17", "c++20", "cpp17", "cpp20"},
+    "python": {"python", "py", "python3", "py3", "pypy", "pypy3"},
+}
+_END_OF_THINKING = "</think>"
+
+
+def extract_code(format: Format, language: str, response: str, mode: Mode = "strict") -> str | None:
+    """The program in `response`, or None where the benchmark finds none."""
+    if mode == "fixed":
+        return _meant(language, response)
+    rules = {"dmoj": _dmoj, "lightcp": _lightcp, "lcb": _lcb}
+    return rules[format](language, response)
+
+
+def _dmoj(language: str, response: str) -> str | None:
+    """OJBench: after the last opener up to the next closer; without an opener, from the start."""
+    opener = f"{_FENCE}{language}\n"
+    at = response.rfind(opener)
+    start = at + len(opener) if at >= 0 else 0
+    end = response.find(f"\n{_FENCE}", start)
+    code = response[start:] if end < 0 else response[start:end]
+    if language == "python" and code.count("def main():") == 1 and code.count("main()") == 1:
+        code += "\nmain()"
+    return code
+
+
+def _lightcp(language: str, response: str) -> str | None:
+    """LiveCodeBench-Pro: the last cpp block with an #include, else what stands around the last main."""
+    del language  # the benchmark is C++ only
+    blocks = re.findall(r"^```cpp[^\S\n]*\n(.*?)^```", response, re.DOTALL | re.MULTILINE)
+    with_include = [block for block in blocks if "#include" in block]
+    return with_include[-1] if with_include else _around_main(response)
+
+
+def _around_main(response: str) -> str | None:
+    main = response.rfind("int main(")
+    end = _closing_brace(response, main) if main >= 0 else -1
+    if end < 0:
+        return None
+    lines = response[:main].split("\n")
+    last = next((i for i in reversed(range(len(lines))) if lines[i].lstrip().startswith("#include")), None)
+    if last is None:
+        return None
+    first = last
+    while first > 0 and lines[first - 1].lstrip().startswith("#include"):
+        first -= 1
+    return "\n".join(lines[first:]) + response[main:end]
+
+
+def _closing_brace(text: str, start: int) -> int:
+    """Just past the brace that closes the first one opened after `start`; -1 if none does."""
+    depth = 0
+    for match in re.compile(r"[{}]").finditer(text, start):
+        depth += 1 if match[0] == "{" else -1
+        if depth <= 0:
+            return match.end() if match[0] == "}" else -1
+    return -1
+
+
+def _lcb(language: str, response: str) -> str | None:
+    """LiveCodeBench: what stands between the last two lines that contain a fence, else nothing."""
+    del language  # any fence counts
+    lines = response.split("\n")
+    fences = [index for index, line in enumerate(lines) if _FENCE in line]
+    if len(fences) < 2:
+        return ""
+    return "\n".join(lines[fences[-2] + 1 : fences[-1]])
+
+
+def _meant(language: str, response: str) -> str | None:
+    answer = response.rpartition(_END_OF_THINKING)[2]
+    blocks = _blocks(answer)
+    for wanted in (_TAGS.get(language, {language}), {""}):
+        found = [code for tag, code in blocks if tag in wanted and code.strip()]
+        if found:
+            return found[-1]
+    return answer if not blocks and _looks_like_code(language, answer) else None
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """(tag, code) of each fenced block; one that is never closed runs to the end."""
+    blocks: list[tuple[str, str]] = []
+    opened: tuple[str, str, list[str]] | None = None
+    for line in text.split("\n"):
+        bare = line.strip()
+        if opened is None:
+            if match := re.match(r"(`{3,}|~{3,})\s*([^\s`]*)", bare):
+                opened = (match[1], match[2].lower().strip("{}."), [])
+        elif bare.startswith(opened[0]) and not bare.strip(opened[0][0]):
+            blocks.append((opened[1], "\n".join(opened[2])))
+            opened = None
+        else:
+            opened[2].append(line)
+    if opened is not None:
+        blocks.append((opened[1], "\n".join(opened[2])))
+    return blocks
+
+
+def _looks_like_code(language: str, text: str) -> bool:
+    signs = {"cpp": r"#include\b|\bint\s+main\s*\(|\bsigned\s+main\s*\("}
+    return bool(re.search(signs.get(language, r"^(import|from|def|print)\b|\binput\("), text, re.MULTILINE))

@@ -1,0 +1,137 @@
+"""The judge's nouns, frozen.
+
+A test file is a `Stream`: where its bytes are, not the bytes. So a problem with gigabytes of tests is
+a few kilobytes, and one case at a time is in memory while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal
+
+Verdict = Literal["AC", "WA", "TLE", "MLE", "OLE", "RTE", "CE", "NO_CODE", "IE", "SKIP"]
+Mode = Literal["strict", "fixed"]
+"""`strict`: as the official judge decides. `fixed`: with that judge's known faults repaired."""
+
+MIB = 1 << 20
+_CHUNK = MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A test file that is read when it is needed. `text` turns CRLF and lone CR into LF on the way."""
+
+    name: str
+    open: Callable[[], IO[bytes]]
+    text: bool = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its bytes, a piece at a time."""
+        held = b""
+        with self.open() as stream:
+            while part := stream.read(_CHUNK):
+                if self.text:
+                    # A CR at the end of a piece may belong to a CRLF that the next piece completes.
+                    part = held + part
+                    held = part[-1:] if part.endswith(b"\r") else b""
+                    part = part[: len(part) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                yield part
+        if held:
+            yield b"\n"
+
+    def read(self) -> bytes:
+        """All of it, for files known to be small or needed whole."""
+        return b"".join(self.chunks())
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test. Seconds and bytes. `batch` numbers the group in which a failure ends the rest,
+    `needs` the batches that must have passed; a failed `pretest` ends everything."""
+
+    name: str
+    input: Stream | None
+    answer: Stream | None
+    time_s: float
+    memory: int
+    output: int
+    batch: int | None = None
+    needs: tuple[int, ...] = ()
+    pretest: bool = False
+    checker: Checker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A program the problem brings along: its files by name, the first of them the main one."""
+
+    language: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """Compares an output with the answer: a built-in one by name, or a testlib program."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    program: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeProblem:
+    """A problem as the judge sees it. `interactor` replaces the checker where there is one.
+
+    `functional` names the function to call where tests are calls, not input (LiveCodeBench).
+    """
+
+    problem_id: str
+    cases: tuple[Case, ...]
+    checker: Checker
+    interactor: Source | None = None
+    wall_factor: float = 3.0
+    functional: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is to be judged: `code` as is, or a `response` that code is extracted from."""
+
+    problem_id: str
+    language: str
+    code: str | None = None
+    response: str | None = None
+    sample_id: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.code is None) == (self.response is None):
+            raise ValueError(
+                f"submission for problem {self.problem_id!r}: needs exactly one of 'code' and 'response'; "
+                f"{'both are' if self.code is not None else 'neither is'} there"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One test's verdict; `official` is the official judge's word, `note` the checker's or the system's."""
+
+    name: str
+    verdict: Verdict
+    official: str
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mib: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A submission's verdict, `tests` in the order they ran, `detail` for people."""
+
+    sample_id: str
+    problem_id: str
+    verdict: Verdict
+    official: str
+    tests: tuple[CaseResult, ...] = ()
+    detail: str = ""

@@ -1,0 +1,142 @@
+"""From how programs ended to verdicts, by each benchmark's rule. Pure.
+
+Each judge has its own words and its own precedence. `fault` looks at the submission alone, `checked` at
+the checker's or interactor's exit, `combine` at all tests. `strict` is the official rule; `fixed` clears
+the submission of what was not its doing, and the author of an accepted verdict given by a broken checker.
+
+Not covered: points. A submission passes or it does not, as in all three benchmarks.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from eval.judge.extract import Format
+from eval.judge.records import MIB, Case, CaseResult, JudgeProblem, Mode, Verdict
+from eval.sandbox import Limits, Outcome
+
+Word: TypeAlias = tuple[Verdict, str]
+"""A verdict and the official judge's word for it."""
+
+NEAR_LIMIT = 1.25
+"""Programs may run this much over their time; between the limit and here they get a second chance alone."""
+CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB)
+
+WORDS: dict[Format, dict[Verdict, str]] = {
+    "dmoj": {"AC": "AC", "WA": "WA", "TLE": "TLE", "MLE": "MLE", "OLE": "OLE", "RTE": "RTE", "CE": "CE",
+             "NO_CODE": "CE", "IE": "IE", "SKIP": "Skip"},
+    "lightcp": {"AC": "Accepted", "WA": "Wrong Answer", "TLE": "Time Limit Exceeded",
+                "MLE": "Memory Limit Exceeded", "OLE": "Output Limit Exceeded", "RTE": "Signalled",
+                "CE": "Judge Failed", "NO_CODE": "Judge Failed", "IE": "Internal Error",
+                "SKIP": "Judge Failed"},
+    "lcb": {"AC": "Passed", "WA": "Wrong Answer", "TLE": "Time Limit Exceeded", "MLE": "Runtime Error",
+            "OLE": "Runtime Error", "RTE": "Runtime Error", "CE": "Compilation Error",
+            "NO_CODE": "Compilation Error", "IE": "Runtime Error", "SKIP": "Wrong Answer"},
+}  # fmt: skip
+_INVALID_RETURN: Word = ("RTE", "IR")
+_NONZERO: Word = ("RTE", "Nonzero Exit Status")
+_DMOJ_PRECEDENCE = ("IE", "TLE", "MLE", "OLE", "RTE", "IR", "WA")
+
+
+def word(format: Format, verdict: Verdict) -> Word:
+    return verdict, WORDS[format][verdict]
+
+
+def limits(format: Format, problem: JudgeProblem, case: Case, mode: Mode) -> Limits:
+    """What the submission may use on this case."""
+    cpu_s, wall_s = case.time_s * NEAR_LIMIT, case.time_s * problem.wall_factor * NEAR_LIMIT
+    if format == "lightcp":
+        return Limits(
+            cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, stderr=64 * MIB,
+            address_space=None if problem.interactor else case.memory + 16384, stack=case.memory,
+            processes=128, tmp=64 * MIB,
+        )  # fmt: skip
+    if format == "dmoj":
+        # DMOJ's clock runs while the child runs or sleeps; with wall time less queueing that is this clock.
+        wall_s = wall_s if mode == "fixed" or problem.interactor else cpu_s
+        return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output)
+    return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, tmp=64 * MIB)
+
+
+def interactor_limits(case: Case) -> Limits:
+    """The interactor's share: four times the time, twice that in wall time, four times the memory."""
+    return Limits(
+        cpu_s=4 * case.time_s, wall_s=8 * case.time_s, memory=max(4 * case.memory, 256 * MIB),
+        stdout=case.output, stderr=MIB,
+    )  # fmt: skip
+
+
+def time_used(format: Format, outcome: Outcome, mode: Mode, interactive: bool) -> float:
+    """Seconds on the official clock. DMOJ's and LiveCodeBench's is the wall, here less waiting for a CPU."""
+    if format != "lightcp" and mode == "strict" and not interactive:
+        return max(outcome.cpu_s, outcome.wall_s - outcome.queued_s)
+    return outcome.cpu_s
+
+
+def near_limit(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive: bool) -> bool:
+    """Whether a second run without neighbours could still be in time."""
+    return case.time_s < time_used(format, outcome, mode, interactive) <= NEAR_LIMIT * case.time_s + 0.1
+
+
+def fault(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive: bool) -> Word | None:
+    """What was wrong with the run itself; None: the output decides."""
+    late = outcome.ended in ("cpu", "wall") or time_used(format, outcome, mode, interactive) > case.time_s
+    memory = outcome.memory if format == "lightcp" else outcome.main_memory
+    fat = outcome.ended == "memory" or memory > case.memory
+    if format == "lightcp" and fat:
+        return word(format, "MLE")
+    if late:
+        return word(format, "TLE")
+    if fat:
+        return word(format, "MLE")
+    if outcome.ended == "output":
+        return word(format, "OLE")
+    if outcome.signal is not None:
+        return word(format, "RTE")
+    if outcome.exit_code:
+        return {"dmoj": _INVALID_RETURN, "lightcp": _NONZERO, "lcb": word("lcb", "RTE")}[format]
+    return None
+
+
+def checked(format: Format, outcome: Outcome, mode: Mode) -> Word:
+    """A testlib checker's or interactor's word, from its exit: 0 ok, 1 wa, 2 pe, 3 fail, 7 points."""
+    code = outcome.exit_code if outcome.ended == "exit" else None
+    if code == 0 or (code == 7 and format == "dmoj"):
+        return word(format, "AC")
+    broken = code not in (1, 2, 7)
+    return word(format, "IE" if broken and (format == "dmoj" or mode == "fixed") else "WA")
+
+
+def interaction(submission: Word | None, judge: Word, outcome: Outcome, mode: Mode) -> Word:
+    """Both sides of an interactive problem. An interactor that has seen enough hangs up, and the
+    submission dies of the closed pipe: officially that is its own fault."""
+    hung_up = outcome.signal == signal.SIGPIPE or outcome.exit_code
+    if mode == "fixed" and hung_up and judge[0] == "WA":
+        return judge
+    return submission or judge
+
+
+def goes_on(format: Format, problem: JudgeProblem, case: Case, done: Sequence[CaseResult]) -> bool | None:
+    """Whether `case` runs after `done`: True, False (skip it), or None (nothing runs any more)."""
+    if format != "dmoj":
+        return True if all(result.verdict == "AC" for result in done) else None
+    failed_batches = set()
+    for earlier, result in zip(problem.cases, done, strict=False):
+        if result.verdict != "AC":
+            if earlier.pretest and result.verdict != "SKIP" and not case.pretest:
+                return None
+            failed_batches.add(earlier.batch)
+    return not (case.batch is not None and failed_batches & {case.batch, *case.needs})
+
+
+def combine(format: Format, done: Sequence[CaseResult]) -> Word:
+    """The submission's verdict from its tests, in the order they ran."""
+    failed = [result for result in done if result.verdict not in ("AC", "SKIP")]
+    if not failed:
+        return word(format, "AC")
+    if format == "dmoj":
+        worst = min(failed, key=lambda result: _DMOJ_PRECEDENCE.index(result.official))
+        return worst.verdict, worst.official
+    return failed[0].verdict, failed[0].official
