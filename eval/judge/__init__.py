@@ -1,6 +1,7 @@
 """The judge: did these programs solve these problems? As LiveCodeBench-Pro, OJBench, LiveCodeBench decide.
 
-Useful alone: no torch, no model, no container service. `judge` yields one `Judgement` per `Submission`, in order.
+Useful alone: no torch, no model, no container service.
+`judge` yields one `Judgement` per `Submission`, in order.
 """
 
 from eval.judge.extract import Format, extract_code

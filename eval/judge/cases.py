@@ -26,7 +26,7 @@ _NOTE_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What stays the same over a submission's tests. `checkers` are the built ones, by `id` of their source."""
+    """What stays the same over a submission's tests. `checkers` are the built ones, by `id` of the source."""
 
     format: Format
     mode: Mode

@@ -1,9 +1,9 @@
 """Judges many submissions at once.
 
-One thread per worker takes submissions, longest expected first, and runs their tests one after the other,
-each on a core of its own where there are enough. Results come in the order of the submissions. A time limit
-missed by little is tried again with nobody else running; a failure of the sandbox is tried again, then is
-IE, and never a wrong answer.
+One thread per worker takes submissions, within a window the longest first, and runs their tests one after
+the other, each on a core of its own where there are enough. Results come in the order of the submissions.
+A time limit missed by little is tried again with nobody else running; a failure of the sandbox is tried
+again, then is IE, and never a wrong answer.
 
 Not covered: keeping results (the caller writes them as they come, and leaves out what it has).
 """
@@ -41,6 +41,8 @@ from eval.sandbox import SandboxError, require
 _PAUSES_S = (0.1, 1.0)
 """Before each further attempt when the sandbox fails: trouble of the machine is often brief."""
 _DETAIL_LIMIT = 2000
+_WINDOW = 16
+"""Submissions per worker that are sorted by length: enough to balance, few enough to yield steadily."""
 T = TypeVar("T")
 
 
@@ -118,8 +120,9 @@ def _in_order(
     ready: dict[int, Judgement] = {}
     pool = ThreadPoolExecutor(worker.workers, thread_name_prefix="judge")
     try:
-        longest_first = sorted(range(len(waiting)), key=lambda i: -worker.expected(waiting[i]))
-        running = {pool.submit(worker.judge, waiting[i]): i for i in longest_first}
+        window = _WINDOW * worker.workers
+        order = sorted(range(len(waiting)), key=lambda i: (i // window, -worker.expected(waiting[i])))
+        running = {pool.submit(worker.judge, waiting[i]): i for i in order}
         turn = 0
         for done, future in enumerate(as_completed(running), start=1):
             ready[running[future]] = future.result()

@@ -20,8 +20,6 @@ from eval.sandbox import Limits, Outcome
 Word: TypeAlias = tuple[Verdict, str]
 """A verdict and the official judge's word for it."""
 
-NEAR_LIMIT = 1.25
-"""Programs may run this much over their time; between the limit and here they get a second chance alone."""
 CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB)
 
 WORDS: dict[Format, dict[Verdict, str]] = {
@@ -40,13 +38,19 @@ _NONZERO: Word = ("RTE", "Nonzero Exit Status")
 _DMOJ_PRECEDENCE = ("IE", "TLE", "MLE", "OLE", "RTE", "IR", "WA")
 
 
+def allowed_s(time_s: float) -> float:
+    """How long a program with this time limit runs before it is stopped: a little over, as one that misses
+    its limit by no more is run again without neighbours before that counts."""
+    return 1.1 * time_s + 0.2
+
+
 def word(format: Format, verdict: Verdict) -> Word:
     return verdict, WORDS[format][verdict]
 
 
 def limits(format: Format, problem: JudgeProblem, case: Case, mode: Mode) -> Limits:
     """What the submission may use on this case."""
-    cpu_s, wall_s = case.time_s * NEAR_LIMIT, case.time_s * problem.wall_factor * NEAR_LIMIT
+    cpu_s, wall_s = allowed_s(case.time_s), allowed_s(case.time_s * problem.wall_factor)
     if format == "lightcp":
         return Limits(
             cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, stderr=64 * MIB,
@@ -77,7 +81,7 @@ def time_used(format: Format, outcome: Outcome, mode: Mode, interactive: bool) -
 
 def near_limit(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive: bool) -> bool:
     """Whether a second run without neighbours could still be in time."""
-    return case.time_s < time_used(format, outcome, mode, interactive) <= NEAR_LIMIT * case.time_s + 0.1
+    return case.time_s < time_used(format, outcome, mode, interactive) <= allowed_s(case.time_s)
 
 
 def fault(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive: bool) -> Word | None:
