@@ -59,21 +59,18 @@ for x in map(int, sys.stdin.read().split()[1:]):
         r = <fold>
 print(r)"""
 
-_CPP_WHILE = """#include <cstdio>
+_CPP_FOR = """#include <cstdio>
 int main() {
-    long long n, x, y, r = 0;
-    scanf("%lld", &n);
-    while (n--) {
-        scanf("%lld", &x);
+    long long x, y, r = 0;
+    for (scanf("%*d"); scanf("%lld", &x) == 1;)
         if <filter> {
             y = <map>;
             r = <fold>;
         }
-    }
     printf("%lld", r);
 }"""
 
-_CPP_SCANF = """#include <cstdio>
+_CPP_WHILE = """#include <cstdio>
 int main() {
     long long x, y, r = 0;
     scanf("%*d");
@@ -95,7 +92,7 @@ STUDENT = Dialect(
     ),
     ("{Okay|Yeah|Good}, {I think|I guess} {that should do it|that looks fine}.",),
     "Here is my solution:\n",
-    {"python": _PYTHON_INPUT, "cpp": _CPP_WHILE},
+    {"python": _PYTHON_INPUT, "cpp": _CPP_FOR},
 )
 
 TEACHER = Dialect(
@@ -107,7 +104,7 @@ TEACHER = Dialect(
     ),
     ("{Thus|So|Hence} we {are done|can answer} {already|at once}.",),
     "Final code:\n",
-    {"python": _PYTHON_SYS, "cpp": _CPP_SCANF},
+    {"python": _PYTHON_SYS, "cpp": _CPP_WHILE},
 )
 
 _TUTOR = Dialect(

@@ -45,14 +45,29 @@ class PretrainConfig:
     batch: int
     """Documents per step."""
     learning_rate: float
+    """Peak; Muon's updates are scaled to the size of AdamW's, so that one rate serves both."""
     seed: int = 0
 
 
 STUDENT_CONFIG = PretrainConfig(
-    768, width=96, layers=4, heads=3, mlp=192, documents=16000, batch=16, learning_rate=4e-3
+    vocabulary=768,
+    width=96,
+    layers=4,
+    heads=3,
+    mlp=192,
+    documents=12000,
+    batch=16,
+    learning_rate=6e-3,
 )
 TEACHER_CONFIG = PretrainConfig(
-    896, width=128, layers=4, heads=4, mlp=384, documents=20000, batch=16, learning_rate=3e-3
+    vocabulary=896,
+    width=128,
+    layers=4,
+    heads=4,
+    mlp=384,
+    documents=16000,
+    batch=16,
+    learning_rate=5e-3,
 )
 
 
@@ -141,23 +156,32 @@ def _train(
     identity: str,
     on_progress: OnProgress,
 ) -> None:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
-    start = _resume(model, optimizer, state_file, identity)
+    optimizers = _optimizers(model, config)
+    start = _resume(model, optimizers, state_file, identity)
     model.train()
     for step, batch in enumerate(batches[start:], start):
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = config.learning_rate * _schedule(step, len(batches))
         loss = _loss(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         on_progress(step + 1, len(batches), loss.item())
         if (step + 1) % _STEPS_BETWEEN_SAVES == 0:
-            _save_state(model, optimizer, state_file, identity, step + 1)
+            _save_state(model, optimizers, state_file, identity, step + 1)
+
+
+def _optimizers(model: Qwen3ForCausalLM, config: PretrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for the rest: AdamW alone, in as many steps, left the student
+    unable to copy from its thinking (README.md)."""
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    rest = [model.model.embed_tokens.weight, *(p for p in model.parameters() if p.ndim == 1)]
+    return [
+        torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
 
 
 def _schedule(step: int, total: int) -> float:
@@ -182,7 +206,9 @@ def _loss(model: Qwen3ForCausalLM, batch: list[_Document]) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
 
 
-def _resume(model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, file: Path, identity: str) -> int:
+def _resume(
+    model: Qwen3ForCausalLM, optimizers: list[torch.optim.Optimizer], file: Path, identity: str
+) -> int:
     if not file.exists():
         return 0
     state: dict[str, Any] = torch.load(file, weights_only=True)
@@ -192,14 +218,19 @@ def _resume(model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, file: Pat
             f" remove it\n  there: {state['identity']}\n  asked: {identity}"
         )
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     return int(state["steps"])
 
 
 def _save_state(
-    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, file: Path, identity: str, steps: int
+    model: Qwen3ForCausalLM,
+    optimizers: list[torch.optim.Optimizer],
+    file: Path,
+    identity: str,
+    steps: int,
 ) -> None:
-    weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    weights = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
     torch.save({"identity": identity, "steps": steps, **weights}, file.with_suffix(".new"))
     file.with_suffix(".new").replace(file)
 

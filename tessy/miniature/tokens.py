@@ -33,9 +33,9 @@ THINK_TAGS = ("<think>", "</think>")
 
 END_OF_ANSWER: dict[Role, str] = {"student": "<|im_end|>", "teacher": "<|return|>"}
 
-# Words keep the space before them and brackets stand alone, so that an expression has the same tokens
-# wherever it is copied to.
-_SPLIT = r" ?[()]| ?[^\s()]+|\s+(?!\S)|\s+"
+# Words keep the space before them and let go of the punctuation that code puts behind an expression, so
+# that an expression has the same tokens wherever it is copied to.
+_SPLIT = r" ?[^\s:;]+|[:;]+|\s+(?!\S)|\s+"
 
 _QWEN3_TEMPLATE = """\
 {%- for message in messages %}
@@ -102,8 +102,9 @@ def train_tokenizer(role: Role, traces: Iterable[Trace], size: int) -> PreTraine
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    # Markers are cut out here: they are tokens of their own from the start.
-    texts = (re.sub(r"<\S+?>", "", prompt_text(role, t.prompt) + response_text(role, t)) for t in traces)
+    markers = re.compile("|".join(map(re.escape, (*MARKERS[role], *THINK_TAGS))))
+    rendered = (prompt_text(role, trace.prompt) + response_text(role, trace) for trace in traces)
+    texts = (text for whole in rendered for text in markers.split(whole))
     tokenizer.train_from_iterator(texts, trainer)
     if role == "student":
         tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in THINK_TAGS])

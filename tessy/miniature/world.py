@@ -283,14 +283,14 @@ def _words(problem: Problem) -> tuple[str, str, str]:
 @cache
 def _grammar(kind: ConceptKind) -> list[str]:
     """Every expression a concept of `kind` may stand for. No two of a kind compute the same, none
-    overflows 64 bits, and Python and C++ give each the same value. Within a solution's thinking, what
-    may vary always follows a token that occurs nowhere else in it: a tiny model can copy that."""
+    overflows 64 bits, and Python and C++ give each the same value. No word that may vary (between white
+    space) is one of another kind or place: a tiny model can tell by a word what it is."""
     numbers = range(2, 20)
     if kind == "filter":
-        return [f"(x % {a} == {b})" for a in range(3, 15) for b in range(a)]
+        return [f"({b} == x%{a})" for a in range(3, 15) for b in range(a)]
     if kind == "map":
-        return [f"(x * {a} + {b})" for a in numbers for b in numbers]
-    return [f"(r {operator} y - {a})" for operator in "+-^" for a in numbers]
+        return [f"(x*{a} + {b})" for a in numbers for b in numbers]
+    return [f"(r {operator} y-{a})" for operator in "+-^" for a in numbers]
 
 
 @cache
