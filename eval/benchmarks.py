@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tessy.errors import UserError
 from tessy.records import Problem
 
-JUDGE_FORMAT: Mapping[str, str] = {"ojbench": "dmoj", "livecodebench_pro": "lightcp"}
+JUDGE_FORMAT: Mapping[str, Literal["dmoj", "lightcp"]] = {"ojbench": "dmoj", "livecodebench_pro": "lightcp"}
 STATEMENTS: Mapping[str, str] = {"ojbench": "prompts/full.jsonl", "livecodebench_pro": "statements.jsonl"}
 
 
@@ -30,6 +30,17 @@ def load_problems(kind: str, folder: Path, instruction: str = "") -> list[Proble
     if not problems:
         raise UserError(f"{path}: no problems in it")
     return problems
+
+
+def check(kind: str, folder: Path, name: str) -> None:
+    """Raise `UserError` unless every problem of the benchmark `name` has its tests."""
+    from eval.judge import check_problems
+
+    wanted = {problem.problem_id for problem in load_problems(kind, folder)}
+    try:
+        check_problems(JUDGE_FORMAT[kind], folder, wanted)
+    except ValueError as error:
+        raise UserError(f"benchmark {name}: {error}") from None
 
 
 def _ojbench(row: Mapping[str, Any], instruction: str) -> Problem:

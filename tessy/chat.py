@@ -83,6 +83,13 @@ class Renderer:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
+        from tokenizers.decoders import DecodeStream
+
+        stream = DecodeStream(skip_special_tokens=False)
+        return [stream.step(self.tokenizer.backend_tokenizer, token) or "" for token in ids]
+
     def _markup_ids(self, markup: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(markup, add_special_tokens=False)
         return ids
@@ -105,14 +112,6 @@ def close_thinking_text(thinking: str) -> str:
 
 def _without_double_newline(thinking: str, markup: str) -> str:
     return markup.removeprefix("\n") if thinking.endswith("\n") else markup
-
-
-def pieces(renderer: Renderer, ids: Sequence[int]) -> list[str]:
-    """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
-    from tokenizers.decoders import DecodeStream
-
-    stream = DecodeStream(skip_special_tokens=False)
-    return [stream.step(renderer.tokenizer.backend_tokenizer, token) or "" for token in ids]
 
 
 def load_tokenizer(source: str, revision: str | None = None) -> Any:

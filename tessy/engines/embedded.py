@@ -31,14 +31,15 @@ class SlotCache(Cache):  # type: ignore[misc]
     """Keys and values of all slots, shape per layer (slots, kv heads, positions, head dim).
 
     `rows` and `positions` say where the ids of the running forward pass belong; `width` bounds the
-    positions that attention needs to read.
+    positions that attention needs to read. Rows that are a plain range are read in place: a copy of
+    what they hold costs more than the whole pass.
     """
 
     def __init__(self, layers: int, slots: int, heads: int, length: int, dim: int, dtype: torch.dtype) -> None:
         super().__init__(layers=[])
         shape = (layers, slots, heads, length, dim)
         self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
-        self.rows = torch.zeros(0, dtype=torch.long)
+        self.rows: slice | torch.Tensor = slice(0)
         self.positions = torch.zeros(0, 0, dtype=torch.long)
         self.width = 0
 
@@ -46,7 +47,8 @@ class SlotCache(Cache):  # type: ignore[misc]
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store (batch, heads, new, dim) and return (batch, heads, width, dim) for attention."""
-        where = (self.rows[:, None], slice(None), self.positions)
+        numbers = torch.arange(self.rows.stop) if isinstance(self.rows, slice) else self.rows
+        where = (numbers[:, None], slice(None), self.positions)
         self.keys[layer_idx][where] = key_states.transpose(1, 2)
         self.values[layer_idx][where] = value_states.transpose(1, 2)
         read = (self.rows, slice(None), slice(self.width))
@@ -155,16 +157,22 @@ class EmbeddedEngine:
         self._jobs = [job for job in jobs if not job.done.done()]
 
     def _forward(self, slots: Sequence[_Slot], feeds: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits after the last id of every feed, shape (batch, vocabulary)."""
-        lengths = torch.tensor([len(feed) for feed in feeds])
-        starts = torch.tensor([slot.cached for slot in slots])
+        """Logits after the last id of every feed, shape (slots, vocabulary)."""
+        used = max(slot.row for slot in slots) + 1
+        # Where most rows have work, the others come along idle, so that the cache is read in place.
+        dense = 2 * len(slots) > used
+        cache, places = self._cache, [slot.row for slot in slots] if dense else list(range(len(slots)))
+        cache.rows = slice(used) if dense else torch.tensor([slot.row for slot in slots])
+        batch = used if dense else len(slots)
+        lengths, starts = torch.zeros(batch, dtype=torch.long), torch.zeros(batch, dtype=torch.long)
+        lengths[places] = torch.tensor([len(feed) for feed in feeds])
+        starts[places] = torch.tensor([slot.cached for slot in slots])
         steps = torch.arange(int(lengths.max()))
         inside = steps < lengths[:, None]
         ids = torch.zeros(inside.shape, dtype=torch.long)
-        ids[inside] = torch.tensor([token for feed in feeds for token in feed])
+        in_order = sorted(zip(places, feeds, strict=True), key=lambda pair: pair[0])
+        ids[inside] = torch.tensor([token for _, feed in in_order for token in feed])
         positions = starts[:, None] + steps
-        cache = self._cache
-        cache.rows = torch.tensor([slot.row for slot in slots])
         cache.positions = torch.where(inside, positions, self.max_length)
         cache.width = int((starts + lengths).max())
         mask = (torch.arange(cache.width) <= positions[:, :, None])[:, None]
@@ -175,7 +183,7 @@ class EmbeddedEngine:
             past_key_values=cache,
             use_cache=True,
         )
-        last = out.last_hidden_state[torch.arange(len(feeds)), lengths - 1]
+        last = out.last_hidden_state[places, lengths[places] - 1]
         logits: torch.Tensor = self.model.lm_head(last)
         return logits
 
@@ -200,22 +208,27 @@ def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: SamplingParams) -> list[int]:
-    """One token per row of `logits` (rows, vocabulary), by inverse CDF over the allowed tokens.
-
-    Tokens are taken in order of falling probability, so `top_k` and `top_p` cut the tail off.
-    """
+    """One token per row of `logits` (rows, vocabulary), by inverse CDF over the allowed tokens."""
     if not len(logits):
         return []
     if sampling.temperature == 0:
         return logits.argmax(-1).tolist()
-    values, order = logits.sort(-1, descending=True, stable=True)
-    if sampling.top_k:
-        values, order = values[:, : sampling.top_k], order[:, : sampling.top_k]
-    probabilities = (values / sampling.temperature).softmax(-1)
-    cumulative = probabilities.cumsum(-1)
-    # The token that crosses top_p is the last one allowed.
-    allowed = cumulative - probabilities < sampling.top_p
-    mass = torch.where(allowed, probabilities, 0).cumsum(-1)
+    probabilities = (logits / sampling.temperature).softmax(-1)
+    order = None
+    if sampling.top_k or sampling.top_p < 1:
+        probabilities, order = torch.sort(probabilities, dim=-1, descending=True, stable=True)
+        probabilities = _allowed(probabilities, sampling)
+    mass = probabilities.cumsum(-1)
     targets = torch.tensor(uniforms, dtype=mass.dtype)[:, None] * mass[:, -1:]
     chosen = torch.searchsorted(mass, targets, right=True).clamp(max=mass.shape[-1] - 1)
-    return order.gather(1, chosen).squeeze(1).tolist()
+    return (chosen if order is None else order.gather(1, chosen)).squeeze(1).tolist()
+
+
+def _allowed(probabilities: torch.Tensor, sampling: SamplingParams) -> torch.Tensor:
+    """Falling `probabilities` with those past the cuts set to 0, in vLLM's order: top_k, then top_p."""
+    if sampling.top_k:
+        probabilities = probabilities[:, : sampling.top_k]
+        probabilities = probabilities / probabilities.sum(-1, keepdim=True)
+    # The token that crosses top_p is the last one allowed.
+    before = probabilities.cumsum(-1) - probabilities
+    return torch.where(before < sampling.top_p, probabilities, 0)

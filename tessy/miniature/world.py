@@ -62,7 +62,7 @@ class WorldConfig:
     """Problems of the out-of-domain test."""
     exposure: float = 0.05
     """Share of the student's pre-training that is in the teacher's dialect (known concepts only)."""
-    one_off: float = 0.4
+    one_off: float = 0.6
     """Share of concepts in pre-training that are words met once; they teach copying from thinking."""
     ood_share: float = 0.15
     """Share of pre-training documents that are about the out-of-domain task."""
@@ -285,9 +285,9 @@ def _grammar(kind: ConceptKind) -> list[str]:
     """Every expression a concept of `kind` may stand for. No two of a kind compute the same, none
     overflows 64 bits, and Python and C++ give each the same value. No word that may vary (between white
     space) is one of another kind or place: a tiny model can tell by a word what it is."""
-    numbers = range(2, 20)
+    numbers = range(2, 10)
     if kind == "filter":
-        return [f"({b} == x%{a})" for a in range(3, 15) for b in range(a)]
+        return [f"({b} == x%{a})" for a in range(3, 10) for b in range(a)]
     if kind == "map":
         return [f"(x*{a} + {b})" for a in numbers for b in numbers]
     return [f"(r {operator} y-{a})" for operator in "+-^" for a in numbers]

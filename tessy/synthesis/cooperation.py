@@ -137,8 +137,15 @@ class Trace:
 
     @property
     def stalled(self) -> bool:
-        """Whether the author has just taken over from one that kept nothing."""
-        return bool(self.turns) and self.turns[-1].ended_by == "boundary" and not self.turns[-1].text
+        """Whether the author has written nothing yet and took over from one that had written nothing."""
+        runs: list[str] = [""]
+        for turn in reversed(self.turns):
+            if turn.ended_by == "boundary":
+                if len(runs) == 2 or runs[0]:
+                    break
+                runs.append("")
+            runs[-1] += turn.text
+        return len(runs) == 2 and not any(runs)
 
     def text(self, part: Part) -> str:
         return "".join(turn.text for turn in self.turns if turn.part == part)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tessy.chat import Renderer, close_thinking_text, pieces
+from tessy.chat import Renderer, close_thinking_text
 from tessy.engines import Engine, Request
 from tessy.records import Problem, Role, Span, StopReason, Trajectory
 from tessy.synthesis.cooperation import Trace, Turn, TurnEnd, cut, first_foreign, spans
@@ -181,7 +181,7 @@ async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view:
     new = await author.engine.generate(Request(sample.sample_id, prefix, size, ends, stream))
     ended = new.finish_reason == "stop"
     proposal = [*held, *new.token_ids[: -1 if ended else None]]
-    texts = pieces(view.renderer, proposal)
+    texts = view.renderer.pieces(proposal)
     chunk = "".join(texts)
     foreign_at = None
     if watched and author.predictor is not None:
@@ -198,7 +198,7 @@ async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view:
         ids=tuple(kept),
         held=tuple(proposal[used:]) if ended_by == "chunk" else (),
         generated=len(new.token_ids),
-        rolled_back=len(proposal) - used if ended_by == "boundary" else 0,
+        rolled_back=len(proposal) + ended - used if ended_by == "boundary" else 0,
         ended_by=ended_by,
     )
 

@@ -1,0 +1,90 @@
+"""Two scripted authors and a scripted predictor, for tests of scheduling without models.
+
+Every character is a token. The student writes lower case, the teacher upper case; each would go on in
+the other's case if nobody stopped it, so a right trace shows the predictor at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tessy.chat import FORMATS
+from tessy.engines.scripted import ScriptedEngine
+from tessy.records import Problem, Role, Trajectory
+from tessy.synthesis.journal import Journal
+from tessy.synthesis.methods import METHODS
+from tessy.synthesis.scheduler import Assignment, Author, Sample, samples_of, write_all
+
+END = 0x110000
+"""The id of every end marker: one past the last character."""
+
+THINKING = "okay then. X + 2 hmm, well. Y * 3 that is it."
+ANSWER = "print it."
+
+
+class CharacterRenderer:
+    """A renderer whose ids are code points."""
+
+    thinking_end_ids = frozenset({END})
+    answer_end_ids = frozenset({END})
+    format = FORMATS["qwen3"]
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        return self.encode(prompt + "|")
+
+    def open_thinking_ids(self) -> list[int]:
+        return []
+
+    def close_thinking_ids(self, thinking: str) -> list[int]:
+        return [END]
+
+    def close_answer_ids(self) -> list[int]:
+        return [END]
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) for character in text]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [chr(token) for token in ids]
+
+
+class CasePredictor:
+    """Foreign to the student is upper case, to the teacher lower case; signs are nobody's."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def foreign(self, context: str, chunk: str) -> list[tuple[int, bool]]:
+        foreign = str.isupper if self.role == "student" else str.islower
+        return [(offset, foreign(character)) for offset, character in enumerate(chunk)]
+
+
+def continuation(ids: Sequence[int]) -> list[int]:
+    """What either author would write after `ids`: the rest of the one trace they both know."""
+    written = list(ids)[list(ids).index(ord("|")) + 1 :]
+    whole = [*map(ord, THINKING), END, *map(ord, ANSWER), END]
+    return whole[len(written) :]
+
+
+def assignment(chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000) -> Assignment:
+    renderer = CharacterRenderer()
+    authors = {
+        role: Author(role, ScriptedEngine(continuation), CasePredictor(role))
+        for role in METHODS[method].authors
+    }
+    renderers = {role: renderer for role in METHODS[method].authors | {"student"}}
+    return Assignment(
+        method, METHODS[method], authors, renderers, "student", chunk_tokens, max_tokens, 0, {"temperature": 0.0}
+    )  # type: ignore[arg-type]
+
+
+def samples(count: int) -> list[Sample]:
+    return samples_of([Problem(f"p{i}", f"problem {i}") for i in range(count)])
+
+
+async def synthesize(
+    path: Path, count: int, chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000
+) -> list[Trajectory]:
+    with Journal(path) as journal:
+        return await write_all(samples(count), assignment(chunk_tokens, method, max_tokens), journal, 8)

@@ -1,0 +1,87 @@
+"""What bears on identity and what does not, and that a plan says why a stage runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tessy.pipeline.plan import KINDS, Plan, decide, plan
+from tessy.recipe import load
+
+MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
+
+
+def planned(*overrides: str) -> Plan:
+    return plan(load(MINI, overrides))
+
+
+def fingerprints(p: Plan) -> dict[str, str]:
+    return {stage.name: stage.fingerprint for stage in p}
+
+
+def changed(*overrides: str) -> set[str]:
+    before, after = fingerprints(planned()), fingerprints(planned(*overrides))
+    return {name.partition("-")[0] for name in before if before[name] != after[name]}
+
+
+def pretend_made(p: Plan, folder: Path) -> None:
+    for stage in p:
+        (folder / stage.folder).mkdir(parents=True)
+        manifest = {"stage": stage.name, "created": "2026-01-01T00:00:00Z", "config": stage.config, "revision": KINDS[stage.kind].revision}
+        (folder / stage.folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_inputs_come_before_their_users() -> None:
+    seen: set[str] = set()
+    for stage in planned():
+        assert set(stage.inputs.values()) <= seen
+        seen.add(stage.name)
+
+
+def test_execution_changes_no_fingerprint() -> None:
+    assert not changed("execution.jobs=1", "execution.judge_workers=7", "execution.tracking.wandb=disabled")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.learning_rate=0.1", {"train", "evaluate", "lmeval", "report"}),
+        ("evaluate.samples=5", {"evaluate", "lmeval", "report"}),
+        ("synthesis.chunk_tokens=5", {"synthesize", "train", "evaluate", "lmeval", "instrument", "report"}),
+        ("predictors.epochs=9", {"predictor", "synthesize", "train", "evaluate", "lmeval", "instrument", "report"}),
+    ],
+)
+def test_only_what_depends_on_a_field_is_made_again(override: str, expected: set[str]) -> None:
+    assert changed(override) == expected
+
+
+def test_chunk_length_does_not_concern_methods_with_one_author() -> None:
+    before, after = fingerprints(planned()), fingerprints(planned("synthesis.chunk_tokens=5"))
+    assert before["synthesize-teacher_only"] == after["synthesize-teacher_only"]
+    assert before["synthesize-tessy"] != after["synthesize-tessy"]
+
+
+def test_the_student_alone_is_not_tested_again_when_training_changes() -> None:
+    before, after = fingerprints(planned()), fingerprints(planned("train.epochs=9"))
+    assert before["evaluate-student"] == after["evaluate-student"]
+
+
+def test_everything_that_was_made_is_reused(tmp_path: Path) -> None:
+    pretend_made(planned(), tmp_path)
+    assert {decision.action for decision in decide(planned(), tmp_path)} == {"reuse"}
+
+
+def test_a_plan_names_the_field_that_changed(tmp_path: Path) -> None:
+    pretend_made(planned(), tmp_path)
+    decisions = {d.stage.name: d for d in decide(planned("train.learning_rate=0.1"), tmp_path)}
+    assert decisions["train-tessy-seed0"].reason == "train.learning_rate 0.001 -> 0.1"
+    assert decisions["evaluate-tessy-seed0"].reason == "input train-tessy-seed0"
+    assert decisions["synthesize-tessy"].action == "reuse"
+
+
+def test_half_done_work_is_gone_on_with(tmp_path: Path) -> None:
+    world = planned().stage("world")
+    (tmp_path / f"{world.folder}.partial").mkdir()
+    assert {d.stage.name: d.action for d in decide(planned(), tmp_path)}["world"] == "resume"

@@ -1,0 +1,77 @@
+"""Every recipe in the repository loads; every kind of mistake is refused with a message that helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tessy.errors import UserError
+from tessy.recipe import dump, load
+
+ROOT = Path(__file__).parents[1]
+MINI = ROOT / "recipes" / "mini.yaml"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.name)
+def test_every_recipe_loads_and_its_dump_means_the_same(path: Path, tmp_path: Path) -> None:
+    recipe = load(path)
+    (tmp_path / "dumped.yaml").write_text(dump(recipe))
+    assert load(tmp_path / "dumped.yaml") == recipe
+
+
+def test_overrides_reach_nested_fields_and_numbers_in_any_notation() -> None:
+    recipe = load(MINI, ["train.learning_rate=5e-5", "train.seeds=[3]", "execution.tracking.wandb=disabled"])
+    assert recipe.train.learning_rate == 5e-5
+    assert recipe.train.seeds == [3]
+    assert recipe.execution.tracking.wandb == "disabled"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.learning_rat=1", "did you mean 'learning_rate'"),
+        ("trian.epochs=1", "did you mean 'train'"),
+        ("world.exposur=0.1", "did you mean 'exposure'"),
+        ("models.student.pretraining.layer=3", "did you mean 'layers'"),
+        ("train.epochs=soon", "train.epochs: 'soon'"),
+        ("train.epochs=0", "train.epochs: 0"),
+        ("synthesis.chunk_tokens=0", "synthesis.chunk_tokens: 0"),
+        ("synthesis.methods=[tessi]", "did you mean 'tessy'"),
+        ("synthesis.methods=[tessy,tessy]", "names one twice"),
+        ("evaluate.benchmarks.0=x", "not a section"),
+        ("train.epochs", "section.key=value"),
+        ("name.x=1", "not a section"),
+        ("train.max_length=10", "raise the one or lower the other"),
+        ("predictors=null", "`predictors` is missing"),
+        ("world=null", "`world` is missing"),
+        ("world.known=3", "must be a share"),
+        ("models.teacher.pretraining=null", "`pretraining` is required"),
+        ("models.student.format=harmony", "students are trained in"),
+        ("evaluate.sampler.temperature=-1", "evaluate.sampler.temperature"),
+        ("train.seeds=[1,1]", "names one twice"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_place_and_a_remedy(override: str, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        load(MINI, [override])
+    assert said in str(error.value)
+
+
+def test_an_unknown_benchmark_names_the_known_ones(tmp_path: Path) -> None:
+    text = MINI.read_text().replace("kind: ojbench", "kind: ojbensch")
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(UserError, match="'ojbench'"):
+        load(tmp_path / "r.yaml")
+
+
+def test_a_missing_recipe_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="no such file"):
+        load("recipes/minni.yaml")
+
+
+@pytest.mark.parametrize(("text", "said"), [("a: [", "not valid YAML"), ("- 1", "must map"), ("name: x", "required, and missing")])
+def test_an_unusable_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(UserError, match=said):
+        load(tmp_path / "r.yaml")

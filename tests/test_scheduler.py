@@ -1,0 +1,101 @@
+"""Scheduling with scripted authors: traces, journals, crashes, and that chunk length changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from scripted import ANSWER, END, THINKING, assignment, samples, synthesize
+
+from tessy.errors import UserError
+from tessy.records import Problem
+from tessy.synthesis.journal import Journal
+from tessy.synthesis.scheduler import samples_of, write_all
+
+
+def test_each_author_writes_only_its_own_kind(tmp_path: Path) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=7))
+    thinking = [span for span in trajectory.spans if span.kind in ("style", "capability")]
+    assert "".join(span.text for span in thinking) == THINKING
+    assert [span.author for span in thinking] == ["student", "teacher", "student", "teacher", "student"]
+    assert all(span.text == span.text.lower() for span in thinking if span.author == "student")
+    assert all(span.text == span.text.upper() for span in thinking if span.author == "teacher")
+    assert trajectory.spans[-1].text == ANSWER
+    assert trajectory.stop_reason == "finished"
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 2, 3, 5, 8, 20, 100])
+def test_chunk_length_does_not_change_the_text(tmp_path: Path, chunk_tokens: int) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens))
+    (reference,) = asyncio.run(synthesize(tmp_path / "reference", 1, chunk_tokens=11))
+    assert [(s.author, s.text) for s in trajectory.spans] == [(s.author, s.text) for s in reference.spans]
+    assert trajectory.student_token_ids == reference.student_token_ids
+
+
+def test_training_ids_are_the_prompt_the_thinking_and_the_answer(tmp_path: Path) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=9))
+    response = [*map(ord, THINKING), END, *map(ord, ANSWER), END]
+    assert trajectory.student_token_ids[trajectory.prompt_tokens :] == response
+    assert trajectory.prompt_tokens == len("problem 0|")
+
+
+def test_tokens_are_generated_or_rolled_back_but_never_lost(tmp_path: Path) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=20))
+    ends = 2
+    accepted = len(THINKING) + len(ANSWER) + ends
+    assert trajectory.generated_tokens == accepted + trajectory.rolled_back_tokens
+
+
+@pytest.mark.parametrize("method", ["teacher_only", "student_only", "teacher_think", "teacher_answer"])
+def test_methods_without_cooperation_need_no_predictor(tmp_path: Path, method: str) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=9, method=method))
+    spec = assignment(9, method).method
+    by_kind = {span.kind: span for span in trajectory.spans}
+    assert (by_kind["thinking"].author, by_kind["answer"].author) == (spec.thinking, spec.answer)
+    assert by_kind["thinking"].text == THINKING
+
+
+def test_a_trace_that_does_not_fit_is_a_typed_outcome(tmp_path: Path) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=7, max_tokens=20))
+    assert trajectory.stop_reason == "length"
+    assert trajectory.tokens <= 20
+
+
+def test_two_questions_alike_are_two_samples() -> None:
+    problem = Problem("p", "the same")
+    assert [s.sample_id for s in samples_of([problem, problem], repeats=2)] == ["p#0", "p#1", "p#2", "p#3"]
+
+
+def test_a_journal_cut_anywhere_gives_the_same_traces(tmp_path: Path) -> None:
+    whole = asyncio.run(synthesize(tmp_path / "whole", 5, chunk_tokens=6))
+    written = (tmp_path / "whole").read_bytes()
+    for cut_at in range(0, len(written), 97):
+        path = tmp_path / f"cut-{cut_at}"
+        path.write_bytes(written[:cut_at])
+        assert asyncio.run(synthesize(path, 5, chunk_tokens=6)) == whole
+
+
+def test_a_resumed_run_asks_for_nothing_that_is_written(tmp_path: Path) -> None:
+    asyncio.run(synthesize(tmp_path / "j", 3, chunk_tokens=6))
+    before = (tmp_path / "j").read_bytes()
+
+    async def again() -> None:
+        spec = assignment(6)
+        for author in spec.authors.values():
+            author.engine.generate = None  # type: ignore[assignment, method-assign]
+        with Journal(tmp_path / "j") as journal:
+            await write_all(samples(3), spec, journal, 8)
+
+    asyncio.run(again())
+    assert (tmp_path / "j").read_bytes() == before
+
+
+def test_a_damaged_journal_names_its_line(tmp_path: Path) -> None:
+    asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=6))
+    lines = (tmp_path / "j").read_text().splitlines()
+    lines[1] = json.dumps({"sample_id": "p0#0"})
+    (tmp_path / "j").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="line 2"):
+        Journal(tmp_path / "j")
