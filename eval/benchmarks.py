@@ -24,7 +24,9 @@ def load_problems(kind: str, folder: Path, instruction: str = "") -> list[Proble
     """The problems of a benchmark folder, in file order; raises `UserError` naming file and line."""
     path = folder / STATEMENTS[kind]
     if not path.is_file():
-        raise UserError(f"benchmark {folder}: {STATEMENTS[kind]} is missing; a {kind} folder needs it beside its tests")
+        raise UserError(
+            f"benchmark {folder}: {STATEMENTS[kind]} is missing; a {kind} folder needs it beside its tests"
+        )
     make = _ojbench if kind == "ojbench" else _livecodebench_pro
     problems = [make(row, instruction) for row in _rows(path)]
     if not problems:
@@ -66,5 +68,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
             raise UserError(f"{path}, line {number}: not JSON: {error}") from None
         missing = [field for field in needed if field not in row]
         if missing:
-            raise UserError(f"{path}, line {number}: no {', '.join(missing)}; each row needs {', '.join(needed)}")
+            raise UserError(
+                f"{path}, line {number}: no {', '.join(missing)}; each row needs {', '.join(needed)}"
+            )
         yield row

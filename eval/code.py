@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import JUDGE_FORMAT, load_problems
-from eval.judge import Judgement, Submission, judge
+from eval.judge import Judgement, Mode, Submission, judge
 from tessy.artifacts import write_parquet
 from tessy.errors import UserError
 from tessy.miniature.stages import CONTESTS
@@ -42,8 +42,15 @@ def run(job: Job) -> None:
         rows = list(scored(name, problems, responses, judged))
         write_parquet(job.out / name / VERDICTS, rows, f"{name} verdicts", "One row per judged response.")
         passed = [row["passed"] for row in rows]
-        job.tracker.log({f"{name}/pass@1": sum(passed) / len(passed), f"{name}/truncated": sum(r.truncated for r in responses)})
-        job.tracker.table(f"{name}/verdicts", [{k: row[k] for k in ("problem_id", "verdict", "passed")} for row in rows])
+        job.tracker.log(
+            {
+                f"{name}/pass@1": sum(passed) / len(passed),
+                f"{name}/truncated": sum(r.truncated for r in responses),
+            }
+        )
+        job.tracker.table(
+            f"{name}/verdicts", [{k: row[k] for k in ("problem_id", "verdict", "passed")} for row in rows]
+        )
 
 
 def benchmark_folder(job: Job, benchmark: Mapping[str, Any]) -> Path:
@@ -88,7 +95,7 @@ def response(trajectory: Trajectory, benchmark: str, language: str) -> Response:
 
 
 def judge_responses(
-    job: Job, name: str, responses: Sequence[Response], kind: str, folder: Path, mode: str
+    job: Job, name: str, responses: Sequence[Response], kind: str, folder: Path, mode: Mode
 ) -> dict[str, dict[str, Any]]:
     """Judgements by sample id. Each is journaled as it comes, so a killed stage judges none twice."""
     journal = job.work / f"{name}.verdicts.jsonl"
@@ -100,7 +107,11 @@ def judge_responses(
     ]
     with journal.open("a", encoding="utf-8") as stream:
         for judgement in judge(
-            submissions, format=JUDGE_FORMAT[kind], problems=folder, workers=job.execution["judge_workers"], mode=mode
+            submissions,
+            format=JUDGE_FORMAT[kind],
+            problems=folder,
+            workers=job.execution["judge_workers"],
+            mode=mode,
         ):
             row = judged[judgement.sample_id] = _row(judgement)
             stream.write(json.dumps(row) + "\n")
@@ -109,14 +120,18 @@ def judge_responses(
     unjudged = [row for row in judged.values() if row["verdict"] == "IE"]
     if len(unjudged) > MOST_UNJUDGED * len(responses):
         raise UserError(
-            f"{name}: {len(unjudged)} of {len(responses)} samples could not be judged (IE), first {unjudged[0]['sample_id']}: "
+            f"{name}: {len(unjudged)} of {len(responses)} samples could not be judged (IE), first "
+            f"{unjudged[0]['sample_id']}: "
             f"{unjudged[0]['detail']}; nothing is scored; run `tessy doctor`, then the same command again"
         )
     return judged
 
 
 def scored(
-    name: str, problems: Sequence[Problem], responses: Sequence[Response], judged: Mapping[str, Mapping[str, Any]]
+    name: str,
+    problems: Sequence[Problem],
+    responses: Sequence[Response],
+    judged: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """One row per response that was judged, with the problem's tags beside its verdict."""
     tags = {(problem.problem_id, problem.language): problem.tags for problem in problems}

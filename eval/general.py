@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
 from tessy.miniature.stages import OOD
@@ -28,9 +30,14 @@ def run(job: Job) -> None:
         job.progress(number, len(settings["benchmarks"]), "benchmarks")
         result = evaluate(job, benchmark, settings)
         rows = sample_scores(result, benchmark)
-        write_parquet(job.out / name / SAMPLE_SCORES, rows, name, f"lm-eval's {benchmark['metric']} per problem.")
+        write_parquet(
+            job.out / name / SAMPLE_SCORES, rows, name, f"lm-eval's {benchmark['metric']} per problem."
+        )
         (versions,) = result["versions"].values()
-        write_json(job.out / name / "lm_eval.json", {"task_version": versions, "config": result["config"].get("gen_kwargs")})
+        write_json(
+            job.out / name / "lm_eval.json",
+            {"task_version": versions, "config": result["config"].get("gen_kwargs")},
+        )
         job.tracker.log({f"{name}/{benchmark['metric']}": sum(row["score"] for row in rows) / len(rows)})
 
 
@@ -71,13 +78,14 @@ def evaluate(job: Job, benchmark: Mapping[str, Any], settings: Mapping[str, Any]
 
 
 def _task(job: Job, benchmark: Mapping[str, Any]) -> str | dict[str, Any]:
-    """The task's name; the miniature's is told where its world lies."""
+    """The task's name; the miniature's whole definition, told where its world lies."""
     name: str = benchmark["task"]
     if name != "miniature_ood":
         return name
     if "world" not in job.inputs:
         raise UserError("task miniature_ood: needs a recipe with a `world`")
-    return {"task": name, "dataset_kwargs": {"data_files": {"test": str(job.inputs["world"] / OOD)}}}
+    definition: dict[str, Any] = yaml.safe_load((TASKS / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {**definition, "dataset_kwargs": {"data_files": {"test": str(job.inputs["world"] / OOD)}}}
 
 
 def sample_scores(result: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -88,10 +96,14 @@ def sample_scores(result: Mapping[str, Any], benchmark: Mapping[str, Any]) -> li
         filters = sorted({sample["filter"] for sample in samples})
         metrics = sorted({metric for sample in samples for metric in sample["metrics"]})
         raise UserError(
-            f"benchmark task {benchmark['task']}: no metric {benchmark['metric']!r} under filter {benchmark['filter']!r}; "
+            f"benchmark task {benchmark['task']}: no metric {benchmark['metric']!r} under filter "
+            f"{benchmark['filter']!r}; "
             f"metrics: {', '.join(metrics)}; filters: {', '.join(filters)}"
         )
-    return [{"problem_id": str(sample["doc_id"]), "score": float(sample[benchmark["metric"]])} for sample in chosen]
+    return [
+        {"problem_id": str(sample["doc_id"]), "score": float(sample[benchmark["metric"]])}
+        for sample in chosen
+    ]
 
 
 def _has_gpu() -> bool:

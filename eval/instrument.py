@@ -90,22 +90,30 @@ def verdicts_of(
 
 def judged(job: Job, kind: str, folders: dict[str, str], submissions: Sequence[Submission]) -> dict[str, str]:
     folder = job.inputs["world"] / folders[kind]
-    out = {}
+    out: dict[str, str] = {}
     for judgement in judge(
-        submissions, format=JUDGE_FORMAT[kind], problems=folder, workers=job.execution["judge_workers"], mode="strict"
+        submissions,
+        format=JUDGE_FORMAT[kind],
+        problems=folder,
+        workers=job.execution["judge_workers"],
+        mode="strict",
     ):
         out[judgement.sample_id] = judgement.verdict
         job.progress(len(out), len(submissions), "judged")
     return out
 
 
-def right_answers(job: Job, folders: dict[str, str], problems: Sequence[Problem], trajectories: Sequence[Trajectory]) -> dict[str, bool]:
+def right_answers(
+    job: Job, folders: dict[str, str], problems: Sequence[Problem], trajectories: Sequence[Trajectory]
+) -> dict[str, bool]:
     """Whether each finished trajectory's program is accepted; others are not right."""
     by_id = {problem.problem_id: problem for problem in problems}
     out = {t.sample_id: False for t in trajectories}
     for language, kind in KIND_OF.items():
         submissions = [
-            Submission(p.problem_id, language, response=response(t, kind, language).response, sample_id=t.sample_id)
+            Submission(
+                p.problem_id, language, response=response(t, kind, language).response, sample_id=t.sample_id
+            )
             for t in trajectories
             if (p := by_id[t.problem_id]).language == language and t.stop_reason == "finished"
         ]
@@ -129,13 +137,24 @@ def teacher_knows_more(
     }
     knowledge = {problem.problem_id: problem.tags["knowledge"] for problem in problems}
     rates = {
-        (role, group): share(ok for key, ok in right[role].items() if knowledge[key.partition("#")[0]] == group)
+        (role, group): share(
+            ok for key, ok in right[role].items() if knowledge[key.partition("#")[0]] == group
+        )
         for role in ROLES
         for group in ("known", "new")
     }
-    yield Check("teacher right, new concepts", rates["teacher", "new"], "at least 0.9", rates["teacher", "new"] >= 0.9)
-    yield Check("student right, new concepts", rates["student", "new"], "at most 0.1", rates["student", "new"] <= 0.1)
-    yield Check("student right, known concepts", rates["student", "known"], "at least 0.9", rates["student", "known"] >= 0.9)
+    yield Check(
+        "teacher right, new concepts", rates["teacher", "new"], "at least 0.9", rates["teacher", "new"] >= 0.9
+    )
+    yield Check(
+        "student right, new concepts", rates["student", "new"], "at most 0.1", rates["student", "new"] <= 0.1
+    )
+    yield Check(
+        "student right, known concepts",
+        rates["student", "known"],
+        "at least 0.9",
+        rates["student", "known"] >= 0.9,
+    )
 
 
 def answers_from_gold(job: Job, world: World, problems: Sequence[Problem]) -> Check:
@@ -147,9 +166,13 @@ def answers_from_gold(job: Job, world: World, problems: Sequence[Problem]) -> Ch
             if not journal.turns.get(sample.sample_id):
                 thinking = traces[sample.problem.problem_id].thinking
                 journal.append(sample.sample_id, Turn("thinking", "teacher", thinking, (), (), 0, 0, "end"))
-    trajectories = write_responses(job, samples, name="from-gold", method=METHODS["teacher_think"], **_limits(job))
+    trajectories = write_responses(
+        job, samples, name="from-gold", method=METHODS["teacher_think"], **_limits(job)
+    )
     rate = share(right_answers(job, CONTESTS, problems, trajectories).values())
-    return Check("student's answer right, given a right thinking of new concepts", rate, "at least 0.95", rate >= 0.95)
+    return Check(
+        "student's answer right, given a right thinking of new concepts", rate, "at least 0.95", rate >= 0.95
+    )
 
 
 def right_traces(job: Job, world: World) -> Iterator[Check]:
@@ -158,22 +181,38 @@ def right_traces(job: Job, world: World) -> Iterator[Check]:
         right = share(right_answers(job, TRAIN_CONTESTS, world.train, trajectories).values())
         yield Check(f"right training traces, {METHODS[method].title}", right, "reported", None)
         if METHODS[method].thinking == "both":
-            both = share({s.author for s in t.spans if s.kind in ("style", "capability")} == set(ROLES) for t in trajectories)
-            ends = share(t.spans[-1].author == "student" and t.spans[-1].kind == "answer" for t in trajectories)
-            yield Check(f"traces by both authors, {METHODS[method].title}", both, "at least 0.95", both >= 0.95)
-            yield Check(f"traces that end in the student's answer, {METHODS[method].title}", ends, "at least 0.95", ends >= 0.95)
+            both = share(
+                {s.author for s in t.spans if s.kind in ("style", "capability")} == set(ROLES)
+                for t in trajectories
+            )
+            ends = share(
+                t.spans[-1].author == "student" and t.spans[-1].kind == "answer" for t in trajectories
+            )
+            yield Check(
+                f"traces by both authors, {METHODS[method].title}", both, "at least 0.95", both >= 0.95
+            )
+            yield Check(
+                f"traces that end in the student's answer, {METHODS[method].title}",
+                ends,
+                "at least 0.95",
+                ends >= 0.95,
+            )
 
 
-def predictor_quality(job: Job, student: Sequence[Trajectory], teacher: Sequence[Trajectory]) -> dict[str, float]:
+def predictor_quality(
+    job: Job, student: Sequence[Trajectory], teacher: Sequence[Trajectory]
+) -> dict[str, float]:
     """Both predictors against the generator's truth, on thinking about problems they have not seen."""
     total = Confusion()
-    for role, trajectories in (("student", student), ("teacher", teacher)):
+    for role, trajectories in zip(ROLES, (student, teacher), strict=True):
         predictor = BoundaryPredictor(
             str(job.inputs[f"predictor-{role}"] / "model"), role, job.config["predictors"]["window_tokens"]
         )
         for t in trajectories:
             thinking = "".join(span.text for span in t.spans if span.kind == "thinking")
-            labels = [(offset, style > 0.5) for offset, style in predictor.style_probabilities([("", thinking)])[0]]
+            labels = [
+                (offset, style > 0.5) for offset, style in predictor.style_probabilities([("", thinking)])[0]
+            ]
             total += compare(thinking, labels, truth(thinking))
     cooperative = [
         t
@@ -203,5 +242,3 @@ def share(outcomes: Any) -> float:
     """Fraction of true outcomes; 0 where there are none."""
     listed = [bool(outcome) for outcome in outcomes]
     return sum(listed) / len(listed) if listed else 0.0
-
-

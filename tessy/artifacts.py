@@ -43,7 +43,9 @@ def _refuse_unstable(value: Any, where: str) -> None:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{where}: key {key!r} is {type(key).__name__}; a fingerprint needs text keys")
+                raise TypeError(
+                    f"{where}: key {key!r} is {type(key).__name__}; a fingerprint needs text keys"
+                )
             _refuse_unstable(inner, f"{where}.{key}")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
@@ -155,5 +157,6 @@ def _card(path: Path, name: str, about: str, table: Any) -> str:
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files: {path.name}\n---\n\n# {name}\n\n{about}\n\n"
         f"{table.num_rows} rows.\n\n| column | type |\n|---|---|\n{columns}\n\n"
-        f'```python\nfrom datasets import load_dataset\n\nload_dataset("parquet", data_files="{path.name}")\n```\n'
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'load_dataset("parquet", data_files="{path.name}")\n```\n'
     )

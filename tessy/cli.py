@@ -21,7 +21,9 @@ class _Commands(click.Group):
             sys.exit(2)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="tessy")
 def main() -> None:
     """Teach a reasoning model with a stronger teacher's data without making it worse."""
@@ -30,7 +32,11 @@ def main() -> None:
 _recipe = click.argument("recipe", type=click.Path(path_type=Path))
 _overrides = click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
 _runs_dir = click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where results go."
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where results go.",
 )
 
 

@@ -40,7 +40,9 @@ PACKAGES = (
 
 def findings() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:2]))
-    yield Finding(f"Python {version}", sys.version_info >= (3, 11), "everything", "install Python 3.11 or newer")
+    yield Finding(
+        f"Python {version}", sys.version_info >= (3, 11), "everything", "install Python 3.11 or newer"
+    )
     for command, package, purpose in COMMANDS:
         yield Finding(command, shutil.which(command) is not None, purpose, f"sudo apt-get install {package}")
     for module, extra, purpose in PACKAGES:

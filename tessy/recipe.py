@@ -129,7 +129,9 @@ class Synthesis(Section):
     def _methods_exist_once(self) -> Self:
         for method in self.methods:
             if method not in METHODS:
-                raise ValueError(f"unknown method {method!r}{_nearest(method, METHODS)}; methods: {', '.join(METHODS)}")
+                raise ValueError(
+                    f"unknown method {method!r}{_nearest(method, METHODS)}; methods: {', '.join(METHODS)}"
+                )
         if len(set(self.methods)) != len(self.methods):
             raise ValueError(f"methods {self.methods} names one twice; name each once")
         return self
@@ -261,12 +263,18 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         if self.uses_world and self.world is None:
-            raise ValueError("section `world` is missing, and something here has the source 'miniature'; add it")
+            raise ValueError(
+                "section `world` is missing, and something here has the source 'miniature'; add it"
+            )
         if self.world is not None and not self.uses_world:
-            raise ValueError("section `world` has no effect: nothing here has the source 'miniature'; remove it")
+            raise ValueError(
+                "section `world` has no effect: nothing here has the source 'miniature'; remove it"
+            )
         cooperative = [m for m in self.synthesis.methods if METHODS[m].thinking == "both"]
         if cooperative and self.predictors is None:
-            raise ValueError(f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it")
+            raise ValueError(
+                f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it"
+            )
         if self.models.student.format == "harmony":
             raise ValueError("models.student.format 'harmony': students are trained in the 'qwen3' format")
         if self.synthesis.max_tokens > self.train.max_length:
@@ -290,7 +298,9 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     except yaml.YAMLError as error:
         raise UserError(f"recipe {path}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"recipe {path}: the top level is {type(raw).__name__}; it must map section names to values")
+        raise UserError(
+            f"recipe {path}: the top level is {type(raw).__name__}; it must map section names to values"
+        )
     for override in overrides:
         _apply(raw, override)
     return check(raw, str(path))
@@ -321,7 +331,9 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if place is None:
             raise UserError(f"override {override!r}: {part!r} is not a section; check the dotted path")
     if not isinstance(place, dict):
-        raise UserError(f"override {override!r}: {key.rsplit('.', 1)[0]!r} is not a section; check the dotted path")
+        raise UserError(
+            f"override {override!r}: {key.rsplit('.', 1)[0]!r} is not a section; check the dotted path"
+        )
     try:
         place[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -329,7 +341,9 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"] if part not in ("ojbench", "livecodebench_pro", "lm_eval")]
+    location = [
+        str(part) for part in detail["loc"] if part not in ("ojbench", "livecodebench_pro", "lm_eval")
+    ]
     field, message = ".".join(location) or "recipe", detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{field}: unknown key{_nearest(location[-1], _siblings(detail['loc']))}"

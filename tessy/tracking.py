@@ -24,7 +24,16 @@ class Tracker:
     """Writes metrics to `folder`; mirrors them in W&B where `mode` and the environment allow it."""
 
     def __init__(
-        self, folder: Path, *, mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path
+        self,
+        folder: Path,
+        *,
+        mode: str,
+        project: str,
+        group: str,
+        name: str,
+        kind: str,
+        config: Mapping[str, Any],
+        mirror: Path,
     ) -> None:
         self._stream = (folder / METRICS).open("a", encoding="utf-8")
         self._run: Any = None
@@ -45,9 +54,8 @@ class Tracker:
             with _mirroring():
                 import wandb
 
-                columns = list(rows[0])
-                data = [[row[column] for column in columns] for row in rows]
-                self._run.log({name: wandb.Table(columns=columns, data=data)})
+                data = [list(row.values()) for row in rows]
+                self._run.log({name: wandb.Table(columns=[*rows[0]], data=data)})
 
     def artifact(self, folder: Path, name: str, kind: str, manifest: Mapping[str, Any]) -> None:
         """Log a finished artifact with its lineage. Only references travel: the files stay where they are."""
@@ -81,9 +89,10 @@ def _mirroring() -> Iterator[None]:
         print(f"W&B: {type(error).__name__}: {error}", file=sys.stderr)
 
 
-def _wandb_run(mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path) -> Any:
-    if mode == "auto":
-        mode = "online" if os.environ.get("WANDB_API_KEY") else "offline"
+def _wandb_run(
+    mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path
+) -> Any:
+    online = mode == "online" or (mode == "auto" and "WANDB_API_KEY" in os.environ)
     if mode == "disabled":
         return None
     try:
@@ -91,9 +100,18 @@ def _wandb_run(mode: str, project: str, group: str, name: str, kind: str, config
     except ImportError:
         return None
     mirror.mkdir(parents=True, exist_ok=True)
-    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True)
+    settings = wandb.Settings(
+        silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True
+    )
     return wandb.init(
-        project=project, group=group, name=name, job_type=kind, config=dict(config), mode=mode, dir=mirror, settings=settings
+        project=project,
+        group=group,
+        name=name,
+        job_type=kind,
+        config=dict(config),
+        mode="online" if online else "offline",
+        dir=mirror,
+        settings=settings,
     )
 
 

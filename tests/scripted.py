@@ -73,9 +73,17 @@ def assignment(chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000)
         role: Author(role, ScriptedEngine(continuation), CasePredictor(role))
         for role in METHODS[method].authors
     }
-    renderers = {role: renderer for role in METHODS[method].authors | {"student"}}
+    renderers = dict.fromkeys(METHODS[method].authors | {"student"}, renderer)
     return Assignment(
-        method, METHODS[method], authors, renderers, "student", chunk_tokens, max_tokens, 0, {"temperature": 0.0}
+        method,
+        METHODS[method],
+        authors,
+        renderers,
+        "student",
+        chunk_tokens,
+        max_tokens,
+        0,
+        {"temperature": 0.0},
     )  # type: ignore[arg-type]
 
 

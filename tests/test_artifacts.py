@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.artifacts import PARTIAL, file_digest, fingerprint, finish, manifest_of, read_parquet, write_parquet, write_text
+from tessy.artifacts import (
+    PARTIAL,
+    file_digest,
+    fingerprint,
+    finish,
+    manifest_of,
+    read_parquet,
+    write_parquet,
+    write_text,
+)
 from tessy.records import Problem, Span, Trajectory
 
 VALUES = st.recursive(
@@ -61,9 +70,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_trajectories_survive_parquet(tmp_path: Path) -> None:
     span = Span("teacher", "capability", "x % 2 é漢\n", 4, "boundary")
     trajectory = Trajectory(
-        sample_id="p#0", problem_id="p", method="tessy", prompt="?", messages=[{"role": "user", "content": "?"}],
-        spans=[span], student_token_ids=[1, 2], prompt_tokens=1, stop_reason="finished", generated_tokens=5,
-        rolled_back_tokens=1, seed=0, sampler={"temperature": 0.6}, models={"student": "s", "teacher": "t"},
+        sample_id="p#0",
+        problem_id="p",
+        method="tessy",
+        prompt="?",
+        messages=[{"role": "user", "content": "?"}],
+        spans=[span],
+        student_token_ids=[1, 2],
+        prompt_tokens=1,
+        stop_reason="finished",
+        generated_tokens=5,
+        rolled_back_tokens=1,
+        seed=0,
+        sampler={"temperature": 0.6},
+        models={"student": "s", "teacher": "t"},
     )
     write_parquet(tmp_path / "t.parquet", [trajectory], "t", "A test.")
     assert list(read_parquet(tmp_path / "t.parquet", Trajectory)) == [trajectory]

@@ -29,7 +29,12 @@ def changed(*overrides: str) -> set[str]:
 def pretend_made(p: Plan, folder: Path) -> None:
     for stage in p:
         (folder / stage.folder).mkdir(parents=True)
-        manifest = {"stage": stage.name, "created": "2026-01-01T00:00:00Z", "config": stage.config, "revision": KINDS[stage.kind].revision}
+        manifest = {
+            "stage": stage.name,
+            "created": "2026-01-01T00:00:00Z",
+            "config": stage.config,
+            "revision": KINDS[stage.kind].revision,
+        }
         (folder / stage.folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -50,7 +55,10 @@ def test_execution_changes_no_fingerprint() -> None:
         ("train.learning_rate=0.1", {"train", "evaluate", "lmeval", "report"}),
         ("evaluate.samples=5", {"evaluate", "lmeval", "report"}),
         ("synthesis.chunk_tokens=5", {"synthesize", "train", "evaluate", "lmeval", "instrument", "report"}),
-        ("predictors.epochs=9", {"predictor", "synthesize", "train", "evaluate", "lmeval", "instrument", "report"}),
+        (
+            "predictors.epochs=9",
+            {"predictor", "synthesize", "train", "evaluate", "lmeval", "instrument", "report"},
+        ),
     ],
 )
 def test_only_what_depends_on_a_field_is_made_again(override: str, expected: set[str]) -> None:

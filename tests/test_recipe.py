@@ -70,7 +70,9 @@ def test_a_missing_recipe_names_the_nearest() -> None:
         load("recipes/minni.yaml")
 
 
-@pytest.mark.parametrize(("text", "said"), [("a: [", "not valid YAML"), ("- 1", "must map"), ("name: x", "required, and missing")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("a: [", "not valid YAML"), ("- 1", "must map"), ("name: x", "required, and missing")]
+)
 def test_an_unusable_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(UserError, match=said):

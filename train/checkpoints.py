@@ -18,21 +18,34 @@ from tessy.pipeline.job import Job
 COMPLETE = "complete"
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class Watch(TrainerCallback):
     """Reports progress and metrics of a Trainer to its job, and marks complete checkpoints."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self.job.progress(state.global_step, state.max_steps, "steps")
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
         if logs:
-            self.job.tracker.log({f"train/{key}": value for key, value in logs.items()}, step=state.global_step)
+            self.job.tracker.log(
+                {f"train/{key}": value for key, value in logs.items()}, step=state.global_step
+            )
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        (Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
 def latest_checkpoint(folder: Path) -> str | None:
@@ -48,9 +61,7 @@ def latest_checkpoint(folder: Path) -> str | None:
 def train(trainer: Any, job: Job) -> None:
     """Train to the end from the last complete checkpoint, and write the loss curve to the artifact."""
     trainer.train(resume_from_checkpoint=latest_checkpoint(Path(trainer.args.output_dir)))
-    curve = [
-        {"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row
-    ]
+    curve = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
     write_json(job.out / "curve.json", curve)
 
 
@@ -60,7 +71,9 @@ def export(trainer: Any, tokenizer_source: tuple[str, str | None], folder: Path)
     source, revision = tokenizer_source
     if Path(source).is_dir():
         for file in Path(source).iterdir():
-            if file.name.startswith(("tokenizer", "special_tokens", "vocab", "merges", "chat_template", "generation_config")):
+            if file.name.startswith(
+                ("tokenizer", "special_tokens", "vocab", "merges", "chat_template", "generation_config")
+            ):
                 shutil.copy2(file, folder / file.name)
         return
     from transformers import AutoTokenizer

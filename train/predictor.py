@@ -36,14 +36,28 @@ def run(job: Job) -> None:
     rows = read_rows(job.inputs["annotations"] / SEGMENTS)
     held_out = held_out_problems([row["problem_id"] for row in rows])
     if not held_out:
-        raise UserError("annotations: all segments come from one problem, so none can be held out; raise predictors.problems")
+        raise UserError(
+            "annotations: all segments come from one problem, so none can be held out; raise "
+            "predictors.problems"
+        )
     parts = {
-        name: Dataset.from_list([encode(tokenizer, row, settings["window_tokens"]) for row in rows if (row["problem_id"] in held_out) == held])
+        name: Dataset.from_list(
+            [
+                encode(tokenizer, row, settings["window_tokens"])
+                for row in rows
+                if (row["problem_id"] in held_out) == held
+            ]
+        )
         for name, held in (("train", False), ("held_out", True))
     }
     torch.manual_seed(seed)
     model = AutoModelForTokenClassification.from_pretrained(
-        source, revision=revision, num_labels=2, dtype=torch.float32, id2label={0: "capability", 1: "style"}, label2id={"capability": 0, "style": 1}
+        source,
+        revision=revision,
+        num_labels=2,
+        dtype=torch.float32,
+        id2label={0: "capability", 1: "style"},
+        label2id={"capability": 0, "style": 1},
     )
     trainer = Trainer(
         model=model,
@@ -55,8 +69,14 @@ def run(job: Job) -> None:
         callbacks=[Watch(job)],
     )
     train(trainer, job)
-    metrics = {key.removeprefix("eval_"): value for key, value in trainer.evaluate().items() if key.startswith("eval_style")}
-    write_json(job.out / "metrics.json", {**metrics, "segments": len(rows), "held_out_problems": len(held_out)})
+    metrics = {
+        key.removeprefix("eval_"): value
+        for key, value in trainer.evaluate().items()
+        if key.startswith("eval_style")
+    }
+    write_json(
+        job.out / "metrics.json", {**metrics, "segments": len(rows), "held_out_problems": len(held_out)}
+    )
     job.tracker.log(metrics)
     export(trainer, (source, revision), job.out / "model")
 
@@ -69,7 +89,9 @@ def held_out_problems(problem_ids: list[str]) -> frozenset[str]:
 
 def encode(tokenizer: Any, row: dict[str, Any], window_tokens: int) -> dict[str, list[int]]:
     """Ids of a segment and the label of each one's successor, cut to the window a predictor sees in use."""
-    encoded = tokenizer(row["text"], add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
+    encoded = tokenizer(
+        row["text"], add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+    )
     style = [(span["start"], span["end"]) for span in row["style"]]
     labels = shifted(token_labels(encoded["offset_mapping"], style))
     return {"input_ids": encoded["input_ids"][:window_tokens], "labels": labels[:window_tokens]}
@@ -104,4 +126,8 @@ def token_scores(prediction: Any) -> dict[str, float]:
     hits = int(((found == 1) & (labels == 1) & valid).sum())
     precision = hits / max(1, int(((found == 1) & valid).sum()))
     recall = hits / max(1, int(((labels == 1) & valid).sum()))
-    return {"style_precision": precision, "style_recall": recall, "style_f1": 2 * hits / max(1, hits and (hits / precision + hits / recall))}
+    return {
+        "style_precision": precision,
+        "style_recall": recall,
+        "style_f1": 2 * hits / max(1, hits and (hits / precision + hits / recall)),
+    }

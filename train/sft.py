@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from tessy.artifacts import read_parquet
 from tessy.errors import UserError
@@ -28,9 +29,13 @@ def run(job: Job) -> None:
     settings, seed = job.config["train"], job.config["seed"]
     source, revision = job.model()
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    trajectories = [t for t in read_parquet(job.inputs["trajectories"] / FILE, Trajectory) if t.stop_reason == "finished"]
+    trajectories = [
+        t for t in read_parquet(job.inputs["trajectories"] / FILE, Trajectory) if t.stop_reason == "finished"
+    ]
     check(trajectories, tokenizer, settings["max_length"])
-    job.say(f"{len(trajectories)} trajectories, {sum(len(t.student_token_ids) for t in trajectories):,} tokens")
+    job.say(
+        f"{len(trajectories)} trajectories, {sum(len(t.student_token_ids) for t in trajectories):,} tokens"
+    )
     torch.manual_seed(seed)
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=torch.float32),
@@ -80,16 +85,30 @@ def arguments(job: Job, settings: dict[str, Any], seed: int, samples: int) -> SF
 def check(trajectories: list[Trajectory], tokenizer: Any, max_length: int) -> None:
     """Refuse a set that would train on something else than its traces; names the offending sample."""
     if not trajectories:
-        raise UserError("trajectories: none is finished, so there is nothing to train on; look at their stop_reason")
+        raise UserError(
+            "trajectories: none is finished, so there is nothing to train on; look at their stop_reason"
+        )
     size = len(tokenizer)
     for t in trajectories:
         ids, prompt = t.student_token_ids, t.prompt_tokens
         if max(ids) >= size:
-            raise UserError(f"sample {t.sample_id}: id {max(ids)} is outside the student's vocabulary of {size}; synthesise again with this student")
+            raise UserError(
+                f"sample {t.sample_id}: id {max(ids)} is outside the student's vocabulary of "
+                f"{size}; synthesise again with this student"
+            )
         if len(ids) > max_length:
-            raise UserError(f"sample {t.sample_id}: {len(ids)} tokens, train.max_length is {max_length}; raise it or lower synthesis.max_tokens")
+            raise UserError(
+                f"sample {t.sample_id}: {len(ids)} tokens, train.max_length is {max_length}; "
+                "raise it or lower synthesis.max_tokens"
+            )
         if not 0 < prompt < len(ids):
-            raise UserError(f"sample {t.sample_id}: prompt of {prompt} tokens in a sequence of {len(ids)}; nothing would be learned")
+            raise UserError(
+                f"sample {t.sample_id}: prompt of {prompt} tokens in a sequence of {len(ids)}; "
+                "nothing would be learned"
+            )
         text = tokenizer.decode(ids[prompt:], skip_special_tokens=False)
         if t.text not in text:
-            raise UserError(f"sample {t.sample_id}: its token ids do not decode to its text; they belong to another tokenizer")
+            raise UserError(
+                f"sample {t.sample_id}: its token ids do not decode to its text; they belong to "
+                "another tokenizer"
+            )

@@ -34,7 +34,9 @@ class BoundaryPredictor:
 
         self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
         # Double precision, as in the engines: a label must not depend on who shares the batch.
-        self.model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=torch.float64)
+        self.model = AutoModelForTokenClassification.from_pretrained(
+            source, revision=revision, dtype=torch.float64
+        )
         self.model.eval()
         _check(source, self.model.config, self.tokenizer, window_tokens)
         self.role, self.window_tokens = role, window_tokens
@@ -71,7 +73,9 @@ class BoundaryPredictor:
     def _window(self, context: str, chunk: str) -> tuple[list[int], list[int | None]]:
         """Ids of a window, and each one's offset in the chunk (None for context)."""
         tail = context[-self.window_tokens * CHARACTERS_PER_TOKEN :]
-        encoded = self.tokenizer(tail + chunk, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
+        encoded = self.tokenizer(
+            tail + chunk, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+        )
         ids, ends = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
         starts = [start for start, _ in encoded["offset_mapping"]]
         first = next((i for i, end in enumerate(ends) if end > len(tail)), len(ids))
@@ -93,10 +97,14 @@ class BoundaryPredictor:
 
 def _check(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:
     if config.num_labels != 2:
-        raise UserError(f"predictor {source}: {config.num_labels} labels; a boundary predictor has 2 (0 capability, 1 style)")
+        raise UserError(
+            f"predictor {source}: {config.num_labels} labels; a boundary predictor has 2 (0 "
+            "capability, 1 style)"
+        )
     if not tokenizer.is_fast:
         raise UserError(f"predictor {source}: its tokenizer gives no offsets; convert it to a fast tokenizer")
     if window_tokens >= config.max_position_embeddings:
         raise UserError(
-            f"predictors.window_tokens {window_tokens}: predictor {source} holds {config.max_position_embeddings} tokens; lower it"
+            f"predictors.window_tokens {window_tokens}: predictor {source} holds "
+            f"{config.max_position_embeddings} tokens; lower it"
         )

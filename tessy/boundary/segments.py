@@ -19,9 +19,7 @@ class Segment:
     text: str
 
 
-def segments(
-    thinkings: Sequence[tuple[str, str, str]], words: int, count: int, seed: int
-) -> list[Segment]:
+def segments(thinkings: Sequence[tuple[str, str, str]], words: int, count: int, seed: int) -> list[Segment]:
     """Up to `count` different segments of `words` words from (sample id, problem id, thinking) triples.
 
     Segments keep the white space before their first word: it belongs to that word. Shorter thinkings
@@ -33,7 +31,9 @@ def segments(
     for attempt in range(20 * count if usable else 0):
         if len(out) == count:
             break
-        sample_id, problem_id, text = usable[attempt % len(usable)] if attempt < len(usable) else rng.choice(usable)
+        sample_id, problem_id, text = (
+            usable[attempt % len(usable)] if attempt < len(usable) else rng.choice(usable)
+        )
         bounds = [match.span() for match in re.finditer(r"\s*\S+", text)]
         first = rng.randrange(max(1, len(bounds) - words + 1))
         start, end = bounds[first][0], bounds[min(first + words, len(bounds)) - 1][1]

@@ -22,7 +22,9 @@ MINIATURE_LEXICON = Path(__file__).parents[1] / "miniature" / "lexicon.txt"
 
 def run(job: Job) -> None:
     settings, role = job.config["predictors"], job.config["role"]
-    lexicon = Lexicon.load(MINIATURE_LEXICON if settings["lexicon"] == MINIATURE else Path(settings["lexicon"]))
+    lexicon = Lexicon.load(
+        MINIATURE_LEXICON if settings["lexicon"] == MINIATURE else Path(settings["lexicon"])
+    )
     problems = list(read_parquet(job.inputs["problems"] / PROBLEMS, Problem))[: settings["problems"]]
     responses = write_responses(
         job,
@@ -45,12 +47,22 @@ def run(job: Job) -> None:
             "text": segment.text,
             "style": [
                 {"start": start, "end": end}
-                for start, end in within(style[segment.sample_id], segment.start, segment.start + len(segment.text))
+                for start, end in within(
+                    style[segment.sample_id], segment.start, segment.start + len(segment.text)
+                )
             ],
         }
         for segment in segments(triples, settings["segment_words"], settings["segments"], job.config["seed"])
     ]
     if not any(row["style"] for row in rows):
-        raise UserError(f"predictors.lexicon {settings['lexicon']}: matches nothing in {len(rows)} segments of the {role}'s thinking")
-    write_parquet(job.out / SEGMENTS, rows, job.name, f"Segments of the {role}'s thinking with style marked by the lexicon.")
+        raise UserError(
+            f"predictors.lexicon {settings['lexicon']}: matches nothing in {len(rows)} segments "
+            f"of the {role}'s thinking"
+        )
+    write_parquet(
+        job.out / SEGMENTS,
+        rows,
+        job.name,
+        f"Segments of the {role}'s thinking with style marked by the lexicon.",
+    )
     job.tracker.log({"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)})

@@ -27,7 +27,7 @@ FEED_TOKENS = 64
 """Ids a sample may feed per tick: bounds the padding that one long prompt costs its batch."""
 
 
-class SlotCache(Cache):  # type: ignore[misc]
+class SlotCache(Cache):
     """Keys and values of all slots, shape per layer (slots, kv heads, positions, head dim).
 
     `rows` and `positions` say where the ids of the running forward pass belong; `width` bounds the
@@ -35,7 +35,9 @@ class SlotCache(Cache):  # type: ignore[misc]
     what they hold costs more than the whole pass.
     """
 
-    def __init__(self, layers: int, slots: int, heads: int, length: int, dim: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, layers: int, slots: int, heads: int, length: int, dim: int, dtype: torch.dtype
+    ) -> None:
         super().__init__(layers=[])
         shape = (layers, slots, heads, length, dim)
         self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
@@ -43,7 +45,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.positions = torch.zeros(0, 0, dtype=torch.long)
         self.width = 0
 
-    def update(  # type: ignore[override]
+    def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store (batch, heads, new, dim) and return (batch, heads, width, dim) for attention."""
@@ -92,14 +94,20 @@ class EmbeddedEngine:
         config = self.model.config
         if max_length > config.max_position_embeddings:
             raise UserError(
-                f"model {source}: {max_length} tokens wanted, its context holds {config.max_position_embeddings}; "
+                f"model {source}: {max_length} tokens wanted, its context holds "
+                f"{config.max_position_embeddings}; "
                 "lower max_tokens or choose another model"
             )
         self.sampling = sampling
         self.max_length = max_length
         # One row and one position beyond the samples' own take the padding of ragged batches.
         self._cache = SlotCache(
-            config.num_hidden_layers, slots, config.num_key_value_heads, max_length + 1, config.head_dim, dtype
+            config.num_hidden_layers,
+            slots,
+            config.num_key_value_heads,
+            max_length + 1,
+            config.head_dim,
+            dtype,
         )
         self._free = list(range(slots))[::-1]
         self._slots: dict[str, _Slot] = {}
@@ -127,7 +135,9 @@ class EmbeddedEngine:
             if not self._free:
                 raise RuntimeError("more live samples than slots: the scheduler admitted too many")
             slot = self._slots[request.sample_id] = _Slot(self._free.pop())
-        slot.cached = min(slot.cached, _common_prefix(slot.ids, request.token_ids), len(request.token_ids) - 1)
+        slot.cached = min(
+            slot.cached, _common_prefix(slot.ids, request.token_ids), len(request.token_ids) - 1
+        )
         slot.ids = list(request.token_ids)
         return slot
 
@@ -178,7 +188,7 @@ class EmbeddedEngine:
         mask = (torch.arange(cache.width) <= positions[:, :, None])[:, None]
         out = self.model.model(
             input_ids=ids,
-            attention_mask={kind: mask for kind in set(self.model.config.layer_types)},
+            attention_mask=dict.fromkeys(set(self.model.config.layer_types), mask),
             position_ids=positions.clamp(max=self.max_length - 1),
             past_key_values=cache,
             use_cache=True,

@@ -31,11 +31,13 @@ def make_world(job: Job) -> None:
     world = World.build(WorldConfig(**job.config["world"]), job.config["seed"])
     write_json(job.out / WORLD, {"world": job.config["world"], "seed": job.config["seed"]})
     training = {language: tuple(p for p in world.train if p.language == language) for language in LANGUAGES}
-    for folders, source in ((CONTESTS, world), (TRAIN_CONTESTS, dataclasses.replace(world, contests=training))):
+    for_training = dataclasses.replace(world, contests=training)
+    for folders, source in ((CONTESTS, world), (TRAIN_CONTESTS, for_training)):
         write_ojbench(source, job.out / folders["ojbench"])
         write_livecodebench_pro(source, job.out / folders["livecodebench_pro"])
     write_ood(world, job.out / OOD)
-    write_parquet(job.out / PROBLEMS, world.train, "miniature problems", "Training prompts of the miniature contest.")
+    about = "Training prompts of the miniature contest."
+    write_parquet(job.out / PROBLEMS, world.train, "miniature problems", about)
 
 
 def load_world(artifact: Path) -> World:

@@ -57,7 +57,9 @@ class Display:
 
     def plan(self, decisions: Sequence[Decision]) -> None:
         reused = sum(decision.action == "reuse" for decision in decisions)
-        self.console.print(f"{len(decisions)} stages: {reused} reused, {len(decisions) - reused} to run", highlight=False)
+        self.console.print(
+            f"{len(decisions)} stages: {reused} reused, {len(decisions) - reused} to run", highlight=False
+        )
 
     def started(self, stage: str) -> None:
         watched = self._watched[stage] = _Watched(time.monotonic(), last_line=time.monotonic())

@@ -61,7 +61,9 @@ class Job:
 
     def reference(self, name: str) -> dict[str, Any]:
         """What the recipe says of a model: source, revision and chat format."""
-        reference: dict[str, Any] = self.config["models"][name] if "models" in self.config else self.config["model"]
+        reference: dict[str, Any] = (
+            self.config["models"][name] if "models" in self.config else self.config["model"]
+        )
         return reference
 
     def model(self, name: str = "model") -> tuple[str, str | None]:
@@ -102,7 +104,9 @@ def run(folder: Path) -> None:
         mirror=folder.parent / "wandb",
     )
     inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}
-    job = Job(spec["name"], spec["kind"], spec["config"], inputs, folder, spec["execution"], tracker, reporter)
+    job = Job(
+        spec["name"], spec["kind"], spec["config"], inputs, folder, spec["execution"], tracker, reporter
+    )
     module, function = spec["entry"].split(":")
     getattr(importlib.import_module(module), function)(job)
     spent = spec["seconds_before"] + time.time() - started

@@ -66,5 +66,7 @@ def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
     colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}
     for decision in decide(planned, runs_dir / planned.recipe.name):
         color = colors[decision.action]
-        table.add_row(decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason)
+        table.add_row(
+            decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason
+        )
     Console().print(table)

@@ -102,11 +102,18 @@ def plan(recipe: Recipe) -> Plan:
     models = {role: _model(recipe, draft, role, world) for role in ROLES}
     problems = _problems(recipe, draft, world)
     predictors = _predictors(recipe, draft, models, problems)
-    traces = {name: _synthesis(recipe, draft, name, models, problems, predictors) for name in recipe.synthesis.methods}
+    traces = {
+        name: _synthesis(recipe, draft, name, models, problems, predictors)
+        for name in recipe.synthesis.methods
+    }
     _evaluations(recipe, draft, "student", models["student"], world)
     for method, trace in traces.items():
         for seed in recipe.train.seeds:
-            config = {"train": _without(recipe.train, "seeds"), "seed": seed, "model": _reference(recipe.models.student)}
+            config = {
+                "train": _without(recipe.train, "seeds"),
+                "seed": seed,
+                "model": _reference(recipe.models.student),
+            }
             inputs = {"trajectories": trace, "model": models["student"]}
             tuned = draft.add(f"train-{method}-seed{seed}", "sft", config, inputs)
             _evaluations(recipe, draft, f"{method}-seed{seed}", tuned, world)
@@ -132,7 +139,9 @@ def _model(recipe: Recipe, draft: _Draft, role: Role, world: str | None) -> str 
 
 def _problems(recipe: Recipe, draft: _Draft, world: str | None) -> str:
     config = {"problems": _plain(recipe)["problems"], "content": _digest(recipe.problems.source)}
-    return draft.add("problems", "problems", config, {"world": world if recipe.problems.source == MINIATURE else None})
+    return draft.add(
+        "problems", "problems", config, {"world": world if recipe.problems.source == MINIATURE else None}
+    )
 
 
 def _predictors(
@@ -148,7 +157,10 @@ def _predictors(
         config = {
             "predictors": {key: settings[key] for key in sampling},
             "lexicon_content": _digest(recipe.predictors.lexicon),
-            "synthesis": {"sampler": _plain(recipe)["synthesis"]["sampler"], "max_tokens": recipe.synthesis.max_tokens},
+            "synthesis": {
+                "sampler": _plain(recipe)["synthesis"]["sampler"],
+                "max_tokens": recipe.synthesis.max_tokens,
+            },
             **reference,
         }
         annotations = draft.add(
@@ -240,7 +252,12 @@ def _without(section: Any, *fields: str) -> dict[str, Any]:
 
 def _reference(model: Model) -> dict[str, Any]:
     """How a stage names a model. A miniature one is an input besides, which carries its content."""
-    return {"source": model.source, "revision": model.revision, "format": model.format, "content": _digest(model.source)}
+    return {
+        "source": model.source,
+        "revision": model.revision,
+        "format": model.format,
+        "content": _digest(model.source),
+    }
 
 
 def _digest(source: str) -> str | None:
@@ -253,7 +270,11 @@ def _digest(source: str) -> str | None:
     # Weights and tests are too large to read for a plan: their sizes stand for them.
     return fingerprint(
         [
-            [str(file.relative_to(path)), file.stat().st_size, file_digest(file) if file.suffix in _SMALL else ""]
+            [
+                str(file.relative_to(path)),
+                file.stat().st_size,
+                file_digest(file) if file.suffix in _SMALL else "",
+            ]
             for file in sorted(path.rglob("*"))
             if file.is_file()
         ]
@@ -302,7 +323,11 @@ def _why(stage: Stage, earlier: Mapping[str, Any] | None, decisions: list[Decisi
     if earlier is None:
         return "never made"
     old, new = dict(_flat(earlier["config"])), dict(_flat(stage.config))
-    changed = [f"{key} {_show(old, key)} -> {_show(new, key)}" for key in sorted(old | new) if old.get(key) != new.get(key)]
+    changed = [
+        f"{key} {_show(old, key)} -> {_show(new, key)}"
+        for key in sorted(old | new)
+        if old.get(key) != new.get(key)
+    ]
     if earlier["revision"] != KINDS[stage.kind].revision:
         changed.append("the code that makes it")
     made_anew = {decision.stage.name for decision in decisions if decision.action != "reuse"}

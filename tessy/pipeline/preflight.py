@@ -52,7 +52,8 @@ def _folder(runs_dir: Path, name: str) -> Iterator[str]:
         yield f"--runs-dir {runs_dir}: no permission to write in {place}; choose another folder"
     elif shutil.disk_usage(place).free < DISK_NEEDED:
         free = shutil.disk_usage(place).free >> 20
-        yield f"--runs-dir {runs_dir}: {free} MiB free, {DISK_NEEDED >> 20} MiB needed; free some or choose another disk"
+        needed = DISK_NEEDED >> 20
+        yield f"--runs-dir {runs_dir}: {free} MiB free, {needed} needed; free some or choose another disk"
 
 
 def _sandbox(recipe: Recipe) -> Iterator[str]:

@@ -69,7 +69,9 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another run works here; wait for it or choose another --runs-dir") from None
+            raise UserError(
+                f"{folder}: another run works here; wait for it or choose another --runs-dir"
+            ) from None
         yield
 
 

@@ -58,7 +58,9 @@ def run(job: Job) -> None:
         results["rows"] += [to_row(_score(method, benchmark, by_seed)) for method, by_seed in scores.items()]
         results["paired"] += list(_paired(benchmark, scores))
         if benchmark["kind"] != "lm_eval":
-            results["breakdown"] += list(_breakdown(job, tested, benchmark, miniature=recipe["world"] is not None))
+            results["breakdown"] += list(
+                _breakdown(job, tested, benchmark, miniature=recipe["world"] is not None)
+            )
     report = ReportInput(
         results=results,
         command=f"make reproduce RECIPE=recipes/{recipe['name']}.yaml",
@@ -193,7 +195,9 @@ def _instrument(job: Job) -> dict[str, Any]:
 
 def _curves(job: Job, recipe: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
     return {
-        f"{METHODS[method].title} seed {seed}": json.loads((job.inputs[f"train-{method}-seed{seed}"] / "curve.json").read_text())
+        f"{METHODS[method].title} seed {seed}": json.loads(
+            (job.inputs[f"train-{method}-seed{seed}"] / "curve.json").read_text()
+        )
         for method in recipe["synthesis"]["methods"]
         for seed in recipe["train"]["seeds"]
     }

@@ -63,7 +63,7 @@ def whole_words(text: str, at: int) -> int:
 
     At the end of the text the next character is unknown, so a last word there counts as unfinished.
     """
-    while 0 < at and _joined(text, at):
+    while at > 0 and _joined(text, at):
         at -= 1
     return len(text[:at].rstrip())
 
@@ -165,7 +165,9 @@ def spans(trace: Trace, *, cooperative: bool, closing: Span | None) -> list[Span
             ended_by = _SPAN_END.get((turn.part, turn.ended_by), "boundary")
             if out and (out[-1].author, out[-1].kind) == (turn.author, kind):
                 last = out.pop()
-                out.append(Span(turn.author, kind, last.text + turn.text, last.tokens + len(turn.ids), ended_by))
+                out.append(
+                    Span(turn.author, kind, last.text + turn.text, last.tokens + len(turn.ids), ended_by)
+                )
             elif turn.text:
                 out.append(Span(turn.author, kind, turn.text, len(turn.ids), ended_by))
     return out

@@ -41,7 +41,9 @@ class Journal:
                 row["ids"], row["held"] = tuple(row["ids"]), tuple(row["held"])
                 self.turns[sample_id].append(Turn(**row))
             except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path}, line {number}: not a journal line ({error}); delete the file to start afresh") from None
+                raise UserError(
+                    f"{path}, line {number}: not a journal line ({error}); delete the file to start afresh"
+                ) from None
             whole += len(line)
         self._stream.truncate(whole)
         self._stream.seek(0, os.SEEK_END)
@@ -55,5 +57,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stream.close()

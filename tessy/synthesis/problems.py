@@ -36,7 +36,9 @@ def read_file(path: Path) -> Iterator[Problem]:
         for field in ("id", "prompt"):
             value = row.get(field)
             if not isinstance(value, str | int) or not str(value).strip():
-                raise UserError(f"{path}, row {number}: `{field}` is {value!r}; it must be text that is not empty")
+                raise UserError(
+                    f"{path}, row {number}: `{field}` is {value!r}; it must be text that is not empty"
+                )
         yield Problem(str(row["id"]), str(row["prompt"]))
 
 

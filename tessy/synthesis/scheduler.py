@@ -46,7 +46,8 @@ class Assignment:
     """What all samples of a run share.
 
     `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
-    ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in its author's tokens.
+    ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in its
+    author's tokens.
     """
 
     name: str
@@ -189,7 +190,8 @@ async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view:
         foreign_at = first_foreign(labels, chunk, stalled=trace.stalled)
     decision = cut(chunk, foreign_at, ended=ended, stalled=trace.stalled)
     spent = not ended and not decision.hand_over and len(new.token_ids) >= budget
-    keep, ended_by = (len(chunk), "length") if spent else (decision.keep, _ENDED_BY[decision.hand_over, decision.end])
+    keep = len(chunk) if spent else decision.keep
+    ended_by: TurnEnd = "length" if spent else _ENDED_BY[decision.hand_over, decision.end]
     kept, used = _ids_within(view.renderer, proposal, texts, keep, whole_ids=ended_by == "chunk")
     return Turn(
         part=part,

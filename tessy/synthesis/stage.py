@@ -67,16 +67,19 @@ def write_responses(
         for role in method.authors | {home}
     }
     engines = {
-        role: _engine(job, names[role], renderers[role], samples, sampler, max_tokens) for role in method.authors
+        role: _engine(job, names[role], renderers[role], samples, sampler, max_tokens)
+        for role in method.authors
     }
     predictors: dict[Role, BoundaryPredictor] = {}
     if method.thinking == "both":
         window = job.config["predictors"]["window_tokens"]
         predictors = {
-            role: BoundaryPredictor(str(job.inputs[f"predictor-{role}"] / "model"), role, window) for role in ROLES
+            role: BoundaryPredictor(str(job.inputs[f"predictor-{role}"] / "model"), role, window)
+            for role in ROLES
         }
     authors = {
-        role: Author(_model_name(job, names[role]), engines[role], predictors.get(role)) for role in method.authors
+        role: Author(_model_name(job, names[role]), engines[role], predictors.get(role))
+        for role in method.authors
     }
     assignment = Assignment(
         name, method, authors, renderers, home, chunk_tokens, max_tokens, job.config["seed"], dict(sampler)
@@ -93,7 +96,12 @@ def write_responses(
 
 
 def _engine(
-    job: Job, name: str, renderer: Renderer, samples: Sequence[Sample], sampler: Mapping[str, Any], max_tokens: int
+    job: Job,
+    name: str,
+    renderer: Renderer,
+    samples: Sequence[Sample],
+    sampler: Mapping[str, Any],
+    max_tokens: int,
 ) -> EmbeddedEngine:
     longest = max((len(renderer.encode(sample.problem.prompt)) for sample in samples), default=0)
     source, revision = job.model(name)
