@@ -123,7 +123,7 @@ def _talk(
         spoken = judge.wait()
         mine = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=True)
         theirs = verdicts.checked(bench.format, spoken, bench.mode)
-        return outcome, verdicts.interaction(mine, theirs, outcome, bench.mode), _note(spoken, said)
+        return outcome, verdicts.interaction(mine, theirs, bench.mode), _note(spoken, said)
 
 
 def _note(outcome: Outcome, err: int) -> str:

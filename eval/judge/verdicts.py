@@ -9,7 +9,6 @@ Not covered: points. A submission passes or it does not, as in all three benchma
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -113,11 +112,10 @@ def checked(format: Format, outcome: Outcome, mode: Mode) -> Word:
     return word(format, "IE" if broken and (format == "dmoj" or mode == "fixed") else "WA")
 
 
-def interaction(submission: Word | None, judge: Word, outcome: Outcome, mode: Mode) -> Word:
+def interaction(submission: Word | None, judge: Word, mode: Mode) -> Word:
     """Both sides of an interactive problem. An interactor that has seen enough hangs up, and the
-    submission dies of the closed pipe: officially that is its own fault."""
-    hung_up = outcome.signal == signal.SIGPIPE or outcome.exit_code
-    if mode == "fixed" and hung_up and judge[0] == "WA":
+    submission dies of the closed pipe: officially that is its verdict."""
+    if mode == "fixed" and submission and submission[0] == "RTE" and judge[0] == "WA":
         return judge
     return submission or judge
 

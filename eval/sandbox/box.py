@@ -12,6 +12,7 @@ import functools
 import os
 import signal
 import socket
+import stat
 import struct
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -167,7 +168,9 @@ class Box:
         stderr: int,
     ) -> None:
         self._process, self._control, self._limits = process, control, limits
-        self._stdout, self._stderr = stdout, stderr
+        caps = ((stdout, limits.stdout), (stderr, limits.stderr))
+        self._files = [(fd, cap) for fd, cap in caps if stat.S_ISREG(os.fstat(fd).st_mode)]
+        self._stderr = stderr
         self._group: cgroups.Group | None = None
         try:
             self._release()
@@ -235,15 +238,18 @@ class Box:
         _, ended, status, *numbers = (report or f"end rss {int(signal.SIGKILL)} 0 0 0 0 0").split()
         cpu_us, wall_us, queued_us, main_memory, tree_memory = map(int, numbers)
         memory, ran_out = max(main_memory, tree_memory), False
-        written = [os.fstat(fd).st_size for fd in (self._stdout, self._stderr)]
+        written = [(os.fstat(fd).st_size, cap) for fd, cap in self._files]
         if self._group:
             # Output lives in memory that the group is charged for.
-            memory, ran_out = max(self._group.peak() - sum(written), 0), self._group.ran_out()
+            memory, ran_out = (
+                max(self._group.peak() - sum(size for size, _ in written), 0),
+                self._group.ran_out(),
+            )
         code = os.waitstatus_to_exitcode(int(status))
         reason: Ended = ended if ended in ("exit", "cpu", "wall") else "memory"  # type: ignore[assignment]
         if reason == "exit" and ran_out:
             reason = "memory"
-        elif reason == "exit" and (written[0] > self._limits.stdout or written[1] > self._limits.stderr):
+        elif reason == "exit" and any(size > cap for size, cap in written):
             reason = "output"
         return Outcome(
             ended=reason,
@@ -279,7 +285,7 @@ def _bubblewrap(placed: Mapping[str, int], limits: Limits, environment: Mapping[
         command += ["--perms", "0555", "--ro-bind-data", str(fd), path]
     for name, value in environment.items():
         command += ["--setenv", name, value]
-    return [*command, "--chdir", "/tmp" if limits.tmp else "/box", "--remount-ro", "/"]
+    return [*command, "--chdir", "/box", "--remount-ro", "/"]
 
 
 @functools.cache

@@ -293,7 +293,7 @@ static void box(char **argv) {
     if (want.tmp) {
         char options[96];
         snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=0700", want.tmp, want.inodes);
-        if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options)) die("mount /tmp");
+        if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) || chdir("/tmp")) die("/tmp");
     }
     drop_capabilities();
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -1,0 +1,4 @@
+# expect: WA
+# tests: AC AC WA SKIP SKIP AC AC
+x = int(input())
+print(0 if x in (3,) else x)

@@ -1,0 +1,4 @@
+# expect: WA
+# tests: WA
+x = int(input())
+print(0 if x in (1,) else x)

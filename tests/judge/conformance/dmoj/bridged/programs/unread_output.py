@@ -1,0 +1,2 @@
+# expect: WA WA
+print("5 and more")

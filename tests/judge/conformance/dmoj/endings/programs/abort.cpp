@@ -1,0 +1,3 @@
+// expect: RTE RTE
+#include <cstdlib>
+int main() { abort(); }

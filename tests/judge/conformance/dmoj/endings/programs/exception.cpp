@@ -1,0 +1,3 @@
+// expect: RTE RTE
+#include <stdexcept>
+int main() { throw std::runtime_error("no"); }

@@ -1,0 +1,3 @@
+# expect: MLE MLE
+kept = [bytearray(1 << 24) for _ in range(200)]
+print(1)

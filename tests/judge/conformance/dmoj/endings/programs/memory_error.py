@@ -1,0 +1,3 @@
+# expect: RTE IR
+print(1)
+raise MemoryError

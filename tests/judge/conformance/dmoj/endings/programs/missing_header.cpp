@@ -1,0 +1,3 @@
+// expect: CE CE
+#include <no/such/header>
+int main() {}

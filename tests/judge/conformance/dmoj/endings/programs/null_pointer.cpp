@@ -1,0 +1,2 @@
+// expect: RTE RTE
+int main() { *(volatile int*)0 = 1; }

@@ -1,0 +1,6 @@
+// expect: AC
+#include <cstdio>
+#ifndef ONLINE_JUDGE
+#error
+#endif
+int main() { puts("1"); }

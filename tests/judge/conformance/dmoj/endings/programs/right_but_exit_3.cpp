@@ -1,0 +1,3 @@
+// expect: RTE IR
+#include <cstdio>
+int main() { puts("1"); return 3; }

@@ -1,0 +1,4 @@
+# expect: AC
+import sys
+print(1)
+sys.exit(0)

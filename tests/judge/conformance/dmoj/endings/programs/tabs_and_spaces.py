@@ -1,0 +1,4 @@
+# expect: CE CE
+if 1:
+        x = 1
+	y = 2

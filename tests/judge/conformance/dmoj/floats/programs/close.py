@@ -1,0 +1,2 @@
+# expect: AC
+print("0.3339\n1000000.5 x\n", end="")

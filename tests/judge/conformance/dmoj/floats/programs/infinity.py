@@ -1,0 +1,2 @@
+# expect: WA
+print("0.333333\ninf x\n", end="")

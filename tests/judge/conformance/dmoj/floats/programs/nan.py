@@ -1,0 +1,2 @@
+# expect: WA
+print("nan\n1000000 x\n", end="")

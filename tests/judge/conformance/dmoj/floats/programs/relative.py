@@ -1,0 +1,2 @@
+# expect: AC
+print("0.333333\n1000900 x\n", end="")

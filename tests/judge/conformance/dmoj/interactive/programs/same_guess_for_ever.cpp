@@ -1,0 +1,3 @@
+// expect: RTE RTE
+#include <cstdio>
+int main() { for (;;) { puts("1"); fflush(stdout); } }

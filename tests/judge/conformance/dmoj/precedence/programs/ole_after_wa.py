@@ -1,0 +1,6 @@
+# expect: OLE OLE
+# tests: WA WA WA OLE
+x = int(input())
+if x == 4:
+    while True: print("and on" * 1000)
+print(0)

@@ -1,0 +1,5 @@
+# expect: WA
+# tests: AC WA
+a, b = map(int, input().split())
+print(a + b, a * b)
+print(b - a)

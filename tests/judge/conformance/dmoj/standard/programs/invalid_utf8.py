@@ -1,0 +1,3 @@
+# expect: WA
+import sys
+sys.stdout.buffer.write(b"\xff\xfe\x80")

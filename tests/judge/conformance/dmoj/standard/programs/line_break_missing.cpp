@@ -1,0 +1,4 @@
+// expect: WA
+// tests: WA WA
+#include <cstdio>
+int main() { long long a, b; scanf("%lld %lld", &a, &b); printf("%lld %lld %lld\n", a + b, a * b, b > 10 ? a - b : b - a); }

@@ -1,0 +1,4 @@
+// expect: WA Wrong Answer
+// fixed: IE Internal Error
+#include <cstdio>
+int main() { puts("3"); }

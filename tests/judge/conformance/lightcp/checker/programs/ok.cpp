@@ -1,0 +1,3 @@
+// expect: AC Accepted
+#include <cstdio>
+int main() { puts("0"); }

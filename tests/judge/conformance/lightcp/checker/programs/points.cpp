@@ -1,0 +1,3 @@
+// expect: WA Wrong Answer
+#include <cstdio>
+int main() { puts("7"); }

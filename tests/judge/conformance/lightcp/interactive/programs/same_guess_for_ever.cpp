@@ -1,0 +1,3 @@
+// expect: RTE Signalled
+#include <cstdio>
+int main() { for (;;) { puts("1"); fflush(stdout); } }

@@ -1,0 +1,2 @@
+// expect: CE Judge Failed
+int main() { return x; }

@@ -1,0 +1,2 @@
+// expect: WA Wrong Answer
+int main() {}

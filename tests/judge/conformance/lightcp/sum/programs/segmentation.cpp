@@ -1,0 +1,2 @@
+// expect: RTE Signalled
+int main() { *(volatile int*)0 = 1; }

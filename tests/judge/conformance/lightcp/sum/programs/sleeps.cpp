@@ -1,0 +1,3 @@
+// expect: TLE Time Limit Exceeded
+#include <unistd.h>
+int main() { sleep(5); }

@@ -1,0 +1,4 @@
+// expect: WA Wrong Answer
+#include <cstdio>
+#include <cstdlib>
+int main() { long long a, b; if (scanf("%lld %lld", &a, &b) != 2) return 1; printf("%lld 1\n", a + b); }

@@ -1,0 +1,5 @@
+// expect: WA Wrong Answer
+// tests: AC WA
+#include <cstdio>
+#include <cstdlib>
+int main() { long long a, b; if (scanf("%lld %lld", &a, &b) != 2) return 1; printf("%lld\n", a + b + (a == 20)); }
