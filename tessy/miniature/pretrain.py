@@ -192,18 +192,17 @@ def _schedule(step: int, total: int) -> float:
 def _loss(model: Qwen3ForCausalLM, batch: list[_Document]) -> torch.Tensor:
     """Mean cross-entropy of the responses' tokens; prompts carry no loss."""
     longest = max(len(document.ids) for document in batch)
-    ids = torch.full((len(batch), longest), int(model.config.pad_token_id or 0))
-    labels = torch.full((len(batch), longest), _IGNORED)
+    # Few shapes: the kernels that are compiled and kept for each would take gigabytes otherwise.
+    shape = len(batch), -(-longest // 16) * 16
+    ids, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, _IGNORED)
     for row, document in enumerate(batch):
         tokens = torch.tensor(document.ids)
         ids[row, : len(tokens)] = tokens
         labels[row, document.prompt : len(tokens)] = tokens[document.prompt :]
     # No mask: padding stands on the right, where causal attention does not look, and has no loss.
-    wanted = labels[:, 1:] != _IGNORED
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        logits = model.lm_head(hidden[wanted])
-    return torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
+        logits = model(input_ids=ids, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
 
 
 def _resume(
@@ -239,6 +238,7 @@ def _save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, role: Rol
     model.generation_config = GenerationConfig(
         do_sample=True,
         temperature=0.6,
+        top_k=0,
         eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_ANSWER[role]),
         pad_token_id=tokenizer.pad_token_id,
     )

@@ -155,7 +155,7 @@ def ood_prompt(words: Sequence[str]) -> str:
 
 def draw_ood_words(rng: random.Random) -> list[str]:
     """Distinct words, few enough for a tiny model to reorder without error."""
-    return rng.sample(OOD_WORDS, 4)
+    return rng.sample(OOD_WORDS, 3)
 
 
 def ood_answer(problem: Problem) -> str:
