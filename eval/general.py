@@ -22,12 +22,12 @@ from tessy.report.stage import SAMPLE_SCORES
 
 TASKS = Path(__file__).with_name("tasks")
 THINK_END = "</think>"
+BATCH = 32
 
 
 def run(job: Job) -> None:
     settings = job.config["evaluate"]
-    for number, (name, benchmark) in enumerate(settings["benchmarks"].items()):
-        job.progress(number, len(settings["benchmarks"]), "benchmarks")
+    for name, benchmark in settings["benchmarks"].items():
         result = evaluate(job, benchmark, settings)
         rows = sample_scores(result, benchmark)
         write_parquet(
@@ -46,20 +46,11 @@ def evaluate(job: Job, benchmark: Mapping[str, Any], settings: Mapping[str, Any]
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    source, revision = job.model()
     sampler, seed = settings["sampler"], job.config["seed"]
     result: dict[str, Any] = lm_eval.simple_evaluate(
-        model="hf",
-        model_args={
-            "pretrained": source,
-            **({"revision": revision} if revision else {}),
-            "dtype": "auto",
-            "think_end_token": THINK_END,
-            "device": None if _has_gpu() else "cpu",
-        },
+        model=_watched_model(job),
         tasks=[_task(job, benchmark)],
         task_manager=TaskManager(include_path=str(TASKS)),
-        batch_size=64,
         apply_chat_template=True,
         limit=benchmark["limit"],
         log_samples=True,
@@ -75,6 +66,33 @@ def evaluate(job: Job, benchmark: Mapping[str, Any], settings: Mapping[str, Any]
         },
     )
     return result
+
+
+def _watched_model(job: Job) -> Any:
+    """lm-eval's transformers model for the job's checkpoint, telling how far it is after each batch."""
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    class Watched(HFLM):
+        def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+            self.done, self.total = 0, len(requests)
+            return super().generate_until(requests, disable_tqdm=True)
+
+        def _model_generate(self, context: Any, *args: Any, **kwargs: Any) -> Any:
+            out = super()._model_generate(context, *args, **kwargs)
+            self.done += len(context)
+            job.progress(self.done, self.total, "responses")
+            return out
+
+    source, revision = job.model()
+    return Watched(
+        pretrained=source,
+        revision=revision or "main",
+        dtype="auto",
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        batch_size=BATCH,
+        think_end_token=THINK_END,
+    )
 
 
 def _task(job: Job, benchmark: Mapping[str, Any]) -> str | dict[str, Any]:
@@ -104,9 +122,3 @@ def sample_scores(result: Mapping[str, Any], benchmark: Mapping[str, Any]) -> li
         {"problem_id": str(sample["doc_id"]), "score": float(sample[benchmark["metric"]])}
         for sample in chosen
     ]
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -10,8 +11,22 @@ import click
 from tessy.errors import UserError
 
 
+ELSEWHERE = {"judge": "eval.judge.command:judge_command"}
+"""Commands that live in another room, imported when they are asked for."""
+
+
 class _Commands(click.Group):
-    """Turns what a user got wrong into a message and exit status 2."""
+    """Imports other rooms' commands late; turns what a user got wrong into a message and status 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, name = ELSEWHERE[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -84,3 +99,7 @@ def doctor() -> None:
     from tessy.doctor import examine
 
     sys.exit(examine())
+
+
+if __name__ == "__main__":
+    main()

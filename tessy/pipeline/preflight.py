@@ -1,13 +1,13 @@
 """Checks before anything starts: files a recipe names, tests, folders, disk, sandbox.
 
-Everything here is quick and reads only; whatever is found missing is said at once, with the remedy.
+Whatever is found missing is said at once, with the remedy; nothing but an empty run folder is made.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +19,14 @@ DISK_NEEDED = 1 << 30
 """Bytes that must be free before a run starts: what a miniature run leaves, twice over."""
 
 
-def preflight(planned: Plan, runs_dir: Path) -> None:
+def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
     """Raise `UserError` naming everything that would stop `planned` later."""
-    faults = [*_sources(planned.recipe), *_folder(runs_dir, planned.recipe.name)]
+    faults = list(_sources(planned.recipe))
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
-    if not faults and todo & {"evaluate", "instrument"}:
-        faults += _sandbox(planned.recipe)
+    if todo & {"evaluate", "instrument"}:
+        faults += _judging(planned.recipe)
+    if not faults and todo:
+        faults += _folder(runs_dir / planned.recipe.name, disk_needed)
     if faults:
         raise UserError("\n       ".join(faults))
 
@@ -42,27 +44,27 @@ def _sources(recipe: Recipe) -> Iterator[str]:
             yield f"models.{role}.source {model.source!r}: no checkpoint there (config.json is missing)"
 
 
-def _folder(runs_dir: Path, name: str) -> Iterator[str]:
-    place = runs_dir / name
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        yield f"--runs-dir {runs_dir}: {place} is a file; choose a folder"
-    elif not os.access(place, os.W_OK | os.X_OK):
-        yield f"--runs-dir {runs_dir}: no permission to write in {place}; choose another folder"
-    elif shutil.disk_usage(place).free < DISK_NEEDED:
-        free = shutil.disk_usage(place).free >> 20
-        needed = DISK_NEEDED >> 20
-        yield f"--runs-dir {runs_dir}: {free} MiB free, {needed} needed; free some or choose another disk"
+def _folder(folder: Path, disk_needed: int) -> Iterator[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield f"--runs-dir: cannot write in {folder} ({error.strerror}); choose another folder"
+        return
+    if free < disk_needed:
+        megabytes = f"{free >> 20} MiB free, {disk_needed >> 20} needed"
+        yield f"--runs-dir: {folder} has {megabytes}; free some or choose another disk"
 
 
-def _sandbox(recipe: Recipe) -> Iterator[str]:
+def _judging(recipe: Recipe) -> Iterator[str]:
     # By name: `tessy` does not import `eval`; only whoever asks for an evaluation reaches it.
     try:
         importlib.import_module("eval.sandbox").require()
         for benchmark in recipe.evaluate.code:
             if benchmark.source != MINIATURE:
-                module = importlib.import_module("eval.benchmarks")
-                module.check(benchmark.kind, Path(benchmark.source), benchmark.name)
+                check = importlib.import_module("eval.benchmarks").check
+                check(benchmark.kind, Path(benchmark.source), benchmark.name)
     except ValueError as error:
         yield str(error)

@@ -1,0 +1,112 @@
+"""The command line as a user meets it: quick, helpful, and refusing before anything loads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tessy.errors import UserError
+from tessy.pipeline.plan import plan
+from tessy.pipeline.preflight import preflight
+from tessy.recipe import load
+
+ROOT = Path(__file__).parents[1]
+
+
+def tessy(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tessy.cli", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **env}, timeout=60
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["plan"], ["judge"], ["doctor"]])
+def test_every_command_has_help(command: list[str]) -> None:
+    done = tessy(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, tessy, tessy.cli; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"torch", "transformers", "pydantic", "pyarrow", "numpy", "rich", "wandb"} & set(loaded)
+
+
+def test_the_judge_needs_no_model_library() -> None:
+    code = "import sys, eval.judge, eval.sandbox; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    assert not {"torch", "transformers", "tokenizers", "datasets", "wandb"} & set(loaded)
+
+
+def test_tessy_and_train_never_import_eval_at_module_level() -> None:
+    for package, foreign in (("tessy", ("eval", "train")), ("train", ("eval",)), ("eval", ("train",))):
+        for path in (ROOT / package).rglob("*.py"):
+            for line in path.read_text().splitlines():
+                if line.startswith(("import ", "from ")):
+                    assert line.split()[1].partition(".")[0] not in foreign, f"{path}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["recipes/nowhere.yaml"], "no such file"),
+        (["recipes/mini.yaml", "synthesis.chunk_tokens=0"], "synthesis.chunk_tokens: 0"),
+        (["recipes/mini.yaml", "synthesis.metods=[tessy]"], "did you mean 'methods'"),
+        (["recipes/mini.yaml", "train.epochs=many"], "train.epochs: 'many'"),
+        (["recipes/mini.yaml", "problems.source=gone.jsonl"], "problems.source 'gone.jsonl': no such file"),
+        (["recipes/mini.yaml", "predictors.lexicon=gone.txt"], "predictors.lexicon 'gone.txt': no such file"),
+    ],
+)
+def test_bad_input_ends_with_2_and_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = tessy("run", *arguments, "--runs-dir", str(tmp_path / "runs"))
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused() -> None:
+    done = tessy("run", "recipes/mini.yaml", "--runs-dir", "/proc/runs")
+    assert done.returncode == 2
+    assert "--runs-dir: cannot write in /proc/runs/mini" in done.stderr
+
+
+def test_a_full_disk_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="free some or choose another disk"):
+        preflight(plan(load(ROOT / "recipes" / "mini.yaml")), tmp_path, disk_needed=1 << 60)
+
+
+def test_without_a_sandbox_nothing_is_evaluated(tmp_path: Path) -> None:
+    done = tessy("run", "recipes/mini.yaml", "--runs-dir", str(tmp_path), PATH="/nowhere")
+    assert done.returncode == 2
+    assert "sandbox: " in done.stderr
+
+
+def test_a_benchmark_whose_tests_are_missing_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "ojbench" / "prompts"
+    folder.mkdir(parents=True)
+    row = '{"id": 7, "prompt": "?", "dataset": "NOI", "language": "cpp", "difficulty": "easy"}\n'
+    (folder / "full.jsonl").write_text(row)
+    text = (ROOT / "recipes" / "mini.yaml").read_text()
+    text = text.replace("kind: ojbench, source: miniature", f"kind: ojbench, source: {tmp_path / 'ojbench'}")
+    (tmp_path / "r.yaml").write_text(text)
+    done = tessy("run", str(tmp_path / "r.yaml"), "--runs-dir", str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert "benchmark ojbench_mini" in done.stderr
+    assert "holds no OJBench (DMOJ) problem" in done.stderr
+
+
+def test_a_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
+    done = tessy("plan", "recipes/mini.yaml", "--runs-dir", str(tmp_path / "runs"))
+    assert done.returncode == 0
+    assert "synthesize-tessy" in done.stdout
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,95 @@
+"""Killed with SIGKILL in the middle of every stage, the same command ends with the same artifacts."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessy.artifacts import read_json, read_rows
+from tessy.pipeline.plan import plan
+from tessy.recipe import load
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1500)]
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "recipes" / "smoke.yaml"
+OVERRIDES = ("execution.tracking.wandb=disabled",)
+TIMES = ("cpu_s", "wall_s", "peak_mib")
+
+
+def start(runs: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tessy.cli", "run", str(RECIPE), *OVERRIDES, "--runs-dir", str(runs)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def working(folder: Path) -> dict[str, Path]:
+    """Stages at work: name -> folder, for those whose process has shown a sign of life."""
+    return {
+        path.name.removesuffix(".partial").rpartition("-")[0]: path
+        for path in folder.glob("*.partial")
+        if (path / "stage.log").exists()
+    }
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Command lines of stages that work in `folder`."""
+    lines = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return [line for line in lines if "tessy.pipeline.job" in line and str(folder) in line]
+
+
+def content(folder: Path) -> dict[str, Any]:
+    """What every artifact holds, times left out: file -> digest, or rows where those tell times."""
+    found: dict[str, Any] = {}
+    for stage in plan(load(RECIPE, OVERRIDES)):
+        artifact = folder / stage.folder
+        for name, file in read_json(artifact / "manifest.json")["files"].items():
+            if name.endswith("verdicts.parquet"):
+                found[f"{stage.name}/{name}"] = [without_times(row) for row in read_rows(artifact / name)]
+            elif stage.name != "report":
+                found[f"{stage.name}/{name}"] = file["sha256"]
+    results = read_json(folder / "report" / "results.json")
+    found["results"] = {key: value for key, value in results.items() if key not in ("timing", "created")}
+    return found
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_times(inner) for key, inner in value.items() if key not in TIMES}
+    return [without_times(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    assert start(tmp_path / "calm").wait() == 0
+    rng, killed = random.Random(7), set()
+    stages = {stage.name for stage in plan(load(RECIPE, OVERRIDES))}
+    folder = tmp_path / "stormy" / "smoke"
+    while True:
+        process = start(tmp_path / "stormy")
+        # Wait for a stage that has not been killed yet, let it get somewhere, and kill everything.
+        while process.poll() is None and not set(working(folder)) - killed:
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 6))
+        if process.poll() is not None:
+            break
+        victims = set(working(folder))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        killed |= victims
+        deadline = time.monotonic() + 5
+        while processes_in(folder) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not processes_in(folder), "a stage outlived the run that started it"
+    assert process.returncode == 0
+    # Stages of a second or less can escape; the long ones never do.
+    assert {name for name in stages if not name.startswith(("world", "problems", "report"))} <= killed
+    assert content(folder) == content(tmp_path / "calm" / "smoke")
+    assert not list(folder.glob("*.partial"))

@@ -1,0 +1,140 @@
+"""The embedded engine gives what the model gives, however work is batched, cut, rolled back or resumed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tessy.engines import Request, SamplingParams, uniform
+
+if TYPE_CHECKING:
+    from tessy.engines.embedded import EmbeddedEngine
+
+pytestmark = pytest.mark.slow
+VOCABULARY = 64
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    folder = tmp_path_factory.mktemp("checkpoint")
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def engine(checkpoint: Path, temperature: float = 1.0, slots: int = 16) -> EmbeddedEngine:
+    from tessy.engines.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(str(checkpoint), SamplingParams(temperature), slots=slots, max_length=100)
+
+
+def request(sample: str, ids: Sequence[int], tokens: int, stop: frozenset[int] = frozenset()) -> Request:
+    return Request(sample, ids, tokens, stop, f"stream/{sample}")
+
+
+PREFIXES = {f"s{i}": [(i * 7 + j) % VOCABULARY for j in range(3 + 5 * i)] for i in range(6)}
+
+
+def test_greedy_tokens_are_those_of_transformers(checkpoint: Path) -> None:
+    import torch
+
+    e = engine(checkpoint, temperature=0.0)
+
+    async def together() -> list[list[int]]:
+        done = await asyncio.gather(*(e.generate(request(s, ids, 20)) for s, ids in PREFIXES.items()))
+        return [generation.token_ids for generation in done]
+
+    for ids, got in zip(PREFIXES.values(), asyncio.run(together()), strict=True):
+        whole = e.model.generate(torch.tensor([ids]), max_new_tokens=20, do_sample=False, eos_token_id=None)
+        assert got == whole[0, len(ids) :].tolist()
+
+
+def test_a_token_does_not_depend_on_batch_chunks_or_detours(checkpoint: Path) -> None:
+    async def at_once() -> dict[str, list[int]]:
+        e = engine(checkpoint)
+        return {s: (await e.generate(request(s, ids, 24))).token_ids for s, ids in PREFIXES.items()}
+
+    async def piecewise() -> dict[str, list[int]]:
+        e = engine(checkpoint)
+
+        async def one(sample: str, ids: list[int]) -> list[int]:
+            new: list[int] = []
+            while len(new) < 24:
+                await e.generate(request(sample, [*ids, *new, 1, 2, 3], 5))  # A detour, rolled back.
+                new += (
+                    await e.generate(request(sample, [*ids, *new], 24 - len(new) if len(new) > 16 else 7))
+                ).token_ids
+            return new
+
+        written = await asyncio.gather(*(one(s, ids) for s, ids in PREFIXES.items()))
+        return dict(zip(PREFIXES, written, strict=True))
+
+    assert asyncio.run(at_once()) == asyncio.run(piecewise())
+
+
+def test_generation_stops_at_a_stop_token_and_at_the_context_end(checkpoint: Path) -> None:
+    async def both() -> None:
+        e = engine(checkpoint)
+        free = await e.generate(request("a", [1, 2, 3], 30))
+        stop = free.token_ids[4]
+        e.release("a")
+        stopped = await e.generate(request("a", [1, 2, 3], 30, frozenset({stop})))
+        assert stopped.finish_reason == "stop"
+        assert stopped.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
+        full = await e.generate(request("b", [1] * 90, 30))
+        assert (len(full.token_ids), full.finish_reason) == (10, "length")
+
+    asyncio.run(both())
+
+
+def test_released_slots_are_used_again(checkpoint: Path) -> None:
+    async def many() -> None:
+        e = engine(checkpoint, slots=2)
+        for i in range(6):
+            await e.generate(request(f"s{i}", [1, 2], 3))
+            e.release(f"s{i}")
+
+    asyncio.run(many())
+
+
+def test_sampling_follows_the_distribution_and_its_cuts() -> None:
+    import torch
+
+    from tessy.engines.embedded import draw
+
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]], dtype=torch.float64)).expand(4000, 4)
+    draws = [uniform("s", i) for i in range(4000)]
+
+    def counts(params: SamplingParams) -> dict[int, float]:
+        return {k: v / 4000 for k, v in Counter(draw(logits, draws, params)).items()}
+
+    assert counts(SamplingParams(1.0)) == pytest.approx({0: 0.5, 1: 0.3, 2: 0.15, 3: 0.05}, abs=0.03)
+    assert counts(SamplingParams(1.0, top_k=2)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
+    assert counts(SamplingParams(1.0, top_p=0.75)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
+    assert counts(SamplingParams(0.0)) == {0: 1.0}
+
+
+def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:
+    from tessy.engines.embedded import EmbeddedEngine
+    from tessy.errors import UserError
+
+    with pytest.raises(UserError, match="its context holds 128"):
+        EmbeddedEngine(str(checkpoint), SamplingParams(1.0), slots=1, max_length=500)
