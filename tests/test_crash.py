@@ -1,4 +1,7 @@
-"""Killed with SIGKILL in the middle of every stage, the same command ends with the same artifacts."""
+"""Whole runs of the smoke recipe: what they leave, what they reuse, and that kills change nothing.
+
+Killed with SIGKILL in the middle of every stage, the same command ends with the same artifacts.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,14 @@ ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "smoke.yaml"
 OVERRIDES = ("execution.tracking.wandb=disabled",)
 TIMES = ("cpu_s", "wall_s", "peak_mib")
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an undisturbed run."""
+    runs = tmp_path_factory.mktemp("calm")
+    assert start(runs).wait() == 0
+    return runs / "smoke"
 
 
 def start(runs: Path) -> subprocess.Popen[bytes]:
@@ -67,8 +78,45 @@ def without_times(value: Any) -> Any:
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
-def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
-    assert start(tmp_path / "calm").wait() == 0
+def test_a_run_leaves_results_by_the_contract(calm: Path) -> None:
+    results = read_json(calm / "report" / "results.json")
+    cells = {(row["method"], row["benchmark"]) for row in results["rows"]}
+    benchmarks = {"ojbench_mini", "livecodebench_pro_mini", "out_of_domain_mini"}
+    assert cells == {(m, b) for m in ("Student", "Teacher-Only", "TESSY") for b in benchmarks}
+    assert set(results["synthesis"]) == {"Teacher-Only", "TESSY"}
+    assert set(results["predictors"]["trained"]) == {
+        "token_f1",
+        "boundary_f1",
+        "style_leak",
+        "capability_leak",
+    }
+    assert all(row["ci_low"] <= row["value"] <= row["ci_high"] for row in results["rows"])
+    checks = {check["name"]: check["passed"] for check in results["instrument"]}
+    for language in ("python", "cpp"):
+        assert checks[f"gold programs accepted, {language}"]
+        assert checks[f"mutated programs refused as wrong, {language}"]
+    assert (calm / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_trajectories_load_as_a_dataset(calm: Path) -> None:
+    from datasets import load_dataset
+
+    (folder,) = calm.glob("synthesize-tessy-*")
+    dataset = load_dataset("parquet", data_files=str(folder / "trajectories.parquet"), split="train")
+    assert len(dataset) == read_json(folder / "synthesis.json")["trajectories"]
+    assert {"sample_id", "problem_id", "prompt", "messages", "spans", "student_token_ids"} <= set(
+        dataset.column_names
+    )
+    assert (folder / "README.md").exists()
+
+
+def test_a_second_run_makes_nothing_again(calm: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in calm.glob("*-*/manifest.json")}
+    assert start(calm.parent).wait() == 0
+    assert {path: path.stat().st_mtime_ns for path in calm.glob("*-*/manifest.json")} == before
+
+
+def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(calm: Path, tmp_path: Path) -> None:
     rng, killed = random.Random(7), set()
     stages = {stage.name for stage in plan(load(RECIPE, OVERRIDES))}
     folder = tmp_path / "stormy" / "smoke"
@@ -91,5 +139,5 @@ def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(tmp_path: Path) 
     assert process.returncode == 0
     # Stages of a second or less can escape; the long ones never do.
     assert {name for name in stages if not name.startswith(("world", "problems", "report"))} <= killed
-    assert content(folder) == content(tmp_path / "calm" / "smoke")
+    assert content(folder) == content(calm)
     assert not list(folder.glob("*.partial"))

@@ -31,7 +31,10 @@ GOOD = Trajectory(
     method="tessy",
     prompt="ask",
     messages=[],
-    spans=[Span("student", "style", "so x </think>", 1, "boundary"), Span("student", "answer", " code", 1, "end_of_answer")],
+    spans=[
+        Span("student", "style", "so x </think>", 1, "boundary"),
+        Span("student", "answer", " code", 1, "end_of_answer"),
+    ],
     student_token_ids=[0, 1, 2, 3, 4, 5, 6],
     prompt_tokens=1,
     stop_reason="finished",
@@ -40,7 +43,7 @@ GOOD = Trajectory(
     seed=0,
     sampler={},
     models={},
-)  # fmt: skip
+)
 
 
 def test_the_prompt_carries_no_loss_and_everything_after_it_does() -> None:
