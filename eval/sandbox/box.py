@@ -247,7 +247,7 @@ class Box:
             )
         code = os.waitstatus_to_exitcode(int(status))
         reason: Ended = ended if ended in ("exit", "cpu", "wall") else "memory"  # type: ignore[assignment]
-        if reason == "exit" and ran_out:
+        if ran_out:
             reason = "memory"
         elif reason == "exit" and any(size > cap for size, cap in written):
             reason = "output"

@@ -85,8 +85,8 @@ static void parse(const char *word) {
     die(word);
 }
 
-/* System calls no contest program needs: other kernels' worth of attack surface, ways to new namespaces,
- * memory that outlives a mapping, and every socket. They fail with EPERM. */
+/* System calls no contest program needs: attack surface of the kernel, ways to new namespaces, memory that
+ * outlives a mapping, every socket, and reach for more CPU or for process 1's. They fail with EPERM. */
 static const int REFUSED[] = {
     __NR_ptrace, __NR_process_vm_readv, __NR_process_vm_writev, __NR_kcmp, __NR_process_madvise,
     __NR_pidfd_getfd, __NR_bpf, __NR_perf_event_open, __NR_userfaultfd, __NR_io_uring_setup,
@@ -99,6 +99,8 @@ static const int REFUSED[] = {
     __NR_adjtimex, __NR_clock_adjtime, __NR_sethostname, __NR_setdomainname, __NR_vhangup,
     __NR_lookup_dcookie, __NR_memfd_create, __NR_shmget, __NR_shmat, __NR_shmctl, __NR_msgget, __NR_msgsnd,
     __NR_semget, __NR_mq_open, __NR_socket, __NR_vmsplice, __NR_move_pages, __NR_migrate_pages,
+    __NR_setpriority, __NR_sched_setscheduler, __NR_sched_setparam, __NR_sched_setattr,
+    __NR_sched_setaffinity, __NR_ioprio_set,
 #ifdef __NR_memfd_secret
     __NR_memfd_secret,
 #endif
@@ -135,6 +137,12 @@ static void filter_syscalls(void) {
     /* clone3 hides its flags behind a pointer; told it does not exist, libraries use clone. */
     EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
     DENY(ENOSYS);
+    /* A program may lower its own limits, but not those of process 1, which has the same user. */
+    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_prlimit64, 0, 4));
+    EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])));
+    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
+    DENY(EPERM);
+    EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3));
     EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])));
     EMIT(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1));

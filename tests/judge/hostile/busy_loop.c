@@ -1,0 +1,7 @@
+// ends: cpu
+#include "hostile.h"
+
+int main(void) {
+    burn();
+    return 0;
+}

@@ -1,0 +1,7 @@
+// ends: exit
+#include "hostile.h"
+
+int main(void) {
+    _exit(0);
+    return 0;
+}

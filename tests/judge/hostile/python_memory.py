@@ -1,0 +1,4 @@
+# ends: memory exit signal
+kept = []
+while True:
+    kept.append(bytearray(1 << 20))

@@ -1,0 +1,8 @@
+// ends: output signal
+#include "hostile.h"
+
+int main(void) {
+    static char line[1 << 16];
+    for (;;) write(2, line, sizeof line);
+    return 0;
+}

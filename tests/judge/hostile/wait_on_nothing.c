@@ -1,0 +1,7 @@
+// ends: wall
+#include "hostile.h"
+
+int main(void) {
+    pause();
+    return 0;
+}

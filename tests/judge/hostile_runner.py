@@ -1,0 +1,95 @@
+"""Runs hostile programs in the sandbox, an honest one after each, and looks for what they left behind.
+
+A program of its own, on the standard library alone, so that the test suite can run it as another user:
+`hostile_runner.py FOLDER` runs FOLDER's built programs and prints one JSON object per program, then
+one with the key `left`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from eval.sandbox import Limits, Outcome, Sealed, accounting, require, run, scratch
+from eval.sandbox.files import read_all
+
+MIB = 1 << 20
+LIMITS = Limits(
+    cpu_s=0.5, wall_s=1.0, memory=64 * MIB, stdout=MIB, stderr=MIB, processes=32, tmp=8 * MIB, inodes=256
+)
+PYTHON = "/usr/bin/python3"
+HONEST = b"#!/bin/sh\nread line && echo $line seen\n"
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def attempt(argv: tuple[str, ...], program: bytes, path: str, limits: Limits) -> tuple[Outcome, str]:
+    out, err = scratch(), scratch()
+    try:
+        with Sealed(program) as content, Sealed(b"input\n") as given:
+            outcome = run(argv, limits, files={path: content}, stdin=given, stdout=out, stderr=err)
+        return outcome, read_all(out, 2000).decode(errors="replace")
+    finally:
+        os.close(out)
+        os.close(err)
+
+
+def attack(path: Path) -> dict[str, object]:
+    script = path.suffix == ".py"
+    inside = "/box/main.py" if script else "/box/main"
+    # A Python interpreter needs more room than the attacks do.
+    argv = (PYTHON, "-BS", inside) if script else (inside,)
+    outcome, said = attempt(argv, path.read_bytes(), inside, LIMITS)
+    honest, answer = attempt(("/box/honest",), HONEST, "/box/honest", LIMITS)
+    return {
+        "name": path.name,
+        "ended": "signal" if outcome.ended == "exit" and outcome.signal else outcome.ended,
+        "outcome": repr(outcome),
+        "said": said,
+        "wall_s": outcome.wall_s,
+        "honest": honest.exit_code == 0 and answer == "input seen\n",
+    }
+
+
+def left_behind(before: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in state().items() if value != before[name]}
+
+
+def state() -> dict[str, object]:
+    """What must be the same afterwards. As a subreaper this process inherits every process that escapes."""
+    groups = [path for parent in accounting().parents for path in parent.glob(f"judge-{os.getpid()}-*")]
+    return {
+        "children": [p.name for p in Path("/proc").glob("[0-9]*") if _parent(p) == os.getpid()],
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "groups": [str(path) for path in groups],
+        "temporary files": os.listdir(tempfile.gettempdir()),
+        "shared memory": [name for name in os.listdir("/dev/shm") if "left" in name],
+        "limits of this process": Path("/proc/self/limits").read_text(),
+    }
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def main() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    require()
+    attempt(("/box/honest",), HONEST, "/box/honest", LIMITS)
+    with ThreadPoolExecutor(2) as pool:
+        before = state()
+        for result in pool.map(attack, sorted(Path(sys.argv[1]).iterdir())):
+            print(json.dumps(result), flush=True)
+        print(json.dumps({"left": left_behind(before), "uid": os.getuid(), "kind": accounting().kind}))
+
+
+if __name__ == "__main__":
+    main()
