@@ -17,13 +17,13 @@ from eval.benchmarks import JUDGE_FORMAT, load_problems
 from eval.judge import Judgement, Mode, Submission, judge
 from tessy.artifacts import write_parquet
 from tessy.errors import UserError
-from tessy.miniature.stages import CONTESTS
 from tessy.pipeline.job import Job
 from tessy.recipe import MINIATURE
 from tessy.records import Problem, Response, Trajectory
+from tessy.stages.miniature import CONTESTS
+from tessy.stages.synthesize import write_responses
 from tessy.synthesis.methods import METHODS
 from tessy.synthesis.scheduler import samples_of
-from tessy.synthesis.stage import write_responses
 
 RESPONSES = "responses/responses.parquet"
 VERDICTS = "verdicts/verdicts.parquet"

@@ -16,9 +16,9 @@ import yaml
 
 from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
-from tessy.miniature.stages import OOD
 from tessy.pipeline.job import Job
-from tessy.report.stage import SAMPLE_SCORES
+from tessy.stages.miniature import OOD
+from tessy.stages.report import SAMPLE_SCORES
 
 TASKS = Path(__file__).with_name("tasks")
 THINK_END = "</think>"

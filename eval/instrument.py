@@ -20,16 +20,16 @@ from tessy.artifacts import read_parquet, write_json
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.quality import Confusion, compare, leaks
 from tessy.miniature.dialects import STUDENT, answer, truth
-from tessy.miniature.stages import CONTESTS, TRAIN_CONTESTS, load_world
 from tessy.miniature.traces import gold, gold_traces, mutants
 from tessy.miniature.world import World
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Role, Trajectory
+from tessy.stages.miniature import CONTESTS, TRAIN_CONTESTS, load_world
+from tessy.stages.synthesize import FILE, write_responses
 from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.methods import METHODS
 from tessy.synthesis.scheduler import samples_of
-from tessy.synthesis.stage import FILE, write_responses
 
 RESULT = "instrument.json"
 KIND_OF = {"python": "ojbench", "cpp": "livecodebench_pro"}

@@ -10,7 +10,6 @@ import click
 
 from tessy.errors import UserError
 
-
 ELSEWHERE = {"judge": "eval.judge.command:judge_command"}
 """Commands that live in another room, imported when they are asked for."""
 

@@ -23,9 +23,9 @@ from transformers import (
 
 from tessy.artifacts import read_rows, write_json
 from tessy.boundary.annotate import shifted, token_labels
-from tessy.boundary.stage import SEGMENTS
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
+from tessy.stages.annotate import SEGMENTS
 from train.checkpoints import Watch, export, train
 
 

@@ -21,7 +21,7 @@ from tessy.artifacts import read_parquet
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Trajectory
-from tessy.synthesis.stage import FILE
+from tessy.stages.synthesize import FILE
 from train.checkpoints import Watch, export, train
 
 

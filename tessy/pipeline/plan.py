@@ -29,17 +29,17 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "world": Kind("tessy.miniature.stages:make_world", 1),
-    "pretrain": Kind("tessy.miniature.stages:pretrain_model", 1),
-    "problems": Kind("tessy.synthesis.problems:run", 1),
-    "annotate": Kind("tessy.boundary.stage:run", 1),
+    "world": Kind("tessy.stages.miniature:make_world", 1),
+    "pretrain": Kind("tessy.stages.miniature:pretrain_model", 1),
+    "problems": Kind("tessy.stages.problems:run", 1),
+    "annotate": Kind("tessy.stages.annotate:run", 1),
     "predictor": Kind("train.predictor:run", 1),
-    "synthesize": Kind("tessy.synthesis.stage:run", 1),
+    "synthesize": Kind("tessy.stages.synthesize:run", 1),
     "sft": Kind("train.sft:run", 1),
     "evaluate": Kind("eval.code:run", 1),
     "lm_eval": Kind("eval.general:run", 1),
     "instrument": Kind("eval.instrument:run", 1),
-    "report": Kind("tessy.report.stage:run", 1),
+    "report": Kind("tessy.stages.report:run", 1),
 }
 
 

@@ -11,10 +11,10 @@ from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.recipe import MINIATURE
 from tessy.records import Problem
+from tessy.stages.problems import FILE as PROBLEMS
+from tessy.stages.synthesize import write_responses
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.problems import FILE as PROBLEMS
 from tessy.synthesis.scheduler import samples_of
-from tessy.synthesis.stage import write_responses
 
 SEGMENTS = "segments.parquet"
 MINIATURE_LEXICON = Path(__file__).parents[1] / "miniature" / "lexicon.txt"

@@ -23,12 +23,12 @@ from tessy.artifacts import manifest_of, read_json, read_parquet, read_rows
 from tessy.pipeline.job import Job
 from tessy.records import Score, Trajectory, to_row
 from tessy.report import LineageRow, ReportInput, write_report
+from tessy.stages.synthesize import FILE, SUMMARY
 from tessy.statistics import difference, mean
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.stage import FILE, SUMMARY
 
 STUDENT = "Student"
-PAPER = Path(__file__).with_name("paper.json")
+PAPER = Path(__file__).parents[1] / "report" / "paper.json"
 TRACES_PER_METHOD = 3
 SAMPLE_SCORES = "scores.parquet"
 """What an lm-eval stage leaves per benchmark: one row per problem with `problem_id` and `score`."""

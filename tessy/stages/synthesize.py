@@ -15,9 +15,9 @@ from tessy.engines.embedded import EmbeddedEngine
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Role, Trajectory
+from tessy.stages.problems import FILE as PROBLEMS
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.methods import METHODS, Method
-from tessy.synthesis.problems import FILE as PROBLEMS
 from tessy.synthesis.scheduler import Assignment, Author, Sample, samples_of, write_all
 
 FILE = "trajectories.parquet"
