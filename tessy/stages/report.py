@@ -12,6 +12,8 @@ import os
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +209,7 @@ def _traces(job: Job, recipe: Mapping[str, Any]) -> Iterable[Trajectory]:
     for method in recipe["synthesis"]["methods"]:
         trajectories = read_parquet(job.inputs[f"synthesize-{method}"] / FILE, Trajectory)
         finished = (t for t in trajectories if t.stop_reason == "finished")
-        yield from (t for t, _ in zip(finished, range(TRACES_PER_METHOD), strict=False))
+        yield from (replace(t, method=METHODS[method].title) for t in islice(finished, TRACES_PER_METHOD))
 
 
 def _lineage(name: str, manifest: Mapping[str, Any]) -> LineageRow:
