@@ -62,7 +62,7 @@ def _print_results(console: Console, report: Path) -> None:
 def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
     """Print every stage with what would happen to it."""
     planned = plan(load(path, overrides))
-    table = Table("stage", "fingerprint", "", "why", box=None)
+    table = Table("stage", "fingerprint", "action", "why", box=None)
     colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}
     for decision in decide(planned, runs_dir / planned.recipe.name):
         color = colors[decision.action]

@@ -333,7 +333,8 @@ def _why(stage: Stage, earlier: Mapping[str, Any] | None, decisions: list[Decisi
     made_anew = {decision.stage.name for decision in decisions if decision.action != "reuse"}
     upstream = [name for name in stage.inputs.values() if name in made_anew]
     if upstream:
-        changed.append("input " + ", ".join(upstream))
+        more = f" and {len(upstream) - 2} more" if len(upstream) > 2 else ""
+        changed.append("input " + ", ".join(upstream[:2]) + more)
     return "; ".join(changed) or "another input than last time"
 
 
