@@ -42,26 +42,30 @@ def run_case(bench: Bench, case: Case) -> tuple[CaseResult, bool]:
     limits = dataclasses.replace(
         verdicts.limits(bench.format, bench.problem, case, bench.mode), core=bench.core
     )
-    with _sealed(case.input) as given, _scratch() as out, _scratch() as err:
+    with _sealed(case.input) as given, _scratch() as out, _scratch() as err, _scratch() as result:
         if bench.interactor:
             outcome, (verdict, official), note = _talk(bench, bench.interactor, case, limits, given, err)
         else:
-            program = bench.program
-            outcome = run(program.argv, limits, files=program.files, stdin=given, stdout=out, stderr=err)
+            called = (result,) if bench.problem.functional else ()
+            outcome = run(
+                (*bench.program.argv, *(f"/dev/fd/{fd}" for fd in called)), limits,
+                files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
+            )  # fmt: skip
             fault = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=False)
             if fault:
                 (verdict, official), note = fault, _said(err)
             else:
-                (verdict, official), note = _check(bench, case, given, out)
-        result = CaseResult(
+                (verdict, official), note = _check(bench, case, given, result if called else out)
+        found = CaseResult(
             case.name, verdict, official, round(outcome.cpu_s, 4), round(outcome.wall_s, 4),
             round(outcome.memory / MIB, 2), note,
         )  # fmt: skip
         near = verdicts.near_limit(bench.format, outcome, case, bench.mode, bench.interactor is not None)
-        return result, near and verdict == "TLE"
+        return found, near and verdict == "TLE"
 
 
 def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Word, str]:
+    """Compare what stands in `out`, the standard output or the result of a call, with the answer."""
     checker = case.checker or bench.problem.checker
     with _sealed(case.answer) as answer:
         if checker.program is not None:

@@ -1,4 +1,5 @@
-"""Built-in checkers: is this output the answer? Pure functions on bytes, as DMOJ's of the same names.
+"""Built-in checkers: is this output the answer? Pure functions on bytes, as DMOJ's of the same names,
+and LiveCodeBench's.
 
 Every checker takes (output, answer, options) and says whether the output passes. They never raise on
 any output; wrong options raise `ValueError` when the problem is loaded. Testlib checkers are programs
@@ -7,10 +8,12 @@ and run in the sandbox (`eval.judge.cases`). Not covered: partial points, which 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 Check = Callable[[bytes, bytes, Mapping[str, Any]], bool]
@@ -73,7 +76,24 @@ def linematches(output: bytes, answer: bytes, options: Mapping[str, Any]) -> boo
     return Counter(_lines(output)) == Counter(_lines(answer))
 
 
-BUILT_IN: Mapping[str, Check] = {
+def livecodebench(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
+    """Equal lines, or lines whose tokens are the same decimal numbers exactly; ends are stripped."""
+    ours, theirs = (text.decode(errors="replace").strip().split("\n") for text in (output, answer))
+    return len(ours) == len(theirs) and all(
+        line.strip() == wanted.strip() or _same_numbers(line, wanted)
+        for line, wanted in zip(ours, theirs, strict=True)
+    )
+
+
+def same_json(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
+    """Equal values, as Python compares them (1 == 1.0 == true)."""
+    try:
+        return bool(json.loads(output) == json.loads(answer))
+    except (ValueError, RecursionError):
+        return False
+
+
+DMOJ: Mapping[str, Check] = {
     "standard": standard,
     "identical": identical,
     "rstripped": rstripped,
@@ -83,11 +103,19 @@ BUILT_IN: Mapping[str, Check] = {
     "linecount": linecount,
     "linematches": linematches,
 }
+BUILT_IN: Mapping[str, Check] = {**DMOJ, "livecodebench": livecodebench, "json": same_json}
 
 
 def _token_lines(text: bytes) -> list[list[bytes]]:
     """Tokens of each line that has any."""
     return [tokens for line in re.split(rb"[\r\n]", text) if (tokens := line.split())]
+
+
+def _same_numbers(line: str, wanted: str) -> bool:
+    try:
+        return [Decimal(token) for token in line.split()] == [Decimal(token) for token in wanted.split()]
+    except InvalidOperation:
+        return False
 
 
 def _lines(text: bytes) -> list[bytes]:

@@ -21,11 +21,9 @@ from eval.sandbox.files import read_all
 from eval.sandbox.helper import cache_dir, keep
 
 _PROGRAM = "/box/main"
-_SCRIPT = "/box/main.py"
 _MESSAGE_LIMIT = 4000
 # The compiler's output file becomes the sandbox's output: nothing outside is writable to a compiler.
 _BUILD = ["/bin/sh", "-c", '"$@" -o /tmp/main >&2 && exec cat /tmp/main', "sh"]
-_CHECK_SYNTAX = f"compile(open({_SCRIPT!r}, 'rb').read(), 'main.py', 'exec')"
 
 
 MAIN = {"cpp": "main.cpp", "python": "main.py"}
@@ -92,7 +90,7 @@ def build(language: Language, source: Source) -> Program:
     """Compile `source`, or check its syntax. Raises `CompileError`, or `SandboxError` if that is at fault."""
     main = next(iter(source.files))
     if not language.compiled:
-        return _script(language, source.files[main])
+        return _script(language, source)
     key = _key(language, source)
     kept = cache_dir() / "programs" / key
     try:
@@ -135,20 +133,23 @@ def _compile(language: Language, source: Source, main: str) -> bytes:
         _close(files, out, err)
 
 
-def _script(language: Language, code: bytes) -> Program:
-    script = Sealed(code)
+def _script(language: Language, source: Source) -> Program:
+    main = next(iter(source.files))
+    files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
+    check = f"compile(open('/box/{main}', 'rb').read(), {main!r}, 'exec')"
     out, err = scratch(), scratch()
     try:
-        argv = [language.tool, *language.flags, "-c", _CHECK_SYNTAX]
-        outcome = run(argv, language.limits, files={_SCRIPT: script}, stdin=None, stdout=out, stderr=err)
+        argv = [language.tool, *language.flags, "-c", check]
+        outcome = run(argv, language.limits, files=files, stdin=None, stdout=out, stderr=err)
         if outcome.exit_code != 0:
             raise CompileError(read_all(err, _MESSAGE_LIMIT).decode(errors="replace").strip() or str(outcome))
     except BaseException:
-        script.close()
+        _close(files)
         raise
     finally:
         _close({}, out, err)
-    return Program((language.tool, *language.flags, _SCRIPT), {_SCRIPT: script})
+    start = f"/box/{source.start or main}"
+    return Program((language.tool, *language.flags, start, *source.arguments), files)
 
 
 def _close(files: Mapping[str, Sealed], *descriptors: int) -> None:

@@ -70,7 +70,7 @@ def _closing_brace(text: str, start: int) -> int:
     for match in re.compile(r"[{}]").finditer(text, start):
         depth += 1 if match[0] == "{" else -1
         if depth <= 0:
-            return match.end() if match[0] == "}" else -1
+            return match.end() if depth == 0 else -1
     return -1
 
 

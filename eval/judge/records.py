@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Literal
 
 Verdict = Literal["AC", "WA", "TLE", "MLE", "OLE", "RTE", "CE", "NO_CODE", "IE", "SKIP"]
@@ -64,10 +65,24 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A program the problem brings along: its files by name, the first of them the main one."""
+    """A program: its files by name, the first of them the one that is compiled or checked.
+
+    `start` names the script to run where that is another one; `arguments` are what it is run with.
+    """
 
     language: str
     files: Mapping[str, bytes]
+    start: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a problem's test data is: a folder or file, its size in bytes, and for lines their offset."""
+
+    path: Path
+    size: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from eval.judge import verdicts
 from eval.judge.cases import Bench, run_case
-from eval.judge.compile import HELPER, MAIN, CompileError, Language, Program, build
+from eval.judge.compile import HELPER, CompileError, Language, Program, build
 from eval.judge.extract import Format, extract_code
 from eval.judge.formats import FORMATS
 from eval.judge.records import (
@@ -32,6 +32,7 @@ from eval.judge.records import (
     Judgement,
     JudgeProblem,
     Mode,
+    Place,
     Source,
     Submission,
     Verdict,
@@ -77,7 +78,7 @@ def judge(
     return _in_order(waiting, _Judge(format, mode, where, workers or len(physical_cores())), on_progress)
 
 
-def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, Path]:
+def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, Place]:
     """Where each problem's tests are; `wanted` narrows to some ids and makes each of them required.
 
     Every one is loaded, which looks up all its files. Raises `ValueError` naming what is missing or broken.
@@ -139,7 +140,7 @@ def _in_order(
 class _Judge:
     """What the worker threads share."""
 
-    def __init__(self, format: Format, mode: Mode, where: dict[str, Path], workers: int) -> None:
+    def __init__(self, format: Format, mode: Mode, where: dict[str, Place], workers: int) -> None:
         self.format, self.mode, self.where, self.workers = format, mode, where, workers
         self.rules = FORMATS[format]
         self.stop = threading.Event()
@@ -151,10 +152,8 @@ class _Judge:
 
     def expected(self, submission: Submission) -> int:
         """A stand-in for how long judging takes: the size of the test data."""
-        path = self.where.get(submission.problem_id)
-        if path is None:
-            return 0
-        return sum(f.stat().st_size for f in path.rglob("*")) if path.is_dir() else path.stat().st_size
+        place = self.where.get(submission.problem_id)
+        return place.size if place else 0
 
     def judge(self, submission: Submission) -> Judgement:
         core = self.cores.get()
@@ -194,9 +193,10 @@ class _Judge:
             stack.callback(program.close)
             return program
 
+        source = self.rules.source(problem, submission.language, code, self.mode)
         sources = {id(c.program): c.program for c in _checkers(problem) if c.program}
         with self.machine.shared():
-            program = built(self.rules.languages[submission.language], _source(submission.language, code))
+            program = built(self.rules.languages[submission.language], source)
             try:
                 checkers = {key: built(HELPER, source) for key, source in sources.items()}
                 interactor = built(HELPER, problem.interactor) if problem.interactor else None
@@ -220,6 +220,11 @@ class _Judge:
         verdict, official = verdicts.combine(self.format, done)
         failed = next((test for test in done if test.verdict not in ("AC", "SKIP")), None)
         detail = f"test {failed.name}: {failed.official} {failed.note}".strip() if failed else ""
+        if self.mode == "fixed" and verdict == "WA" and submission.problem_id in self.rules.errata:
+            verdict, detail = (
+                "SKIP",
+                f"the benchmark's errata: its tests cannot tell a wrong answer; {detail}",
+            )
         return Judgement(submission.sample_id, submission.problem_id, verdict, official, tuple(done), detail)
 
     def _case(self, bench: Bench, case: Case) -> CaseResult:
@@ -241,10 +246,6 @@ class _Judge:
 def _checkers(problem: JudgeProblem) -> Iterator[Checker]:
     yield problem.checker
     yield from (case.checker for case in problem.cases if case.checker)
-
-
-def _source(language: str, code: str) -> Source:
-    return Source(language, {MAIN[language]: code.encode(errors="replace")})
 
 
 class _Machine:

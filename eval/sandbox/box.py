@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from eval.sandbox import cgroups, helper
 from eval.sandbox.files import Sealed, read_all
@@ -237,22 +237,18 @@ class Box:
         # Without a report the kernel killed process 1 itself for want of memory.
         _, ended, status, *numbers = (report or f"end rss {int(signal.SIGKILL)} 0 0 0 0 0").split()
         cpu_us, wall_us, queued_us, main_memory, tree_memory = map(int, numbers)
-        memory, ran_out = max(main_memory, tree_memory), False
         written = [(os.fstat(fd).st_size, cap) for fd, cap in self._files]
+        memory = max(main_memory, tree_memory)
         if self._group:
             # Output lives in memory that the group is charged for.
-            memory, ran_out = (
-                max(self._group.peak() - sum(size for size, _ in written), 0),
-                self._group.ran_out(),
-            )
+            memory = max(self._group.peak() - sum(size for size, _ in written), 0)
+        if ended == "rss" or (self._group and self._group.ran_out()):
+            ended = "memory"
+        elif ended == "exit" and any(size > cap for size, cap in written):
+            ended = "output"
         code = os.waitstatus_to_exitcode(int(status))
-        reason: Ended = ended if ended in ("exit", "cpu", "wall") else "memory"  # type: ignore[assignment]
-        if ran_out:
-            reason = "memory"
-        elif reason == "exit" and any(size > cap for size, cap in written):
-            reason = "output"
         return Outcome(
-            ended=reason,
+            ended=cast(Ended, ended),
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
             cpu_s=cpu_us / 1e6,

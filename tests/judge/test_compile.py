@@ -24,9 +24,9 @@ BOMBS = {
     "random include": '#include "/dev/urandom"\n',
     "own input": '#include "/dev/stdin"\nint main() { return missing; }',
     "includes itself": '#include "/box/main.cpp"\n',
-    "macro": "".join(f"#define A{n + 1} A{n} A{n} A{n} A{n} A{n}\n" for n in range(20)) + "#define A0 int x;\nA20\n",
+    "macro": "".join(f"#define A{n + 1} A{n} A{n} A{n}\n" for n in range(20)) + "#define A0 int x;\nA20",
     "template": "template<int N> struct F { using T = F<N + 1>; typename T::T x; }; F<0> f;",
-    "constexpr": "constexpr long f() { long n = 0; for (;;) n++; return n; } constexpr long x = f(); int main() {}",
+    "constexpr": "constexpr long f() { for (long n = 0;; n++); } constexpr long x = f(); int main() {}",
     "huge binary": "char big[1l << 32] = {1}; int main() { return big[77]; }",
     "assembler fill": 'asm(".fill 1 << 40, 1, 0"); int main() {}',
     "errors without end": "template<class T> void f(T t) { f(&t); missing(t); } int main() { f(1); }",
@@ -57,7 +57,9 @@ def test_binary_is_the_same_from_the_cache() -> None:
         program = build(languages.DMOJ["cpp"], source)
         out, err = scratch(), scratch()
         limits = Limits(cpu_s=1, wall_s=2, memory=64 << 20, stdout=4096)
-        codes.append(run(program.argv, limits, files=program.files, stdin=None, stdout=out, stderr=err).exit_code)
+        codes.append(
+            run(program.argv, limits, files=program.files, stdin=None, stdout=out, stderr=err).exit_code
+        )
         assert read_all(err) == b""
         program.close()
         os.close(out)

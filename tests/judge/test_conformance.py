@@ -1,7 +1,7 @@
 """Every rule of the official judges, as data: problem folders, and programs that say what they must get.
 
-A program's first lines are comments: `expect: VERDICT [OFFICIAL WORD]`, and where needed `fixed:` (the same in
-mode `fixed`), `tests:` (the verdict of each test that ran), `either:` (another outcome that is as right).
+A program's first lines are comments: `expect: VERDICT [OFFICIAL WORD]`, and where needed `fixed:` (the same
+in mode `fixed`), `tests:` (the verdict of each test that ran), `either:` (another outcome that is as right).
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def differences(program: Path, judgement: Judgement, mode: str) -> list[str]:
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_programs_get_the_verdicts_they_name(problem: Path) -> None:
     wrong = []
+    folder = problem if problem.parent.name == "lcb" else problem.parent
     for mode in ("strict", "fixed"):
         programs = sorted((problem / "programs").iterdir())
         if mode == "fixed":
@@ -55,7 +56,7 @@ def test_programs_get_the_verdicts_they_name(problem: Path) -> None:
             Submission(problem.name, LANGUAGE[program.suffix], code=program.read_text())
             for program in programs
         ]
-        judged = judge(submissions, format=problem.parent.name, problems=problem.parent, workers=2, mode=mode)
+        judged = judge(submissions, format=problem.parent.name, problems=folder, workers=2, mode=mode)
         for program, judgement in zip(programs, judged, strict=True):
             wrong += differences(program, judgement, mode)
     assert not wrong, "\n".join(wrong)

@@ -51,7 +51,7 @@ def built() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", params=IDENTITIES)
-def reports(request: pytest.FixtureRequest, built: Path) -> Iterator[dict]:
+def reports(request: pytest.FixtureRequest, built: Path) -> dict:
     temporary = tempfile.mkdtemp()
     command = [sys.executable, str(Path(__file__).with_name("hostile_runner.py")), str(built)]
     identity = {}
@@ -65,7 +65,7 @@ def reports(request: pytest.FixtureRequest, built: Path) -> Iterator[dict]:
     os.rmdir(temporary)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    yield {line.get("name", "summary"): line for line in lines}
+    return {line.get("name", "summary"): line for line in lines}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)

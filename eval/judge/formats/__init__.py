@@ -9,8 +9,8 @@ from pathlib import Path
 from eval.judge import compile as languages
 from eval.judge.compile import Language
 from eval.judge.extract import Format
-from eval.judge.formats import dmoj, lightcp
-from eval.judge.records import JudgeProblem
+from eval.judge.formats import dmoj, lcb, lightcp
+from eval.judge.records import JudgeProblem, Mode, Place, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +18,37 @@ class Benchmark:
     """Where problems are found, how one is read, and what it may be solved in.
 
     `find` maps a directory to places by `key` of the problem id; `layout` says what it expects there.
+    `source` turns code into what is built. `skipped` problems are never judged officially; those in
+    `errata` have tests that cannot tell a wrong answer.
     """
 
     title: str
     layout: str
-    find: Callable[[Path], dict[str, Path]]
+    find: Callable[[Path], dict[str, Place]]
     key: Callable[[str], str]
-    load: Callable[[str, Path], JudgeProblem]
+    load: Callable[[str, Place], JudgeProblem]
     languages: Mapping[str, Language]
+    source: Callable[[JudgeProblem, str, str, Mode], Source]
     skipped: frozenset[str] = frozenset()
+    errata: frozenset[str] = frozenset()
+
+
+def as_is(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
+    """The submission and nothing else."""
+    return Source(language, {languages.MAIN[language]: code.encode(errors="replace")})
 
 
 FORMATS: Mapping[Format, Benchmark] = {
     "dmoj": Benchmark(
         "OJBench (DMOJ)", "<ICPC|NOI>/<problem>/init.yml", dmoj.find, dmoj.key, dmoj.load,
-        languages.DMOJ, dmoj.SKIPPED,
+        languages.DMOJ, as_is, skipped=dmoj.SKIPPED,
     ),
     "lightcp": Benchmark(
         "LiveCodeBench-Pro (LightCPVerifier)", "<problem_id>.zip", lightcp.find, str, lightcp.load,
-        languages.LIGHTCP,
+        languages.LIGHTCP, as_is,
+    ),
+    "lcb": Benchmark(
+        "LiveCodeBench", "*.jsonl with question_id and tests", lcb.find, str, lcb.load,
+        languages.LCB, lcb.source, errata=lcb.ERRATA,
     ),
 }  # fmt: skip

@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from eval.judge.archive import Archive, open_archive
-from eval.judge.checkers import BUILT_IN
+from eval.judge.checkers import DMOJ
 from eval.judge.compile import testlib
-from eval.judge.records import MIB, Case, Checker, JudgeProblem, Source
+from eval.judge.records import MIB, Case, Checker, JudgeProblem, Place, Source
 
 TIME_S, MEMORY = 10.0, 1024 * MIB
 """OJBench's limits, for every problem."""
@@ -38,10 +38,13 @@ _HARMLESS = {"hints", "meta", "symlinks", "unbuffered", "nobigmath"}
 _UNSUPPORTED = {"generator", "generator_args", "custom_judge", "grader", "signature_grader", "file_io"}
 
 
-def find(root: Path) -> dict[str, Path]:
+def find(root: Path) -> dict[str, Place]:
     """Problem id to folder, for every problem below `root`."""
-    found = (*root.glob("*/init.yml"), *root.glob("*/*/init.yml"))
-    return {path.parent.name: path.parent for path in sorted(found)}
+    folders = sorted(path.parent for path in (*root.glob("*/init.yml"), *root.glob("*/*/init.yml")))
+    return {
+        folder.name: Place(folder, sum(file.stat().st_size for file in folder.iterdir()))
+        for folder in folders
+    }
 
 
 def key(problem_id: str) -> str:
@@ -49,8 +52,9 @@ def key(problem_id: str) -> str:
     return f"loj-{problem_id}" if problem_id.isdigit() else problem_id
 
 
-def load(problem_id: str, folder: Path) -> JudgeProblem:
-    """Read `folder/init.yml` and look up every file it names. Raises `ValueError` naming what is wrong."""
+def load(problem_id: str, place: Place) -> JudgeProblem:
+    """Read `init.yml` and look up every file it names. Raises `ValueError` naming what is wrong."""
+    folder = place.path
     where = folder / "init.yml"
     top = _read(where)
     files = open_archive(folder)
@@ -168,11 +172,11 @@ class _Loader:
             raise self.wrong(f"checker {name!r} has args {options!r}; they must map names to values")
         if name == "bridged":
             return Checker("testlib", program=self.bridged(options))
-        if name not in BUILT_IN:
-            known = ", ".join(sorted([*BUILT_IN, "bridged"]))
+        if name not in DMOJ:
+            known = ", ".join(sorted([*DMOJ, "bridged"]))
             raise self.wrong(f"checker {name!r} is not supported; known are {known}")
         try:
-            BUILT_IN[name](b"", b"", options)
+            DMOJ[name](b"", b"", options)
         except (TypeError, ValueError) as error:
             raise self.wrong(f"checker {name!r}: {error}") from None
         return Checker(name, options)

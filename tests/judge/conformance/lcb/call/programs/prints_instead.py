@@ -1,0 +1,5 @@
+# expect: WA Wrong Answer
+# fixed: WA Wrong Answer
+class Solution:
+    def solve(self, numbers: List[int], word: str):
+        print([sum(numbers), word])

@@ -1,0 +1,4 @@
+# expect: WA Wrong Answer
+# fixed: WA Wrong Answer
+class Solution:
+    def solve(self, n): return {1: 2}

@@ -1,0 +1,9 @@
+# expect: WA Wrong Answer
+# fixed: AC Passed
+def main():
+    input()
+    print(sum(map(int, input().split())))
+
+if __name__ == "__main__":
+    main()
+x = 1

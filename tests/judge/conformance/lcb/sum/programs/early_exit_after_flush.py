@@ -1,0 +1,6 @@
+# expect: WA Wrong Answer
+# fixed: AC Passed
+import os
+input()
+print(sum(map(int, input().split())), flush=True)
+os._exit(0)

@@ -1,0 +1,6 @@
+# expect: WA Wrong Answer
+# fixed: WA Wrong Answer
+import os
+input()
+print(sum(map(int, input().split())))
+os._exit(0)

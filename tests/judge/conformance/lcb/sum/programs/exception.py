@@ -1,0 +1,3 @@
+# expect: RTE Runtime Error
+# fixed: RTE Runtime Error
+1 / 0

@@ -1,0 +1,5 @@
+# expect: WA Wrong Answer
+# fixed: AC Passed
+from sys import stdout
+input()
+stdout.write("%d\n" % sum(map(int, input().split())))

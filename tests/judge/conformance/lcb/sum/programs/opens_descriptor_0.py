@@ -1,0 +1,4 @@
+# expect: RTE Runtime Error
+# fixed: AC Passed
+data = open(0).read().split()
+print(sum(map(int, data[1:])))

@@ -1,0 +1,5 @@
+# expect: TLE Time Limit Exceeded
+# fixed: WA Wrong Answer
+import time
+time.sleep(7)
+print(3)

@@ -1,0 +1,5 @@
+# expect: RTE Runtime Error
+# fixed: AC Passed
+import sys
+data = sys.stdin.buffer.read().split()
+print(sum(map(int, data[1:])))

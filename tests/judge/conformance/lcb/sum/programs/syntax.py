@@ -1,0 +1,3 @@
+# expect: CE Compilation Error
+# fixed: CE
+def f(:

@@ -1,0 +1,4 @@
+# expect: WA Wrong Answer
+# fixed: WA Wrong Answer
+# tests: AC WA
+print(3)
