@@ -65,13 +65,13 @@ def _folder(path: Path) -> Archive:
 
 
 def _zip(path: Path) -> Archive:
+    if not path.exists():
+        raise ValueError(f"{path}: no such test data; download it, or correct the path")
     try:
         archive = zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such test data; download it, or correct the path") from None
-    except (zipfile.BadZipFile, OSError, NotImplementedError, UnicodeDecodeError) as error:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, LookupError) as error:
         raise ValueError(f"{path}: not a readable zip file ({error}); download it again") from None
-    members = [info for info in archive.infolist() if not info.is_dir()]
     if len(members) > MAX_MEMBERS:
         raise ValueError(f"{path}: {len(members)} members; at most {MAX_MEMBERS} are accepted")
     for info in members:

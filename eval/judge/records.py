@@ -6,6 +6,8 @@ a few kilobytes, and one case at a time is in memory while it runs.
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,10 @@ MIB = 1 << 20
 _CHUNK = MIB
 
 
+class BrokenTestData(ValueError):
+    """A test file that cannot be read to its end; no verdict can rest on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A test file that is read when it is needed. `text` turns CRLF and lone CR into LF on the way."""
@@ -28,7 +34,13 @@ class Stream:
     text: bool = False
 
     def chunks(self) -> Iterator[bytes]:
-        """Its bytes, a piece at a time."""
+        """Its bytes, a piece at a time. Raises `BrokenTestData`."""
+        try:
+            yield from self._pieces()
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            raise BrokenTestData(f"test file {self.name!r} is broken ({error}); download it again") from None
+
+    def _pieces(self) -> Iterator[bytes]:
         held = b""
         with self.open() as stream:
             while part := stream.read(_CHUNK):

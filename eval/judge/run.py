@@ -26,6 +26,7 @@ from eval.judge.compile import HELPER, CompileError, Language, Program, build
 from eval.judge.extract import Format, extract_code
 from eval.judge.formats import FORMATS
 from eval.judge.records import (
+    BrokenTestData,
     Case,
     CaseResult,
     Checker,
@@ -234,7 +235,7 @@ class _Judge:
             if narrowly:
                 with self.machine.alone():
                     result, _ = _patiently(lambda: run_case(bench, case))
-        except SandboxError as error:
+        except (SandboxError, BrokenTestData) as error:
             return CaseResult(case.name, *verdicts.word(self.format, "IE"), note=str(error))
         return result
 

@@ -13,6 +13,7 @@ import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import yaml
@@ -61,7 +62,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     if "archive" in top:
         archive = folder / str(top["archive"])
         if not archive.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{where}: archive {top['archive']!r} leads out of the problem's folder")
+            raise ValueError(f"{where}: archive {short(top['archive'])} leads out of the problem's folder")
         files = open_archive(archive).joined(files)
     loader = _Loader(where, files)
     nodes = [(True, node) for node in loader.listed(top, "pretest_test_cases")]
@@ -74,7 +75,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
         cases=cases,
         checker=loader.checker(top),
         interactor=loader.interactor(top),
-        wall_factor=float(top.get("wall_time_factor", 3)),
+        wall_factor=loader.number(top, "wall_time_factor", 3),
     )
 
 
@@ -83,7 +84,7 @@ def _read(where: Path) -> Node:
         content = yaml.safe_load(where.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{where}: no such file; download the problem's data") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{where}: cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{where}: holds {type(content).__name__}; it must map keys to values")
@@ -93,10 +94,16 @@ def _read(where: Path) -> Node:
 class _Loader:
     def __init__(self, where: Path, files: Archive) -> None:
         self.where, self.files = where, files
-        self.checkers: dict[str, Checker] = {}
+        self.checkers: dict[int, Checker] = {}
 
     def wrong(self, what: str) -> ValueError:
         return ValueError(f"{self.where}: {what}")
+
+    def number(self, node: Mapping[str, Any], key: str, default: float) -> float:
+        value = node.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1 << 40:
+            raise self.wrong(f"{key} is {short(value)}; it must be a positive number")
+        return value
 
     def listed(self, top: Node, key: str) -> list[Node]:
         """The test nodes under `key`, each inheriting from the top; guessed where the format is a pattern."""
@@ -111,16 +118,16 @@ class _Loader:
 
     def child(self, node: Any, parent: Mapping[str, Any]) -> Node:
         if not isinstance(node, dict):
-            raise self.wrong(f"a test case is {node!r}; it must map `in` and `out` to file names")
+            raise self.wrong(f"a test case is {short(node)}; it must map `in` and `out` to file names")
         self.known(node)
         return ChainMap(node, dict(parent))
 
     def known(self, node: Mapping[str, Any]) -> None:
         for name in node:
             if name in _UNSUPPORTED:
-                raise self.wrong(f"{name!r} is not supported: the problem judges by code of its own")
+                raise self.wrong(f"{short(name)} is not supported: the problem judges by code of its own")
             if name not in _KNOWN | _HARMLESS:
-                raise self.wrong(f"unknown key {name!r}; known are {', '.join(sorted(_KNOWN))}")
+                raise self.wrong(f"unknown key {short(name)}; known are {', '.join(sorted(_KNOWN))}")
 
     def cases(self, nodes: list[tuple[bool, Node]]) -> Iterator[Case]:
         batch = 0
@@ -141,14 +148,14 @@ class _Loader:
         text = not node.get("binary_data", False)
         given, expected = node.get("in"), node.get("out")
         if given is None and expected is None:
-            raise self.wrong(f"test case {dict(node)!r} names neither `in` nor `out`")
+            raise self.wrong(f"test case {short(dict(node))} names neither `in` nor `out`")
         return Case(
             name=str(given if given is not None else expected),
             input=None if given is None else self.files.stream(str(given), text),
             answer=None if expected is None else self.files.stream(str(expected), text),
             time_s=TIME_S,
             memory=MEMORY,
-            output=int(node.get("output_limit_length", OUTPUT)),
+            output=int(self.number(node, "output_limit_length", OUTPUT)),
             batch=batch,
             needs=needs,
             pretest=pretest,
@@ -158,27 +165,29 @@ class _Loader:
     def checker(self, node: Mapping[str, Any]) -> Checker:
         """The checker in force at `node`; one object for all the cases that share it."""
         value = node.get("checker", "standard")
-        if repr(value) not in self.checkers:
-            self.checkers[repr(value)] = self.read_checker(value)
-        return self.checkers[repr(value)]
+        if id(value) not in self.checkers:
+            self.checkers[id(value)] = self.read_checker(value)
+        return self.checkers[id(value)]
 
     def read_checker(self, value: Any) -> Checker:
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-            raise self.wrong(f"checker {value!r} must be a name, or map `name` and `args`")
+            raise self.wrong(f"checker {short(value)} must be a name, or map `name` and `args`")
         name, options = value["name"], value.get("args") or {}
         if not isinstance(options, dict):
-            raise self.wrong(f"checker {name!r} has args {options!r}; they must map names to values")
+            raise self.wrong(
+                f"checker {short(name)} has args {short(options)}; they must map names to values"
+            )
         if name == "bridged":
             return Checker("testlib", program=self.bridged(options))
         if name not in DMOJ:
             known = ", ".join(sorted([*DMOJ, "bridged"]))
-            raise self.wrong(f"checker {name!r} is not supported; known are {known}")
+            raise self.wrong(f"checker {short(name)} is not supported; known are {known}")
         try:
             DMOJ[name](b"", b"", options)
         except (TypeError, ValueError) as error:
-            raise self.wrong(f"checker {name!r}: {error}") from None
+            raise self.wrong(f"checker {short(name)}: {error}") from None
         return Checker(name, options)
 
     def interactor(self, node: Mapping[str, Any]) -> Source | None:
@@ -186,21 +195,23 @@ class _Loader:
         if options is None:
             return None
         if not isinstance(options, dict):
-            raise self.wrong(f"interactive is {options!r}; it must map `files` and `type`")
+            raise self.wrong(f"interactive is {short(options)}; it must map `files` and `type`")
         return self.bridged(options)
 
     def bridged(self, options: Mapping[str, Any]) -> Source:
         kind = options.get("type", "default")
         if kind not in ("default", "testlib"):
             raise self.wrong(
-                f"checker or interactor type {kind!r} is not supported; known are default, testlib"
+                f"checker or interactor type {short(kind)} is not supported; known are default, testlib"
             )
         names = options.get("files")
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list) or not names:
-            raise self.wrong(f"a checker or interactor has files {names!r}; it must name its source files")
+            raise self.wrong(
+                f"a checker or interactor has files {short(names)}; it must name its source files"
+            )
         if not re.fullmatch(r"(?i)CPP\d*|C\+\+\d*|AUTO", str(options.get("lang", "AUTO"))):
-            raise self.wrong(f"a checker or interactor is in {options['lang']!r}; only C++ is supported")
+            raise self.wrong(f"a checker or interactor is in {short(options['lang'])}; only C++ is supported")
         files = {Path(str(name)).name: self.files.stream(str(name)).read() for name in names}
         return Source("cpp", {**files, "testlib.h": testlib()})
 

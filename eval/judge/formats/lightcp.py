@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import yaml
@@ -38,7 +39,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     config = _config(where, files)
     kind = config.get("type", "default")
     if kind not in ("default", "interactive"):
-        raise ValueError(f"{where}: type {kind!r} is unknown; known are default, interactive")
+        raise ValueError(f"{where}: type {short(kind)} is unknown; known are default, interactive")
     cases = tuple(_cases(where, config, files))
     if not cases:
         raise ValueError(f"{where}: its subtasks hold no cases; download the problem again")
@@ -50,7 +51,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
 def _config(where: str, files: Archive) -> dict[str, Any]:
     try:
         config = yaml.safe_load(files.stream("config.yaml").read())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: cannot be read: {error}") from None
     if not isinstance(config, dict):
         raise ValueError(f"{where}: holds {type(config).__name__}; it must map keys to values")
@@ -65,20 +66,20 @@ def _source(files: Archive, config: Mapping[str, Any], key: str, default: str) -
 def _cases(where: str, config: Mapping[str, Any], files: Archive) -> Iterator[Case]:
     subtasks = config.get("subtasks")
     if not isinstance(subtasks, list):
-        raise ValueError(f"{where}: subtasks is {subtasks!r}; it must be a list")
+        raise ValueError(f"{where}: subtasks is {short(subtasks)}; it must be a list")
     number = 0
     for subtask in subtasks:
         if not isinstance(subtask, dict):
-            raise ValueError(f"{where}: a subtask is {subtask!r}; it must map `n_cases` or `cases`")
+            raise ValueError(f"{where}: a subtask is {short(subtask)}; it must map `n_cases` or `cases`")
         if "cases" in subtask:
             for entry in subtask["cases"] or ():
                 if not isinstance(entry, dict) or "input" not in entry or "output" not in entry:
-                    raise ValueError(f"{where}: a case is {entry!r}; it must name `input` and `output`")
+                    raise ValueError(f"{where}: a case is {short(entry)}; it must name `input` and `output`")
                 yield _case(where, files, str(entry["input"]), str(entry["output"]), (config, subtask, entry))
             continue
         count = subtask.get("n_cases")
         if not isinstance(count, int) or not 0 <= count <= 100_000:
-            raise ValueError(f"{where}: n_cases is {count!r}; it must be a number of cases")
+            raise ValueError(f"{where}: n_cases is {short(count)}; it must be a number of cases")
         for _ in range(count):
             number += 1
             given = f"{config.get('input_prefix', '')}{number}{config.get('input_suffix', '.in')}"
@@ -117,5 +118,5 @@ def _limit(
         match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*?)b?\s*", str(value).lower())
         amount = float(match[1]) * units[match[2]] if match and match[2] in units else 0
     if not 0 < amount < 1 << 40:
-        raise ValueError(f"{where}: {key} limit {value!r} is no usable limit; write it like {default!r}")
+        raise ValueError(f"{where}: {key} limit {short(value)} is no usable limit; write it like {default!r}")
     return amount

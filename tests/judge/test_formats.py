@@ -1,0 +1,320 @@
+"""Loaders: what they read, and that nothing on disk makes them fail but with a clear ValueError."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eval.judge import check_problems
+from eval.judge.archive import MAX_MEMBER, open_archive
+from eval.judge.formats import FORMATS, lcb
+from eval.judge.records import JudgeProblem, Stream
+
+SIMPLE = "archive: a.zip\ntest_cases:\n- {in: 1.in, out: 1.out}\n"
+CONFIG = "subtasks:\n- n_cases: 1\n"
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def dmoj(root: Path, init: str, files: dict[str, bytes] | None = None) -> JudgeProblem:
+    folder = root / "ICPC" / "p"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "init.yml").write_text(init)
+    zipped(folder / "a.zip", {"1.in": b"1\n", "1.out": b"2\n"} if files is None else files)
+    return FORMATS["dmoj"].load("p", FORMATS["dmoj"].find(root)["p"])
+
+
+def lightcp(root: Path, config: str, files: dict[str, bytes] | None = None) -> JudgeProblem:
+    tests = {"testdata/1.in": b"1", "testdata/1.ans": b"2"} if files is None else files
+    zipped(root / "p.zip", {"config.yaml": config.encode(), "chk.cc": b"int main() {}", **tests})
+    return FORMATS["lightcp"].load("p", FORMATS["lightcp"].find(root)["p"])
+
+
+def livecodebench(root: Path, **fields: object) -> JudgeProblem:
+    row = {
+        "question_id": "p",
+        "public_test_cases": "[]",
+        "private_test_cases": "[]",
+        "metadata": "{}",
+        **fields,
+    }
+    (root / "test.jsonl").write_text(json.dumps({"question_id": "other"}) + "\n" + json.dumps(row) + "\n")
+    return FORMATS["lcb"].load("p", FORMATS["lcb"].find(root)["p"])
+
+
+def packed(value: object) -> str:
+    return base64.b64encode(zlib.compress(pickle.dumps(value))).decode()
+
+
+TEST = {"input": "1", "output": "2", "testtype": "stdin"}
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n"]), max_size=30), st.integers(1, 5))
+def test_line_ends_are_the_same_however_the_file_is_cut(parts: list[bytes], size: int) -> None:
+    import io
+
+    from eval.judge import records
+
+    data = b"".join(parts)
+    kept, records._CHUNK = records._CHUNK, size
+    try:
+        read = Stream("x", lambda: io.BytesIO(data), text=True).read()
+    finally:
+        records._CHUNK = kept
+    assert read == data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def test_dmoj_reads_cases_from_the_archive_and_loose_files_first(tmp_path: Path) -> None:
+    problem = dmoj(tmp_path, SIMPLE)
+    assert [(c.name, c.input.read(), c.answer.read()) for c in problem.cases] == [("1.in", b"1\n", b"2\n")]
+    (tmp_path / "ICPC" / "p" / "1.in").write_bytes(b"loose\r\n")
+    assert dmoj(tmp_path, SIMPLE).cases[0].input.read() == b"loose\n"
+
+
+def test_dmoj_guesses_names_without_test_cases(tmp_path: Path) -> None:
+    files = {
+        "p.2.in": b"",
+        "p.2.out": b"",
+        "p.10.in": b"",
+        "p.10.out": b"",
+        "p.1.1.in": b"",
+        "p.1.1.out": b"",
+        "x": b"",
+    }
+    problem = dmoj(tmp_path, "archive: a.zip\n", files)
+    assert [(case.name, case.batch) for case in problem.cases] == [
+        ("p.2.in", None),
+        ("p.10.in", None),
+        ("p.1.1.in", 1),
+    ]
+
+
+def test_dmoj_children_inherit(tmp_path: Path) -> None:
+    init = "archive: a.zip\nchecker: identical\noutput_limit_length: 5\ntest_cases:\n- points: 1\n  checker: sorted\n"
+    problem = dmoj(
+        tmp_path,
+        init + "  batched:\n  - {in: 1.in, out: 1.out}\n- {in: 1.in, out: 1.out, binary_data: true}\n",
+    )
+    assert [case.checker.name for case in problem.cases] == ["sorted", "identical"]
+    assert [case.output for case in problem.cases] == [5, 5]
+    assert [case.input.text for case in problem.cases] == [True, False]
+
+
+def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "NOI" / "loj-2133"
+    folder.mkdir(parents=True)
+    (folder / "init.yml").write_text(SIMPLE)
+    zipped(folder / "a.zip", {"1.in": b"", "1.out": b""})
+    assert list(check_problems("dmoj", tmp_path, ["2133", "3897", "nwerc2023_H"])) == ["2133"]
+
+
+@pytest.mark.parametrize(
+    ("init", "says"),
+    [
+        ("", "must map keys"),
+        ("- 1", "must map keys"),
+        ("a: [", "cannot be read"),
+        ("[" * 10_000, "cannot be read"),
+        ("a: 9999-99-99", "cannot be read"),
+        (SIMPLE + "checker: &a [*a, *a]\n", "must be a name"),
+        (
+            SIMPLE + "".join(f"a{n}: &a{n} [{'*a%d, ' % (n - 1) * 9 if n else ''}]\n" for n in range(9)),
+            "unknown key",
+        ),
+        ("archive: b.zip\n", "no such test data"),
+        ("archive: ../../p.zip\n", "leads out"),
+        ("archive: a.zip\ntest_cases: 5\n", "must be a list"),
+        ("archive: a.zip\ntest_cases: []\n", "no test cases"),
+        ("archive: a.zip\ntest_cases: [1]\n", "must map `in`"),
+        ("archive: a.zip\ntest_cases: [{points: 1}]\n", "neither `in` nor `out`"),
+        ("archive: a.zip\ntest_cases: [{in: 2.in, out: 1.out}]\n", "no file '2.in'"),
+        ("archive: a.zip\ntest_cases: [{in: ../../../etc/passwd, out: 1.out}]\n", "no file"),
+        (SIMPLE + "colour: red\n", "unknown key 'colour'"),
+        (SIMPLE + "generator: g.cpp\n", "'generator' is not supported"),
+        (SIMPLE + "custom_judge: j.py\n", "'custom_judge' is not supported"),
+        (SIMPLE + "checker: mine.py\n", "'mine.py' is not supported"),
+        (SIMPLE + "checker: [1]\n", "must be a name"),
+        (SIMPLE + "checker: {name: floats, args: {precision: x}}\n", "floats"),
+        (SIMPLE + "checker: {name: sorted, args: {split_on: x}}\n", "split_on"),
+        (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, type: peg}}\n", "type 'peg'"),
+        (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, lang: HASK}}\n", "only C++"),
+        (SIMPLE + "interactive: true\n", "must map `files`"),
+        (SIMPLE + "wall_time_factor: x\n", "wall_time_factor"),
+        (SIMPLE + "output_limit_length: x\n", "output_limit_length"),
+    ],
+)
+def test_dmoj_says_what_is_wrong(tmp_path: Path, init: str, says: str) -> None:
+    with pytest.raises(ValueError, match=r"init\.yml|[ab]\.zip") as error:
+        dmoj(tmp_path, init)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("1s", 1), ("500ms", 0.5), ("'2'", 2), ("1.5s", 1.5), ("2000000000", 2), ("2.5 s", 2.5)],
+)
+def test_lightcp_time_limits(tmp_path: Path, value: str, seconds: float) -> None:
+    assert lightcp(tmp_path, f"time: {value}\n{CONFIG}").cases[0].time_s == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        ("256m", 256 << 20),
+        ("1g", 1 << 30),
+        ("64k", 64 << 10),
+        ("'1024'", 1024),
+        ("1024", 1024),
+        ("0.5G", 512 << 20),
+    ],
+)
+def test_lightcp_memory_limits(tmp_path: Path, value: str, amount: int) -> None:
+    assert lightcp(tmp_path, f"memory_limit: {value}\n{CONFIG}").cases[0].memory == amount
+
+
+def test_lightcp_defaults(tmp_path: Path) -> None:
+    case = lightcp(tmp_path, CONFIG).cases[0]
+    assert (case.time_s, case.memory, case.output) == (1, 256 << 20, 128 << 20)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("x", "must map keys"),
+        ("a: [", "cannot be read"),
+        ("time: 1s", "subtasks is None"),
+        ("subtasks: [1]", "must map `n_cases`"),
+        ("subtasks: [{n_cases: -1}]", "n_cases is -1"),
+        ("subtasks: [{n_cases: 1000000000}]", "n_cases"),
+        ("subtasks: []", "no cases"),
+        ("subtasks: [{cases: [{input: 1.in}]}]", "must name"),
+        ("subtasks: [{n_cases: 2}]", "no file 'testdata/2.in'"),
+        ("type: odd\n" + CONFIG, "type 'odd'"),
+        ("type: interactive\n" + CONFIG, "interactor.cc"),
+        ("checker: other.cc\n" + CONFIG, "other.cc"),
+        ("time: soon\n" + CONFIG, "time limit 'soon'"),
+        ("time: 0\n" + CONFIG, "time limit 0"),
+        ("memory: 5x\n" + CONFIG, "memory limit '5x'"),
+        ("time: .nan\n" + CONFIG, "time limit"),
+    ],
+)
+def test_lightcp_says_what_is_wrong(tmp_path: Path, config: str, says: str) -> None:
+    with pytest.raises(ValueError, match=r"p\.zip") as error:
+        lightcp(tmp_path, config)
+    assert says in str(error.value)
+
+
+def test_lcb_reads_public_and_packed_private_tests(tmp_path: Path) -> None:
+    private = packed(json.dumps([{**TEST, "input": "3"}]))
+    problem = livecodebench(tmp_path, public_test_cases=json.dumps([TEST]), private_test_cases=private)
+    assert [case.input.read() for case in problem.cases] == [b"1", b"3"]
+    assert problem.functional is None
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("pwned",)
+
+
+@pytest.mark.parametrize(
+    ("private", "says"),
+    [
+        (packed(Evil()), "only text is accepted"),
+        (packed([1]), "holds list"),
+        (packed("{}"), "not a list"),
+        (packed("no json"), "cannot be read"),
+        (packed(json.dumps([{"input": "1"}])), "output"),
+        (packed(json.dumps([1])), "cannot be read"),
+        ("?", "cannot be read"),
+        (base64.b64encode(b"x").decode(), "cannot be read"),
+        (base64.b64encode(zlib.compress(b"\x80\x05")).decode(), "not a pickled text"),
+        ("[]", "no tests"),
+        (packed("[" * 100_000), "cannot be read"),
+    ],
+)
+def test_lcb_refuses_what_it_cannot_trust(
+    tmp_path: Path, private: str, says: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(ValueError, match="problem p") as error:
+        livecodebench(tmp_path, private_test_cases=private)
+    assert says in str(error.value)
+    assert "pwned" not in capsys.readouterr().out
+
+
+def test_lcb_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lcb, "MAX_TESTS", 1000)
+    with pytest.raises(ValueError, match="more than 1000 bytes"):
+        livecodebench(tmp_path, private_test_cases=packed("x" * 10_000))
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "..\\x", "a\\..\\x"])
+def test_zip_slip_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="leads out"):
+        open_archive(zipped(tmp_path / "a.zip", {name: b""}))
+
+
+def test_links_encryption_and_bombs_are_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "l.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ValueError, match="is a link"):
+        open_archive(tmp_path / "l.zip")
+    data = bytearray(zipped(tmp_path / "b.zip", {"x": b"small"}).read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (MAX_MEMBER + 1).to_bytes(4, "little")
+    (tmp_path / "b.zip").write_bytes(data)
+    with pytest.raises(ValueError, match="unpacks to"):
+        open_archive(tmp_path / "b.zip")
+    data[at + 24 : at + 28] = (5).to_bytes(4, "little")
+    data[at + 8] |= 1
+    (tmp_path / "b.zip").write_bytes(data)
+    with pytest.raises(ValueError, match="is encrypted"):
+        open_archive(tmp_path / "b.zip")
+
+
+def test_a_folder_shows_nothing_outside(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "p" / "real").write_text("x")
+    assert open_archive(tmp_path / "p").names == ["real"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.binary(max_size=300), seed=st.integers(0, 10_000), value=st.integers(0, 255))
+def test_broken_files_never_crash_a_loader(tmp_path: Path, data: bytes, seed: int, value: int) -> None:
+    dmoj(tmp_path, SIMPLE)
+    lightcp(tmp_path, CONFIG)
+    for path in (tmp_path / "ICPC" / "p" / "a.zip", tmp_path / "p.zip"):
+        whole = bytearray(path.read_bytes())
+        whole[seed % len(whole)] = value
+        path.write_bytes(whole)
+    for name, place in (("dmoj", "p"), ("lightcp", "p")):
+        try:
+            problem = FORMATS[name].load(place, FORMATS[name].find(tmp_path)[place])
+            for case in problem.cases:
+                case.input.read()
+        except ValueError:
+            pass
+    (tmp_path / "ICPC" / "p" / "init.yml").write_bytes(data)
+    (tmp_path / "test.jsonl").write_bytes(b'{"question_id": "p", "public_test_cases": "' + data + b'"}')
+    for name in ("dmoj", "lcb"):
+        try:
+            for problem_id, place in FORMATS[name].find(tmp_path).items():
+                FORMATS[name].load(problem_id, place)
+        except ValueError:
+            pass
