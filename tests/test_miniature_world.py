@@ -7,11 +7,14 @@ import io
 import itertools
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tessy import miniature
+from tessy.boundary.annotate import Lexicon
 from tessy.miniature.dialects import AUTHORS, STUDENT, TEACHER, expand, phrases, truth
 from tessy.miniature.traces import gold, gold_traces, mutants, pretraining_traces
 from tessy.miniature.world import (
@@ -179,3 +182,13 @@ def test_too_few_compositions_are_refused() -> None:
 def test_contests_name_their_language(world: World) -> None:
     assert set(world.contests) == set(LANGUAGES)
     assert all(p.language == language for language in LANGUAGES for p in world.contests[language])
+
+
+def test_the_lexicon_marks_what_the_generator_calls_style(world: World) -> None:
+    lexicon = Lexicon.load(Path(miniature.__file__).parent / "lexicon.txt")
+    for author in AUTHORS:
+        for trace in gold_traces(world, world.train[:10], author, 0):
+            marked = {i for start, end in lexicon.style_spans(trace.thinking) for i in range(start, end)}
+            for start, end, kind in trace.kinds:
+                words = [i for i in range(start, end) if not trace.thinking[i].isspace()]
+                assert all((i in marked) == (kind == "style") for i in words)

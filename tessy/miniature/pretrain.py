@@ -65,7 +65,7 @@ TEACHER_CONFIG = PretrainConfig(
     layers=4,
     heads=4,
     mlp=384,
-    documents=16000,
+    documents=14000,
     batch=16,
     learning_rate=5e-3,
 )

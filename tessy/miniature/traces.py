@@ -84,16 +84,6 @@ def pretraining_traces(role: Role, world: World, count: int, seed: int) -> list[
     return [_pretraining_trace(role, world, rng) for _ in range(count)]
 
 
-def copying_texts(world: World, count: int, seed: int) -> list[str]:
-    """Lines of words met once, for exercises in which a text is to be repeated.
-
-    Copying is what answers from thinking are made of, and worked solutions alone hold too little of it
-    for a model that reads for a minute.
-    """
-    rng = random.Random(f"{seed}/copying")
-    return ["\n".join(_line(one_off(world, rng.choice(KINDS), rng)) for _ in range(4)) for _ in range(count)]
-
-
 def _line(concept: Concept) -> str:
     return f"{LINE_HEADS[concept.kind]} {concept.word} {concept.expression}"
 
