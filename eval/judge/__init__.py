@@ -1,5 +1,17 @@
 """The judge: did these programs solve these problems? As LiveCodeBench-Pro, OJBench, LiveCodeBench decide.
 
+`strict` is the official verdict, `fixed` the same with that judge's known faults repaired:
+
+- extraction takes the last closed block in the right language after any thinking, however it is tagged;
+- a crashed or failing checker is IE, not WA;
+- an interactor that hangs up on a wrong program decides, not the signal the program then dies of;
+- OJBench's clock is CPU time, so that sleeping is bounded by its wall factor only;
+- LiveCodeBench programs run as real processes: reading standard input by iteration, through its buffer or
+  descriptor, writing to a buffer or an imported stdout, `global`, `from __future__` and code after the main
+  guard work; wrong answers to problems in its errata are SKIP;
+- a compile error is CE in both; officially LiveCodeBench-Pro calls it "Judge Failed".
+
+
 Useful alone: no torch, no model, no container service.
 `judge` yields one `Judgement` per `Submission`, in order.
 """

@@ -4,7 +4,7 @@
 
 `fixed`: the submission is the main program of a real process with real standard streams, or a call of
 FUNCTION. `strict`: as the official judge runs it, which is in a function of a process that has its
-standard streams replaced, so that some right programs fail (eval.judge documents which and why).
+standard streams replaced, so that some right programs fail (`eval.judge` lists them).
 A call's result goes to the file RESULT as JSON: what is compared is data, whatever the submission
 patched. Not covered: isolation; the sandbox around this process is what contains the submission.
 """
@@ -174,4 +174,5 @@ def is_main_guard(test: ast.expr) -> bool:
     return isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) and test.left.id == "__name__"
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from eval.judge.records import JudgeProblem, Stream
 
 SIMPLE = "archive: a.zip\ntest_cases:\n- {in: 1.in, out: 1.out}\n"
 CONFIG = "subtasks:\n- n_cases: 1\n"
+LAUGHS = "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else ''}]\n" for n in range(9))
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:
@@ -103,11 +104,9 @@ def test_dmoj_guesses_names_without_test_cases(tmp_path: Path) -> None:
 
 
 def test_dmoj_children_inherit(tmp_path: Path) -> None:
-    init = "archive: a.zip\nchecker: identical\noutput_limit_length: 5\ntest_cases:\n- points: 1\n  checker: sorted\n"
-    problem = dmoj(
-        tmp_path,
-        init + "  batched:\n  - {in: 1.in, out: 1.out}\n- {in: 1.in, out: 1.out, binary_data: true}\n",
-    )
+    init = "archive: a.zip\nchecker: identical\noutput_limit_length: 5\ntest_cases:\n"
+    init += "- points: 1\n  checker: sorted\n  batched:\n  - {in: 1.in, out: 1.out}\n"
+    problem = dmoj(tmp_path, init + "- {in: 1.in, out: 1.out, binary_data: true}\n")
     assert [case.checker.name for case in problem.cases] == ["sorted", "identical"]
     assert [case.output for case in problem.cases] == [5, 5]
     assert [case.input.text for case in problem.cases] == [True, False]
@@ -130,10 +129,7 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         ("[" * 10_000, "cannot be read"),
         ("a: 9999-99-99", "cannot be read"),
         (SIMPLE + "checker: &a [*a, *a]\n", "must be a name"),
-        (
-            SIMPLE + "".join(f"a{n}: &a{n} [{'*a%d, ' % (n - 1) * 9 if n else ''}]\n" for n in range(9)),
-            "unknown key",
-        ),
+        (SIMPLE + LAUGHS, "unknown key"),
         ("archive: b.zip\n", "no such test data"),
         ("archive: ../../p.zip\n", "leads out"),
         ("archive: a.zip\ntest_cases: 5\n", "must be a list"),
