@@ -11,7 +11,6 @@
   guard work; wrong answers to problems in its errata are SKIP;
 - a compile error is CE in both; officially LiveCodeBench-Pro calls it "Judge Failed".
 
-
 Useful alone: no torch, no model, no container service.
 `judge` yields one `Judgement` per `Submission`, in order.
 """

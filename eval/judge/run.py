@@ -1,7 +1,7 @@
 """Judges many submissions at once.
 
 One thread per worker takes submissions, within a window the longest first, and runs their tests one after
-the other, each on a core of its own where there are enough. Results come in the order of the submissions.
+the other, each on a core of its own where they fill the machine. Results come in the order of submissions.
 A time limit missed by little is tried again with nobody else running; a failure of the sandbox is tried
 again, then is IE, and never a wrong answer.
 
@@ -147,9 +147,11 @@ class _Judge:
         self.stop = threading.Event()
         self.machine = _Machine()
         self.cores: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        # A judge that fills the machine gives each program a core; a smaller one may have company, whose
+        # choice of cores it cannot know, and leaves that to the kernel.
         cores = physical_cores()
         for number in range(workers):
-            self.cores.put(cores[number] if workers <= len(cores) else None)
+            self.cores.put(cores[number] if workers == len(cores) else None)
 
     def expected(self, submission: Submission) -> int:
         """A stand-in for how long judging takes: the size of the test data."""

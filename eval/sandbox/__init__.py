@@ -11,7 +11,7 @@ Covered, each by a program in tests/judge/hostile:
 - processes: own pid namespace, a process cap, everything killed when the program ends, is stopped, or the
   caller dies; as root the sandbox first becomes an ordinary user.
 - time: CPU over the whole process tree, and wall time. Children whose parent ignores SIGCHLD escape CPU
-  accounting; the program runs on one core, so the wall limit bounds what that wins.
+  accounting; the wall limit bounds what that wins, most tightly for a program pinned to one core.
 - memory: a cgroup (v1, or v2 where delegated) or, without one, address-space limits plus the tree's
   resident memory sampled every 10 ms, which overshoots by what a program can touch in that time.
   `check` says which it is; it is recorded with results.
