@@ -55,7 +55,7 @@ STUDENT_CONFIG = PretrainConfig(
     layers=4,
     heads=3,
     mlp=192,
-    documents=12000,
+    documents=14000,
     batch=16,
     learning_rate=6e-3,
 )
