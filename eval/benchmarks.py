@@ -1,74 +1,314 @@
-"""Benchmarks scored by running programs: their problems, and which judge format decides.
+"""Code benchmarks: their problems, the official prompt around each, and which of them can be judged.
 
-Official layouts only: OJBench is a folder with `prompts/full.jsonl` beside the problems' DMOJ folders;
-LiveCodeBench-Pro a folder of test zips with `statements.jsonl` in the dataset's own fields.
+Official layouts only. OJBench is a folder with `prompts/full.jsonl` beside the problems' DMOJ folders;
+LiveCodeBench-Pro is statements (Parquet splits, or one `statements.jsonl`) and a folder of test zips;
+LiveCodeBench is `test.jsonl`, `test2.jsonl`, ... in which problems and tests are one. Where a recipe pins
+a revision, the same files are fetched from the hub first.
 
-Not covered: loading from the hub.
+A problem without tests is never dropped in silence: the official denominators count it as failed, so
+`strict` does, and every result says how many there were.
+
+Not covered: judging (`eval.judge`), and where a model's training data ends; the released dates are given
+so that a reader can compare.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from eval.judge import Format, check_problems
+from eval.judge.formats import FORMATS
 from tessy.errors import UserError
+from tessy.evaluation import CodeBenchmark
 from tessy.records import Problem
-
-JUDGE_FORMAT: Mapping[str, Literal["dmoj", "lightcp"]] = {"ojbench": "dmoj", "livecodebench_pro": "lightcp"}
-STATEMENTS: Mapping[str, str] = {"ojbench": "prompts/full.jsonl", "livecodebench_pro": "statements.jsonl"}
+from tessy.sections import MINIATURE
 
 
-def load_problems(kind: str, folder: Path, instruction: str = "") -> list[Problem]:
-    """The problems of a benchmark folder, in file order; raises `UserError` naming file and line."""
-    path = folder / STATEMENTS[kind]
-    if not path.is_file():
-        raise UserError(
-            f"benchmark {folder}: {STATEMENTS[kind]} is missing; a {kind} folder needs it beside its tests"
-        )
-    make = _ojbench if kind == "ojbench" else _livecodebench_pro
-    problems = [make(row, instruction) for row in _rows(path)]
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all recipes' benchmarks of a kind share.
+
+    `paper_problems` is the denominator that the paper's scores imply. `breakdown` names the tags by which
+    results are broken down, the first of them first.
+    """
+
+    title: str
+    format: Format
+    paper_problems: int
+    breakdown: tuple[str, ...]
+    prompt: str
+    extraction: str
+
+
+_OJBENCH = Kind(
+    "OJBench", "dmoj", 464, ("difficulty", "dataset", "language"), "the dataset's own",
+    "after the last fence of the prompt's language, up to the next",
+)  # fmt: skip
+_PRO = Kind(
+    "LiveCodeBench-Pro", "lightcp", 706, ("difficulty", "platform", "split"),
+    "one user message: a request for C++ in a cpp fence, then the statement",
+    "the last cpp fence with an #include, else what stands around the last main",
+)  # fmt: skip
+_LCB = (
+    ("difficulty", "platform", "month"),
+    "one user message: a request for Python in a fence, the statement, and its starter code if any",
+    "between the last two lines with a fence",
+)
+KINDS: Mapping[str, Kind] = {
+    "ojbench": _OJBENCH,
+    "livecodebench_pro": _PRO,
+    "livecodebench_v5": Kind("LiveCodeBench v5", "lcb", 167, *_LCB),
+    "livecodebench_v6": Kind("LiveCodeBench v6", "lcb", 175, *_LCB),
+}
+JUDGE_FORMAT: Mapping[str, Format] = {name: kind.format for name, kind in KINDS.items()}
+
+PRO_INSTRUCTION = (
+    "You take part in a programming contest. Write a C++ program that solves the problem below; its time and "
+    "memory limits are part of the statement. Put the whole program into one block fenced with ```cpp.\n\n"
+)
+LCB_INSTRUCTION = (
+    "Solve this programming problem in Python. Your program must meet the specification and pass every test."
+    "\n\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A benchmark at hand: `problems` in file order, and `tests`, what the judge reads.
+
+    `missing` problems have no tests, `undecidable` ones have tests that the benchmark's authors skip or
+    that cannot tell a right answer; `released` are the first and last contest dates, where there are any.
+    """
+
+    problems: tuple[Problem, ...]
+    tests: Path
+    missing: frozenset[str]
+    undecidable: frozenset[str]
+    released: tuple[str, str] | None
+
+    def judgeable(self, problem_id: str) -> bool:
+        return problem_id not in self.missing | self.undecidable
+
+
+def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
+    """The problems of `benchmark`, fetched if it is on the hub; raises `UserError` naming file and line.
+
+    `miniature` is the folder of the miniature's contest of this kind, if that is the source.
+    """
+    problems, tests = _READERS[benchmark.kind](benchmark, miniature)
     if not problems:
-        raise UserError(f"{path}: no problems in it")
-    return problems
+        raise UserError(
+            f"benchmark {benchmark.name}: no problems are left; check its source, window and splits"
+        )
+    rules = FORMATS[KINDS[benchmark.kind].format]
+    there = rules.find(tests) if tests.exists() else {}
+    ids = {problem.problem_id for problem in problems}
+    skipped = {name for name in ids if rules.key(name) in rules.skipped}
+    dates = sorted(problem.tags["date"] for problem in problems if "date" in problem.tags)
+    return Contest(
+        tuple(problems),
+        tests,
+        missing=frozenset(name for name in ids - skipped if rules.key(name) not in there),
+        undecidable=frozenset(skipped | (ids & rules.errata if benchmark.mode == "fixed" else set())),
+        released=(dates[0], dates[-1]) if dates else None,
+    )
 
 
-def check(kind: str, folder: Path, name: str) -> None:
-    """Raise `UserError` unless every problem of the benchmark `name` has its tests."""
-    from eval.judge import check_problems
+def check(benchmark: CodeBenchmark) -> None:
+    """Raise `UserError` unless `benchmark` can be judged, as far as that shows without the hub.
 
-    wanted = {problem.problem_id for problem in load_problems(kind, folder)}
+    Every problem needs readable tests. Only LiveCodeBench-Pro may lack some: not all were published.
+    """
+    if benchmark.revision is not None:
+        return
     try:
-        check_problems(JUDGE_FORMAT[kind], folder, wanted)
+        contest = load(benchmark)
+        wanted = {problem.problem_id for problem in contest.problems}
+        if benchmark.kind == "livecodebench_pro" and contest.missing != wanted:
+            wanted -= contest.missing
+        check_problems(KINDS[benchmark.kind].format, contest.tests, wanted)
+    except UserError:
+        raise
     except ValueError as error:
-        raise UserError(f"benchmark {name}: {error}") from None
+        raise UserError(f"benchmark {benchmark.name}: {error}") from None
 
 
-def _ojbench(row: Mapping[str, Any], instruction: str) -> Problem:
+# OJBench ------------------------------------------------------------------------------------------
+
+
+def _ojbench(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[list[Problem], Path]:
+    folder = miniature or _folder(benchmark.source, benchmark.revision, "source")
+    path = _needed(folder / "prompts" / "full.jsonl", "a folder of OJBench needs it beside its tests")
+    fields = ("id", "prompt", "dataset", "language", "difficulty")
+    return [_ojbench_problem(row, benchmark.instruction or "") for row in _rows(path, fields)], folder
+
+
+def _ojbench_problem(row: Mapping[str, Any], instruction: str) -> Problem:
     # NOI ids are numbers and their folders `loj-<id>`; the same problem is asked in two languages.
     judged = f"loj-{row['id']}" if isinstance(row["id"], int) else str(row["id"])
-    tags = {"difficulty": row["difficulty"], "dataset": row["dataset"]}
+    tags = {key: row[key] for key in ("difficulty", "dataset", "language")}
     return Problem(judged, instruction + row["prompt"], row["language"], tags)
 
 
-def _livecodebench_pro(row: Mapping[str, Any], instruction: str) -> Problem:
-    tags = {"difficulty": row["difficulty"], "platform": row["platform"]}
-    return Problem(row["problem_id"], instruction + row["problem_statement"], "cpp", tags)
+# LiveCodeBench-Pro --------------------------------------------------------------------------------
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    needed = {"full.jsonl": ("id", "prompt", "dataset", "language", "difficulty")}.get(
-        path.name, ("problem_id", "difficulty", "platform", "problem_statement")
-    )
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: not JSON: {error}") from None
-        missing = [field for field in needed if field not in row]
-        if missing:
+def _pro(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[list[Problem], Path]:
+    instruction = "" if miniature else PRO_INSTRUCTION
+    if benchmark.instruction is not None:
+        instruction = benchmark.instruction
+    rows = _once(_pro_splits(benchmark, miniature))
+    problems = [_pro_problem(row, split, instruction) for row, split in rows]
+    if miniature:
+        return problems, miniature
+    zips = [f"{problem.problem_id}.zip" for problem in problems]
+    if benchmark.tests is not None:
+        return problems, _folder(benchmark.tests, benchmark.tests_revision, "tests", zips)
+    return problems, _folder(benchmark.source, benchmark.revision, "source", zips)
+
+
+def _pro_splits(
+    benchmark: CodeBenchmark, miniature: Path | None
+) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """(name, rows) of the chosen splits; a `statements.jsonl` has none and is one whole."""
+    fields = ("problem_id", "difficulty", "platform", "problem_statement")
+    local = miniature or Path(benchmark.source)
+    if (local / "statements.jsonl").is_file() and benchmark.revision is None:
+        if benchmark.splits:
             raise UserError(
-                f"{path}, line {number}: no {', '.join(missing)}; each row needs {', '.join(needed)}"
+                f"benchmark {benchmark.name}: {local}/statements.jsonl has no splits; remove them"
             )
-        yield row
+        yield "", list(_rows(local / "statements.jsonl", fields))
+        return
+    if benchmark.revision is None and not any(local.rglob("*.parquet")):
+        raise UserError(
+            f"benchmark {benchmark.name}: {local} has neither statements.jsonl nor Parquet splits; download "
+            "the dataset, or give its hub id and `revision`"
+        )
+    from datasets import load_dataset
+
+    published = load_dataset(str(benchmark.source), revision=benchmark.revision)
+    for split in benchmark.splits or published:
+        if split not in published:
+            raise UserError(
+                f"benchmark {benchmark.name}: no split {split!r}; there are {', '.join(map(str, published))}"
+            )
+        yield str(split), list(published[split])
+
+
+def _once(
+    splits: Iterable[tuple[str, list[Mapping[str, Any]]]],
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Every problem once, under the smallest of the splits that hold it: half-years repeat quarters."""
+    found: dict[str, tuple[Mapping[str, Any], str]] = {}
+    for split, rows in sorted(splits, key=lambda one: (len(one[1]), one[0])):
+        for row in rows:
+            found.setdefault(str(row["problem_id"]), (row, split))
+    return list(found.values())
+
+
+def _pro_problem(row: Mapping[str, Any], split: str, instruction: str) -> Problem:
+    tags = {"difficulty": row["difficulty"], "platform": row["platform"]}
+    if split:
+        tags["split"] = split
+    return Problem(str(row["problem_id"]), instruction + row["problem_statement"], "cpp", tags)
+
+
+# LiveCodeBench ------------------------------------------------------------------------------------
+
+
+def _livecodebench(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[list[Problem], Path]:
+    """The tag vN is file N alone; a date window looks into all files up to it."""
+    version = int(benchmark.kind.removeprefix("livecodebench_v"))
+    windowed = benchmark.released_from or benchmark.released_to
+    names = [_lcb_file(number) for number in range(1 if windowed else version, version + 1)]
+    folder = _folder(benchmark.source, benchmark.revision, "source", names)
+    first, end = benchmark.released_from or date.min, benchmark.released_to or date.max
+    problems = [
+        problem
+        for name in names
+        for problem in _lcb_problems(
+            _needed(folder / name, f"{benchmark.kind} reads it"), benchmark.instruction
+        )
+        if first <= date.fromisoformat(problem.tags["date"]) < end
+    ]
+    return problems, folder if windowed else folder / names[0]
+
+
+def _lcb_file(number: int) -> str:
+    return f"test{number}.jsonl" if number > 1 else "test.jsonl"
+
+
+def _lcb_problems(path: Path, instruction: str | None) -> Iterator[Problem]:
+    fields = ("question_id", "question_content", "platform", "contest_date", "difficulty")
+    before = LCB_INSTRUCTION if instruction is None else instruction
+    for row in _rows(path, fields):
+        day = str(row["contest_date"])[:10]
+        tags = {"difficulty": row["difficulty"], "platform": row["platform"], "month": day[:7], "date": day}
+        prompt = before + row["question_content"] + "\n\n" + _lcb_form(row.get("starter_code") or "")
+        yield Problem(str(row["question_id"]), prompt, "python", tags)
+
+
+def _lcb_form(starter_code: str) -> str:
+    if starter_code:
+        return (
+            "Complete this starter code and put the result into a fenced block.\n\n"
+            f"```python\n{starter_code}\n```\n"
+        )
+    return (
+        "Read from standard input and write only the answer to standard output. Put the program into a "
+        "fenced block.\n\n```python\n# your code\n```\n"
+    )
+
+
+_READERS: Mapping[str, Callable[[CodeBenchmark, Path | None], tuple[list[Problem], Path]]] = {
+    "ojbench": _ojbench,
+    "livecodebench_pro": _pro,
+    "livecodebench_v5": _livecodebench,
+    "livecodebench_v6": _livecodebench,
+}
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def _folder(source: str, revision: str | None, field: str, files: list[str] | None = None) -> Path:
+    """A local folder, or with a revision the hub dataset's snapshot, of which `files` are fetched."""
+    if source == MINIATURE:
+        raise UserError("source 'miniature': needs a recipe with a `world`")
+    if revision is not None:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(source, repo_type="dataset", revision=revision, allow_patterns=files))
+    if not Path(source).is_dir():
+        raise UserError(
+            f"{field} {source}: no such folder; give an existing one, or a hub dataset with its revision"
+        )
+    return Path(source)
+
+
+def _needed(path: Path, why: str) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; {why}")
+    return path
+
+
+def _rows(path: Path, fields: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """Rows of a JSONL file with all of `fields`, one line in memory at a time: some are 100 MB long."""
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}, line {number}: not JSON: {error}") from None
+            missing = [field for field in fields if not isinstance(row, dict) or field not in row]
+            if missing:
+                raise UserError(
+                    f"{path}, line {number}: no {', '.join(missing)}; each row needs {', '.join(fields)}"
+                )
+            yield row

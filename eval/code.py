@@ -1,8 +1,9 @@
 """The stage `evaluate`: one checkpoint's responses to the code benchmarks, judged and scored.
 
-Every benchmark leaves two datasets, `responses` and `verdicts`; scores with intervals over several
-seeds are the report's business. A sample that could not be judged for reasons of ours (IE) is no wrong
-answer: it is left out and counted, and too many of them stop the stage.
+Every benchmark leaves two datasets, `responses` and `verdicts`, and a `scorecard.json` with the protocol
+behind them; scores with intervals over several seeds are the report's business. A sample that could not be
+judged for reasons of ours (IE) is no wrong answer: it is left out and counted, and too many of them stop
+the stage.
 """
 
 from __future__ import annotations
@@ -13,50 +14,52 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks import JUDGE_FORMAT, load_problems
-from eval.judge import Judgement, Mode, Submission, judge
-from tessy.artifacts import write_parquet
+from eval.benchmarks import JUDGE_FORMAT, Contest, load
+from eval.judge import Judgement, Submission, judge
+from eval.scores import PREFIXES, prefix_passed, scorecard
+from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
+from tessy.evaluation import CodeBenchmark
 from tessy.pipeline.job import Job
-from tessy.recipe import MINIATURE
 from tessy.records import Problem, Response, Trajectory
+from tessy.sections import MINIATURE
 from tessy.stages.miniature import CONTESTS
+from tessy.stages.scores import SCORECARD, VERDICTS
 from tessy.stages.synthesize import write_responses
 from tessy.synthesis.methods import METHODS
 from tessy.synthesis.scheduler import samples_of
 
 RESPONSES = "responses/responses.parquet"
-VERDICTS = "verdicts/verdicts.parquet"
 MOST_UNJUDGED = 0.01
 """Share of samples that may stay unjudged before a score is not to be believed."""
 
 
 def run(job: Job) -> None:
-    settings = job.config["evaluate"]
-    for name, benchmark in settings["benchmarks"].items():
-        folder = benchmark_folder(job, benchmark)
-        problems = load_problems(benchmark["kind"], folder, benchmark["instruction"])
+    shared = {key: job.config["evaluate"][key] for key in ("max_tokens", "sampler")}
+    for name, entry in job.config["evaluate"]["benchmarks"].items():
+        benchmark = CodeBenchmark.model_validate(entry["benchmark"])
+        settings = {"samples": entry["samples"], **shared}
+        contest = load(benchmark, miniature_contest(job, benchmark))
+        problems = [p for p in contest.problems if contest.judgeable(p.problem_id)]
         responses = generate(job, name, problems, settings)
         write_parquet(job.out / name / RESPONSES, responses, f"{name} responses", "What the model answered.")
-        judged = judge_responses(job, name, responses, benchmark["kind"], folder, benchmark["mode"])
-        rows = list(scored(name, problems, responses, judged))
-        write_parquet(job.out / name / VERDICTS, rows, f"{name} verdicts", "One row per judged response.")
-        passed = [row["passed"] for row in rows]
-        job.tracker.log(
-            {
-                f"{name}/pass@1": sum(passed) / len(passed),
-                f"{name}/truncated": sum(r.truncated for r in responses),
-            }
-        )
+        judged = judge_responses(job, benchmark, responses, contest.tests)
+        rows = [
+            *scored(benchmark, problems, responses, judged),
+            *failed(benchmark, contest, entry["samples"]),
+        ]
+        card = scorecard(benchmark, contest, settings, rows, len(responses) - _judgeable(rows))
+        write_json(job.out / name / SCORECARD, card)
+        about = f"One row per response to {name}. {_about(card)}"
+        write_parquet(job.out / name / VERDICTS, rows, f"{name} verdicts", about)
+        job.tracker.log({f"{name}/{key}": card["scores"][key] for key in ("pass@1", "truncated")})
         job.tracker.table(
             f"{name}/verdicts", [{k: row[k] for k in ("problem_id", "verdict", "passed")} for row in rows]
         )
 
 
-def benchmark_folder(job: Job, benchmark: Mapping[str, Any]) -> Path:
-    if benchmark["source"] == MINIATURE:
-        return job.inputs["world"] / CONTESTS[benchmark["kind"]]
-    return Path(benchmark["source"])
+def miniature_contest(job: Job, benchmark: CodeBenchmark) -> Path | None:
+    return job.inputs["world"] / CONTESTS[benchmark.kind] if benchmark.source == MINIATURE else None
 
 
 def generate(
@@ -95,9 +98,10 @@ def response(trajectory: Trajectory, benchmark: str, language: str) -> Response:
 
 
 def judge_responses(
-    job: Job, name: str, responses: Sequence[Response], kind: str, folder: Path, mode: Mode
+    job: Job, benchmark: CodeBenchmark, responses: Sequence[Response], tests: Path
 ) -> dict[str, dict[str, Any]]:
     """Judgements by sample id. Each is journaled as it comes, so a killed stage judges none twice."""
+    name = benchmark.name
     journal = job.work / f"{name}.verdicts.jsonl"
     judged = {row["sample_id"]: row for row in _journaled(journal)}
     submissions = [
@@ -108,10 +112,10 @@ def judge_responses(
     with journal.open("a", encoding="utf-8") as stream:
         for judgement in judge(
             submissions,
-            format=JUDGE_FORMAT[kind],
-            problems=folder,
+            format=JUDGE_FORMAT[benchmark.kind],
+            problems=tests,
             workers=job.execution["judge_workers"],
-            mode=mode,
+            mode=benchmark.mode,
         ):
             row = judged[judgement.sample_id] = _row(judgement)
             stream.write(json.dumps(row) + "\n")
@@ -128,7 +132,7 @@ def judge_responses(
 
 
 def scored(
-    name: str,
+    benchmark: CodeBenchmark,
     problems: Sequence[Problem],
     responses: Sequence[Response],
     judged: Mapping[str, Mapping[str, Any]],
@@ -137,17 +141,69 @@ def scored(
     tags = {(problem.problem_id, problem.language): problem.tags for problem in problems}
     for r in responses:
         row = judged[r.sample_id]
-        if row["verdict"] == "IE":
+        if row["verdict"] != "IE":
+            passed = row["verdict"] == "AC"
+            yield {
+                **_verdict_row(benchmark, r.problem_id, r.language, tags[r.problem_id, r.language]),
+                "passed": passed,
+                "prefix": _prefixes(benchmark, [test["verdict"] for test in row["tests"]], passed),
+                "tokens": r.tokens,
+                "truncated": r.truncated,
+                "judgeable": True,
+                **row,
+            }
+
+
+def failed(benchmark: CodeBenchmark, contest: Contest, samples: int) -> Iterator[dict[str, Any]]:
+    """Rows of the problems that cannot be judged: officially they count as failed. `fixed` has none."""
+    for problem in contest.problems if benchmark.mode == "strict" else ():
+        if contest.judgeable(problem.problem_id):
             continue
-        yield {
-            "benchmark": name,
-            "passed": row["verdict"] == "AC",
-            "language": r.language,
-            "tokens": r.tokens,
-            "truncated": r.truncated,
-            "difficulty": tags[r.problem_id, r.language]["difficulty"],
-            **row,
-        }
+        missing = problem.problem_id in contest.missing
+        for number in range(samples):
+            yield {
+                **_verdict_row(benchmark, problem.problem_id, problem.language, problem.tags),
+                "passed": False,
+                "prefix": _prefixes(benchmark, [], False),
+                "tokens": 0,
+                "truncated": False,
+                "judgeable": False,
+                "sample_id": f"{problem.problem_id}/{problem.language}#{number}",
+                "verdict": "SKIP",
+                "official": "Judge Failed" if missing else "Skip",
+                "detail": "no tests published" if missing else "the official judge skips this problem",
+                "tests": [],
+            }
+
+
+def _verdict_row(
+    benchmark: CodeBenchmark, problem_id: str, language: str, tags: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark.name,
+        "problem_id": problem_id,
+        "language": language,
+        "tags": dict(tags),
+    }
+
+
+def _prefixes(benchmark: CodeBenchmark, tests: Sequence[str], passed: bool) -> dict[str, bool] | None:
+    if benchmark.kind != "ojbench":
+        return None
+    return {name: prefix_passed(tests, passed, share) for name, share in PREFIXES.items()}
+
+
+def _judgeable(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row["judgeable"] for row in rows)
+
+
+def _about(card: Mapping[str, Any]) -> str:
+    problems = card["problems"]
+    return (
+        f"Protocol: {json.dumps(card['protocol'], ensure_ascii=False)}. {problems['denominator']} problems; "
+        f"{len(problems['without_tests'])} without tests and {len(problems['undecidable'])} undecidable ones "
+        f"count as {problems['those_count_as']}."
+    )
 
 
 def _row(judgement: Judgement) -> dict[str, Any]:

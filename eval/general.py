@@ -1,124 +1,181 @@
 """The stage `lm_eval`: one checkpoint on benchmarks that lm-eval scores.
 
-Sampling and length come from the recipe, never from the task: lm-eval's own defaults are greedy and
-short, which is not how reasoning models are compared. Thinking is cut off before an answer is read.
+lm-eval supplies documents, prompts and scoring; the responses are written by the project's own engine with
+the recipe's sampler and length, as those to the code benchmarks are. So no stop string of a task can cut
+into thinking, an answer is read after the thinking, truncation is known, and a killed stage goes on where it
+was. Every sample is scored by itself, as a run of its own: a task's way of picking one of several
+never applies.
 
-Not covered: loglikelihood tasks, several samples per problem.
+Not covered: loglikelihood tasks, and metrics that are not a mean over problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
+import lm_eval
+import numpy as np
+from lm_eval.api.model import LM
+from lm_eval.tasks import TaskManager
 
+from eval.code import RESPONSES, generate
 from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
+from tessy.evaluation import MINIATURE_TASK, LmEvalBenchmark
 from tessy.pipeline.job import Job
+from tessy.records import Problem, Response
 from tessy.stages.miniature import OOD
-from tessy.stages.report import SAMPLE_SCORES
+from tessy.stages.scores import SAMPLE_SCORES, SCORECARD
 
 TASKS = Path(__file__).with_name("tasks")
-THINK_END = "</think>"
-BATCH = 32
 
 
 def run(job: Job) -> None:
-    settings = job.config["evaluate"]
-    for name, benchmark in settings["benchmarks"].items():
-        result = evaluate(job, benchmark, settings)
-        rows = sample_scores(result, benchmark)
-        write_parquet(
-            job.out / name / SAMPLE_SCORES, rows, name, f"lm-eval's {benchmark['metric']} per problem."
+    shared = {key: job.config["evaluate"][key] for key in ("max_tokens", "sampler")}
+    for name, entry in job.config["evaluate"]["benchmarks"].items():
+        benchmark = LmEvalBenchmark.model_validate(entry["benchmark"])
+        settings = {"samples": entry["samples"], **shared}
+        model = Responder(job, name, settings)
+        task = load_task(benchmark, job.inputs.get("world"), job.config["seed"])
+        rows = [row for sample in range(entry["samples"]) for row in score(task, benchmark, model, sample)]
+        about = f"lm-eval's {benchmark.metric} per response."
+        write_parquet(job.out / name / RESPONSES, model.responses, f"{name} responses", "Model answers.")
+        write_parquet(job.out / name / SAMPLE_SCORES, rows, name, about)
+        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, settings, rows))
+        job.tracker.log({f"{name}/{benchmark.metric}": _mean(rows, "score")})
+
+
+class Responder(LM):
+    """The job's checkpoint to lm-eval: answers with one sample of each problem at a time.
+
+    All samples are written when the first is asked for. A prompt is the text of the user's message;
+    the engine renders the chat around it.
+    """
+
+    tokenizer_name = "tessy"
+
+    def __init__(self, job: Job, name: str, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.job, self.name, self.settings = job, name, settings
+        self.sample = 0
+        self.responses: list[Response] = []
+
+    def apply_chat_template(self, history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        if [message["role"] for message in history] != ["user"]:
+            raise UserError(
+                f"benchmark {self.name}: its prompt is not one user message; remove system text and prefixes"
+            )
+        return history[0]["content"]
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        if not self.responses:
+            problems = [Problem(str(request.doc_id), request.args[0]) for request in requests]
+            self.responses = generate(self.job, self.name, problems, self.settings)
+        return [response.response for response in self.of_sample(self.sample)]
+
+    def of_sample(self, number: int) -> list[Response]:
+        """The responses of that number, one per problem in order."""
+        return self.responses[number :: self.settings["samples"]]
+
+    def loglikelihood(self, requests: Any) -> Any:
+        raise UserError(f"benchmark {self.name}: asks for likelihoods; only generated answers are scored")
+
+    def loglikelihood_rolling(self, requests: Any) -> Any:
+        return self.loglikelihood(requests)
+
+
+def load_task(benchmark: LmEvalBenchmark, world: Path | None, seed: int) -> Any:
+    """The lm-eval task with one repeat and the recipe's data; raises `UserError` for an unknown name."""
+    # Reading lm-eval's own ten thousand tasks takes a quarter of a minute on a slow machine.
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False)
+    if benchmark.task not in manager.all_subtasks:
+        manager = TaskManager(include_path=str(TASKS))
+    if benchmark.task not in manager.all_subtasks:
+        near = get_close_matches(benchmark.task, manager.all_subtasks, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(
+            f"benchmark {benchmark.name}: no task {benchmark.task!r} in lm-eval or eval/tasks{hint}"
         )
-        (versions,) = result["versions"].values()
-        write_json(
-            job.out / name / "lm_eval.json",
-            {"task_version": versions, "config": result["config"].get("gen_kwargs")},
-        )
-        job.tracker.log({f"{name}/{benchmark['metric']}": sum(row["score"] for row in rows) / len(rows)})
+    random.seed(seed)
+    np.random.seed(seed)
+    overrides = {"task": benchmark.task, "repeats": 1, **_data(benchmark, world)}
+    # A group is lm-eval's way to name a registered task and change some of its fields.
+    (task,) = manager.load([{"group": benchmark.name, "task": [overrides]}])["tasks"].values()
+    task.set_fewshot_seed(seed)
+    return task
 
 
-def evaluate(job: Job, benchmark: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """lm-eval's own result for one task, with the samples it logged."""
-    import lm_eval
-    from lm_eval.tasks import TaskManager
+def _data(benchmark: LmEvalBenchmark, world: Path | None) -> dict[str, Any]:
+    """The fields of a task that say where its documents are."""
+    path = benchmark.data
+    if benchmark.task == MINIATURE_TASK:
+        if world is None:
+            raise UserError(f"task {MINIATURE_TASK}: needs a recipe with a `world`")
+        path = str(world / OOD)
+    if path is None:
+        return {"dataset_kwargs": {"revision": benchmark.revision}}
+    # Whichever split the task tests on is that file.
+    files = dict.fromkeys(("train", "validation", "test"), path)
+    return {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
 
-    sampler, seed = settings["sampler"], job.config["seed"]
-    result: dict[str, Any] = lm_eval.simple_evaluate(
-        model=_watched_model(job),
-        tasks=[_task(job, benchmark)],
-        task_manager=TaskManager(include_path=str(TASKS)),
+
+def score(task: Any, benchmark: LmEvalBenchmark, model: Responder, sample: int) -> list[dict[str, Any]]:
+    """One row per problem for the `sample`-th responses, scored by lm-eval."""
+    model.sample = sample
+    result = lm_eval.evaluate(
+        lm=model,
+        task_dict={"tasks": {benchmark.task: task}},
+        limit=benchmark.limit,
         apply_chat_template=True,
-        limit=benchmark["limit"],
-        log_samples=True,
-        random_seed=seed,
-        numpy_random_seed=seed,
-        torch_random_seed=seed,
-        gen_kwargs={
-            "do_sample": sampler["temperature"] > 0,
-            "temperature": sampler["temperature"],
-            "top_p": sampler["top_p"],
-            "top_k": sampler["top_k"],
-            "max_gen_toks": settings["max_tokens"],
-        },
+        bootstrap_iters=0,
     )
-    return result
+    truncated = {response.problem_id: response.truncated for response in model.of_sample(sample)}
+    return [
+        {
+            "problem_id": str(found["doc_id"]),
+            "sample": sample,
+            "score": float(found[benchmark.metric]),
+            "truncated": truncated[str(found["doc_id"])],
+        }
+        for found in chosen(result, benchmark)
+    ]
 
 
-def _watched_model(job: Job) -> Any:
-    """lm-eval's transformers model for the job's checkpoint, telling how far it is after each batch."""
-    import torch
-    from lm_eval.models.huggingface import HFLM
-
-    class Watched(HFLM):
-        def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-            self.done, self.total = 0, len(requests)
-            return super().generate_until(requests, disable_tqdm=True)
-
-        def _model_generate(self, context: Any, *args: Any, **kwargs: Any) -> Any:
-            out = super()._model_generate(context, *args, **kwargs)
-            self.done += len(context)
-            job.progress(self.done, self.total, "responses")
-            return out
-
-    source, revision = job.model()
-    return Watched(
-        pretrained=source,
-        revision=revision or "main",
-        dtype="auto",
-        device="cuda" if torch.cuda.is_available() else "cpu",
-        batch_size=BATCH,
-        think_end_token=THINK_END,
-    )
-
-
-def _task(job: Job, benchmark: Mapping[str, Any]) -> str | dict[str, Any]:
-    """The task's name; the miniature's whole definition, told where its world lies."""
-    name: str = benchmark["task"]
-    if name != "miniature_ood":
-        return name
-    if "world" not in job.inputs:
-        raise UserError("task miniature_ood: needs a recipe with a `world`")
-    definition: dict[str, Any] = yaml.safe_load((TASKS / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {**definition, "dataset_kwargs": {"data_files": {"test": str(job.inputs["world"] / OOD)}}}
-
-
-def sample_scores(result: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row per problem; raises `UserError` where the metric or filter is not the task's."""
+def chosen(result: Mapping[str, Any], benchmark: LmEvalBenchmark) -> list[Mapping[str, Any]]:
+    """lm-eval's samples under the recipe's filter; raises `UserError` if it or the metric is not there."""
     (samples,) = result["samples"].values()
-    chosen = [sample for sample in samples if sample["filter"] == benchmark["filter"]]
-    if not chosen or benchmark["metric"] not in chosen[0]:
+    found = [sample for sample in samples if sample["filter"] == benchmark.filter]
+    if not found or benchmark.metric not in found[0]:
         filters = sorted({sample["filter"] for sample in samples})
         metrics = sorted({metric for sample in samples for metric in sample["metrics"]})
         raise UserError(
-            f"benchmark task {benchmark['task']}: no metric {benchmark['metric']!r} under filter "
-            f"{benchmark['filter']!r}; "
-            f"metrics: {', '.join(metrics)}; filters: {', '.join(filters)}"
+            f"benchmark {benchmark.name}: task {benchmark.task} has no metric {benchmark.metric!r} under "
+            f"filter {benchmark.filter!r}; metrics: {', '.join(metrics)}; filters: {', '.join(filters)}"
         )
-    return [
-        {"problem_id": str(sample["doc_id"]), "score": float(sample[benchmark["metric"]])}
-        for sample in chosen
-    ]
+    return found
+
+
+def scorecard(
+    task: Any, benchmark: LmEvalBenchmark, settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The protocol behind the score, and the bare means of one checkpoint."""
+    return {
+        "benchmark": benchmark.model_dump(mode="json"),
+        "protocol": {
+            "title": f"{benchmark.task} of lm-eval",
+            "task_version": task.VERSION,
+            "prompt": "the task's, as one user message",
+            "extraction": f"the task's filter {benchmark.filter!r}, after the thinking",
+            **settings,
+        },
+        "problems": {"denominator": len({row["problem_id"] for row in rows})},
+        "scores": {benchmark.metric: _mean(rows, "score"), "truncated": _mean(rows, "truncated")},
+    }
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], field: str) -> float:
+    return sum(row[field] for row in rows) / len(rows)

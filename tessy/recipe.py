@@ -12,39 +12,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
 from tessy.errors import UserError
+from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
+from tessy.sections import MINIATURE, Name, Positive, Rate, Sampler, Section, Share
 from tessy.synthesis.methods import METHODS
 
 with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))(WorldConfig)
-
-MINIATURE = "miniature"
-"""The source that stands for "made by this project": problems and models of the miniature contest."""
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A part of the recipe: unknown keys are refused, values are never changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Sampler(Section):
-    """How tokens are drawn. Temperature 0 means the most likely token."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)]
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 0
-    """0 switches the cut off."""
 
 
 class Problems(Section):
@@ -156,63 +135,6 @@ class Train(Section):
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds {self.seeds} names one twice; every seed trains one model")
         return self
-
-
-class CodeBenchmark(Section):
-    """A benchmark scored by running programs."""
-
-    name: Name
-    kind: Literal["ojbench", "livecodebench_pro"]
-    """Whose on-disk format, extraction and verdict rules apply."""
-    source: str
-    """`miniature`, or a local folder in the official layout."""
-    mode: Literal["strict", "fixed"] = "strict"
-    """`strict` decides as the official judge does; `fixed` repairs its known faults."""
-    instruction: str = ""
-    """Text put before every statement."""
-    paper_column: str | None = None
-    """The column of the paper's Table 1 this benchmark is the counterpart of."""
-
-
-class LmEvalBenchmark(Section):
-    """A benchmark scored by lm-eval."""
-
-    name: Name
-    kind: Literal["lm_eval"]
-    task: str
-    """Task name in lm-eval or in `eval/tasks`."""
-    metric: str
-    """lm-eval's name of the metric, for example `exact_match`."""
-    filter: str = "none"
-    limit: Positive | None = None
-    paper_column: str | None = None
-
-
-Benchmark = Annotated[CodeBenchmark | LmEvalBenchmark, Field(discriminator="kind")]
-
-
-class Evaluate(Section):
-    """How models are tested: pass@1 averaged over `samples` responses per problem."""
-
-    benchmarks: Annotated[list[Benchmark], Field(min_length=1)]
-    samples: Positive
-    max_tokens: Positive
-    sampler: Sampler
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        names = [benchmark.name for benchmark in self.benchmarks]
-        if len(set(names)) != len(names):
-            raise ValueError(f"benchmark names {names} repeat; each needs its own")
-        return self
-
-    @property
-    def code(self) -> list[CodeBenchmark]:
-        return [b for b in self.benchmarks if isinstance(b, CodeBenchmark)]
-
-    @property
-    def lm_eval(self) -> list[LmEvalBenchmark]:
-        return [b for b in self.benchmarks if isinstance(b, LmEvalBenchmark)]
 
 
 class Tracking(Section):
@@ -341,9 +263,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
-    location = [
-        str(part) for part in detail["loc"] if part not in ("ojbench", "livecodebench_pro", "lm_eval")
-    ]
+    location = [str(part) for part in detail["loc"] if part not in (*get_args(CodeKind), "lm_eval")]
     field, message = ".".join(location) or "recipe", detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{field}: unknown key{_nearest(location[-1], _siblings(detail['loc']))}"

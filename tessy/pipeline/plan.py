@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tessy.artifacts import file_digest, fingerprint, manifest_of
-from tessy.recipe import MINIATURE, Model, Recipe
+from tessy.recipe import Model, Recipe
 from tessy.records import ROLES, Role
+from tessy.sections import MINIATURE
 from tessy.synthesis.methods import METHODS
 
 
@@ -36,10 +37,10 @@ KINDS: dict[str, Kind] = {
     "predictor": Kind("train.predictor:run", 1),
     "synthesize": Kind("tessy.stages.synthesize:run", 1),
     "sft": Kind("train.sft:run", 1),
-    "evaluate": Kind("eval.code:run", 1),
-    "lm_eval": Kind("eval.general:run", 1),
+    "evaluate": Kind("eval.code:run", 2),
+    "lm_eval": Kind("eval.general:run", 2),
     "instrument": Kind("eval.instrument:run", 1),
-    "report": Kind("tessy.stages.report:run", 1),
+    "report": Kind("tessy.stages.report:run", 2),
 }
 
 
@@ -200,7 +201,7 @@ def _synthesis(
 def _evaluations(recipe: Recipe, draft: _Draft, label: str, model: str | None, world: str | None) -> None:
     """Stages that test one checkpoint, code benchmarks and lm-eval's apart."""
     settings = _plain(recipe)["evaluate"]
-    shared = {key: settings[key] for key in ("samples", "max_tokens", "sampler")}
+    shared = {key: settings[key] for key in ("max_tokens", "sampler")}
     reference = {"model": _reference(recipe.models.student), "seed": recipe.seed}
     for kind, prefix, benchmarks in (
         ("evaluate", "evaluate", recipe.evaluate.code),
@@ -208,8 +209,11 @@ def _evaluations(recipe: Recipe, draft: _Draft, label: str, model: str | None, w
     ):
         if benchmarks:
             listed = {
-                b.name: b.model_dump(mode="json", exclude={"paper_column"})
-                | {"content": _digest(getattr(b, "source", MINIATURE))}
+                b.name: {
+                    "benchmark": b.model_dump(mode="json", exclude={"paper_column", "samples"}),
+                    "samples": b.samples or recipe.evaluate.samples,
+                    "content": [_digest(source) for source in b.files],
+                }
                 for b in benchmarks
             }
             config = {"evaluate": {**shared, "benchmarks": listed}, **reference}

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tessy.errors import UserError
 from tessy.pipeline.plan import Plan, decide
-from tessy.recipe import MINIATURE, Recipe
+from tessy.recipe import Recipe
+from tessy.sections import MINIATURE
 
 DISK_NEEDED = 1 << 30
 """Bytes that must be free before a run starts: what a miniature run leaves, twice over."""
@@ -38,6 +39,9 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for field, source in named.items():
         if source != MINIATURE and not Path(source).is_file():
             yield f"{field} {source!r}: no such file; give an existing one or 'miniature'"
+    for lm_eval in recipe.evaluate.lm_eval:
+        if lm_eval.data is not None and not Path(lm_eval.data).is_file():
+            yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
     for role, model in (("student", recipe.models.student), ("teacher", recipe.models.teacher)):
         looks_local = model.source.startswith((".", "/", "~"))
         if looks_local and not (Path(model.source) / "config.json").is_file():
@@ -64,7 +68,6 @@ def _judging(recipe: Recipe) -> Iterator[str]:
         importlib.import_module("eval.sandbox").require()
         for benchmark in recipe.evaluate.code:
             if benchmark.source != MINIATURE:
-                check = importlib.import_module("eval.benchmarks").check
-                check(benchmark.kind, Path(benchmark.source), benchmark.name)
+                importlib.import_module("eval.benchmarks").check(benchmark)
     except ValueError as error:
         yield str(error)

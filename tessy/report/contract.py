@@ -51,16 +51,19 @@ class Row(_Estimate):
 
 
 class Group(_Estimate):
-    """A method's score on one group of a benchmark's problems, such as `known` or `new`."""
+    """A method's score on one group of a benchmark's problems, such as `known` or `new`; `by` says what
+    tells the groups apart."""
 
     method: str
     benchmark: str
+    by: str = "difficulty"
     group: str
     n_problems: Count
 
 
 class Paired(_Record):
-    """How far `method` is above `against` on the same problems, as a fraction, with its 95 % interval."""
+    """How far `method` is above `against` on the same problems, as a fraction, with its 95 % interval, and
+    the p-value of a two-sided paired test."""
 
     method: str
     against: str
@@ -69,6 +72,7 @@ class Paired(_Record):
     difference: Difference
     ci_low: Difference
     ci_high: Difference
+    p_value: Fraction | None = None
 
 
 class Synthesis(_Record):
@@ -101,7 +105,7 @@ class Check(_Record):
 
 class Results(_Record):
     """`results.json`. The keys with defaults are optional; benchmarks named in `out_of_domain` are
-    those for which the paper claims no gain."""
+    those for which the paper claims no gain. `protocol` says how each benchmark's scores came about."""
 
     recipe: str
     fingerprint: str
@@ -114,6 +118,7 @@ class Results(_Record):
     breakdown: list[Group] = []
     paired: list[Paired] = []
     out_of_domain: list[str] = []
+    protocol: dict[str, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _cells_are_unique(self) -> Self:

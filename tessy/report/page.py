@@ -96,8 +96,10 @@ def render_page(report: ReportInput) -> str:
         claim=CLAIM,
         finding=find(results),
         scores=score_table(results),
+        further=score_table(results, further=True),
         score_panels=score_panels(results),
         breakdown_panels=breakdown_panels(results),
+        other_groups=other_groups(results),
         synthesis={m: results.synthesis[m] for m in in_method_order(results.synthesis)},
         loss_figure=Markup(loss_curves(report.curves)) if report.curves else None,
         traces=[trace_view(trace) for trace in report.traces],
@@ -123,9 +125,19 @@ def score_panels(results: Results) -> list[Panel]:
 
 
 def breakdown_panels(results: Results) -> list[list[Panel]]:
-    """One list per benchmark of one panel per group, in the order the rows name them."""
-    benchmarks = dict.fromkeys(row.benchmark for row in results.breakdown)
-    return [_group_panels([row for row in results.breakdown if row.benchmark == b]) for b in benchmarks]
+    """One list per benchmark of one panel per group by difficulty, in the order the rows name them."""
+    rows = [row for row in results.breakdown if row.by == "difficulty"]
+    benchmarks = dict.fromkeys(row.benchmark for row in rows)
+    return [_group_panels([row for row in rows if row.benchmark == b]) for b in benchmarks]
+
+
+def other_groups(results: Results) -> dict[tuple[str, str], dict[str, dict[str, Group]]]:
+    """What is broken down by anything else: (benchmark, by) -> group -> method -> score."""
+    out: dict[tuple[str, str], dict[str, dict[str, Group]]] = {}
+    for row in results.breakdown:
+        if row.by != "difficulty":
+            out.setdefault((row.benchmark, row.by), {}).setdefault(row.group, {})[row.method] = row
+    return out
 
 
 def _group_panels(rows: Sequence[Group]) -> list[Panel]:
@@ -168,7 +180,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "duration": _duration, "plain": _plain}
+    environment.filters |= {"percent": _percent, "duration": _duration, "plain": _plain, "listed": _listed}
     return environment.get_template("page.html.jinja")
 
 
@@ -186,3 +198,12 @@ def _duration(seconds: float) -> str:
 
 def _plain(value: bool | int | float | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _listed(value: Any) -> str:
+    """A plain value of a protocol as text: lists shortened, mappings as `key value`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items())
+    if isinstance(value, list):
+        return f"{len(value)}: " + ", ".join(map(str, value[:20])) + (", …" if len(value) > 20 else "")
+    return str(value)

@@ -56,9 +56,14 @@ def in_method_order(methods: Iterable[str]) -> list[str]:
     return [m for m in METHOD_ORDER if m in found] + [m for m in found if m not in METHOD_ORDER]
 
 
-def score_table(results: Results) -> ScoreTable:
-    """Arrange the rows; columns keep the order in which the rows name them."""
+def score_table(results: Results, *, further: bool = False) -> ScoreTable:
+    """Arrange the rows; columns keep the order in which the rows name them.
+
+    Of every benchmark only its first metric, the one its publishers report, or with `further` all others.
+    """
     keys = list(dict.fromkeys((row.benchmark, row.metric) for row in results.rows))
+    first = dict(reversed(keys))
+    keys = [key for key in keys if (first[key[0]] != key[1]) == further]
     return ScoreTable(
         methods=in_method_order(row.method for row in results.rows),
         columns=[_column(results, *key) for key in keys],

@@ -9,8 +9,8 @@ from tessy.boundary.annotate import Lexicon, within
 from tessy.boundary.segments import segments
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.recipe import MINIATURE
 from tessy.records import Problem
+from tessy.sections import MINIATURE
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.synthesize import write_responses
 from tessy.synthesis.methods import METHODS

@@ -13,8 +13,8 @@ from typing import Any
 from tessy.artifacts import read_parquet, read_rows, write_parquet
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.recipe import MINIATURE
 from tessy.records import Problem
+from tessy.sections import MINIATURE
 
 FILE = "problems.parquet"
 

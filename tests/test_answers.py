@@ -1,0 +1,91 @@
+"""Answers in prose: found where they stand, equal when they mean the same, and no text takes long."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.answers import after_thinking, boxed, equal, letter, unfinished
+
+SAME = [
+    ("42", "042"), ("1,000", "1000"), (r"\frac{1}{2}", "0.5"), (r"\dfrac12", "1/2"), ("13.", "13"),
+    (r"2\sqrt{3}", r"\sqrt{12}"), (r"\sqrt[3]{8}", "2"), ("x=5", "5"), ("f(x)=2x", "2x"), (r"\$5", "5"),
+    ("1, 2", "2,1"), (r"\{1,2\}", r"\{2,1\}"), (r"\pm 3", "3,-3"), ("x=1, y=2", "1,2"), ("(1,2)", "(1, 2)"),
+    (r"\left[0,\frac12\right)", "[0,0.5)"), ("x^2+y^2=1", "2x^2+2y^2=2"), (r"\frac{n^2+n}{2}", "n(n+1)/2"),
+    (r"90^\circ", "90"), (r"12\text{ cm}", "12"), (r"50\%", "50"), (r"\binom{10}{3}", "120"),
+    (r"e^{i\pi}", "-1"), (r"\log_2 8", "3"), (r"\sin^2 x+\cos^2 x", "1"), (r"10^{-5}", "0.00001"),
+    (r"a_1+a_{2}", "a_2+a_1"), (r"\text{even}", "even"), (r"x\in[1,2]", "[1,2]"), (r"\mathbf{7}", "7"),
+]  # fmt: skip
+DIFFERENT = [
+    ("1", "2"), ("", "1"), ("(2,1)", "(1,2)"), ("[0,1]", "[0,1)"), ("1,2", "1"), ("1,1", "1,2"),
+    ("12345678901234567890", "12345678901234567891"), (r"\frac{1}{0}", "1"), ("x+1", "x+2"), ("ab", "a+b"),
+    ("x^2+y^2=1", "x^2+y^2=2"), ("__import__('os')", "1"), (r"\sqrt{2}", "1.4142"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "two"), SAME)
+def test_answers_that_mean_the_same(one: str, two: str) -> None:
+    assert equal(one, two)
+    assert equal(two, one)
+
+
+@pytest.mark.parametrize(("one", "two"), DIFFERENT)
+def test_answers_that_do_not(one: str, two: str) -> None:
+    assert not equal(one, two)
+
+
+def test_a_tolerance_is_the_data_set_s() -> None:
+    assert equal("3.14", r"\pi", tolerance=1e-2)
+    assert not equal("3.14", r"\pi")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(r"0129xe+-*/^_!|(){}[],=.\ fracsqtpi", max_size=60))
+def test_every_text_is_judged_and_equals_itself(text: str) -> None:
+    assert equal(text, text)
+    equal(text, "1")
+
+
+@pytest.mark.parametrize("text", ["9^{9^{9^{9^9}}}", "(" * 900, "!" * 900, "-" * 899 + "1", "9" * 900 + "!"])
+def test_no_answer_takes_long(text: str) -> None:
+    start = time.monotonic()
+    assert not equal(text, "1")
+    assert time.monotonic() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("response", "found"),
+    [
+        (r"so \boxed{\frac{1}{2}} holds", r"\frac{1}{2}"),
+        (r"\boxed{1}, no, \boxed{2}.", "2"),
+        (r"\boxed{3} then \boxed{4", "3"),
+        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
+        (r"\fbox{7}", "7"),
+        (r"\boxed 7$ is it", "7"),
+        ("no box", None),
+    ],
+)
+def test_the_last_whole_box_counts(response: str, found: str | None) -> None:
+    assert boxed(response) == found
+
+
+@pytest.mark.parametrize(
+    ("response", "found"),
+    [
+        ("Answer: C", "C"), ("**Answer: C**", "C"), ("**Answer:** (B)", "B"), (r"Answer: $\boxed{D}$", "D"),
+        ("answer: A\nAnswer: **B**", "B"), ("Answer: Because", None), ("C", None), ("Answer: E", None),
+    ],
+)  # fmt: skip
+def test_the_last_stated_letter_counts(response: str, found: str | None) -> None:
+    assert letter(response) == found
+
+
+def test_only_what_follows_the_thinking_is_read() -> None:
+    assert after_thinking("<think>\\boxed{1}</think>\\boxed{2}") == "\\boxed{2}"
+    assert after_thinking("opened in the prompt</think>2") == "2"
+    assert after_thinking("<think>still going \\boxed{1}") == ""
+    assert unfinished("<think>still going")
+    assert after_thinking("\\boxed{3}") == "\\boxed{3}"
