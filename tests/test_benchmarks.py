@@ -1,0 +1,129 @@
+"""Benchmarks from files in the official layouts: which problems, which prompts, and what cannot be judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmark_samples import lcb_row, livecodebench, ojbench, pro_statement, pro_zips, write_jsonl
+
+from eval.benchmarks import KINDS, check, load
+from tessy.errors import UserError
+from tessy.evaluation import CodeBenchmark
+
+
+def benchmark(kind: str, source: Path, **fields: Any) -> CodeBenchmark:
+    return CodeBenchmark(name="b", kind=kind, source=str(source), **fields)
+
+
+def names(found: Any) -> list[str]:
+    return [problem.problem_id for problem in found.problems]
+
+
+def test_ojbench_asks_every_problem_in_both_languages(tmp_path: Path) -> None:
+    given = benchmark("ojbench", ojbench(tmp_path))
+    contest = load(given)
+    check(given)
+    assert names(contest) == ["a", "a", "loj-7", "loj-7", "swerc2023_L", "swerc2023_L"]
+    assert contest.problems[2].prompt == "Double it (7)."
+    assert contest.problems[2].tags == {"difficulty": "hard", "dataset": "NOI", "language": "cpp"}
+    assert contest.undecidable == {"swerc2023_L"}
+    assert not contest.missing
+
+
+def test_ojbench_without_tests_is_refused(tmp_path: Path) -> None:
+    (ojbench(tmp_path) / "NOI" / "loj-7" / "init.yml").unlink()
+    assert load(benchmark("ojbench", tmp_path)).missing == {"loj-7"}
+    with pytest.raises(UserError, match="problem 'loj-7': no tests"):
+        check(benchmark("ojbench", tmp_path))
+
+
+def test_livecodebench_pro_without_some_zips_names_them(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "statements.jsonl", [pro_statement(name) for name in "abc"])
+    pro_zips(tmp_path / "zips", "ab")
+    given = benchmark("livecodebench_pro", tmp_path, tests=str(tmp_path / "zips"))
+    check(given)
+    contest = load(given)
+    assert contest.missing == {"c"}
+    assert contest.problems[0].prompt.endswith("Double it (a).")
+    assert "```cpp" in contest.problems[0].prompt
+
+
+def test_livecodebench_pro_without_any_zip_is_refused(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "statements.jsonl", [pro_statement("a")])
+    with pytest.raises(UserError, match="holds no LiveCodeBench-Pro"):
+        check(benchmark("livecodebench_pro", tmp_path))
+
+
+@pytest.mark.slow
+def test_livecodebench_pro_s_splits_overlap_and_each_problem_counts_once(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    splits = {"biannual_2024_7_12": "abcd", "quater_2024_10_12": "cd", "quater_2025_1_3": "e"}
+    for split, rows in splits.items():
+        path = tmp_path / "data" / f"{split}-00000-of-00001.parquet"
+        path.parent.mkdir(exist_ok=True)
+        Dataset.from_list([pro_statement(name) for name in rows]).to_parquet(str(path))
+    pro_zips(tmp_path, "abcde")
+    contest = load(benchmark("livecodebench_pro", tmp_path))
+    found = {problem.problem_id: problem.tags["split"] for problem in contest.problems}
+    assert found == {
+        "a": "biannual_2024_7_12", "b": "biannual_2024_7_12", "c": "quater_2024_10_12",
+        "d": "quater_2024_10_12", "e": "quater_2025_1_3",
+    }  # fmt: skip
+    assert names(load(benchmark("livecodebench_pro", tmp_path, splits=["quater_2025_1_3"]))) == ["e"]
+    with pytest.raises(UserError, match="no split 'quarter_2025_1_3'; there are"):
+        load(benchmark("livecodebench_pro", tmp_path, splits=["quarter_2025_1_3"]))
+
+
+def test_a_livecodebench_tag_is_one_file(tmp_path: Path) -> None:
+    given = benchmark("livecodebench_v5", livecodebench(tmp_path))
+    check(given)
+    contest = load(given)
+    assert names(contest) == ["abc380_a", "3600"]
+    assert contest.released == ("2024-11-02", "2025-01-05")
+    stdin, functional = contest.problems
+    assert stdin.tags == {
+        "difficulty": "easy", "platform": "atcoder", "month": "2024-11", "date": "2024-11-02"
+    }  # fmt: skip
+    assert "standard input" in stdin.prompt
+    assert "class Solution:" in functional.prompt
+    assert "standard input" not in functional.prompt
+
+
+def test_a_livecodebench_window_looks_into_all_files_up_to_its_version(tmp_path: Path) -> None:
+    livecodebench(tmp_path)
+    window = {"released_from": "2024-08-01", "released_to": "2025-01-05"}
+    contest = load(benchmark("livecodebench_v5", tmp_path, **window))
+    assert names(contest) == ["abc350_c", "abc380_a"]
+    assert not contest.undecidable
+    assert load(benchmark("livecodebench_v5", tmp_path, mode="fixed", **window)).undecidable == {"abc350_c"}
+    with pytest.raises(UserError, match="no problems are left"):
+        load(benchmark("livecodebench_v5", tmp_path, released_from="2030-01-01"))
+
+
+def test_a_missing_livecodebench_file_is_named(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "test.jsonl", [lcb_row("abc300_a", "2023-05-01")])
+    with pytest.raises(UserError, match=r"test6\.jsonl: no such file"):
+        load(benchmark("livecodebench_v6", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "line 1: not JSON"), ('{"question_id": "1"}', "line 1: no question_content")]
+)
+def test_an_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "test5.jsonl").write_text(text + "\n")
+    with pytest.raises(UserError, match=said):
+        load(benchmark("livecodebench_v5", tmp_path))
+
+
+def test_what_is_neither_a_folder_nor_pinned_is_refused() -> None:
+    with pytest.raises(UserError, match="or a hub dataset with its revision"):
+        check(benchmark("ojbench", Path("He-Ren/OJBench_testdata")))
+
+
+def test_denominators_are_the_paper_s() -> None:
+    assert {name: kind.paper_problems for name, kind in KINDS.items()} == {
+        "ojbench": 464, "livecodebench_pro": 706, "livecodebench_v5": 167, "livecodebench_v6": 175
+    }  # fmt: skip
