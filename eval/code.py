@@ -9,14 +9,15 @@ the stage.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks import JUDGE_FORMAT, Contest, load
+from eval.benchmarks import JUDGE_FORMAT, load
 from eval.judge import Judgement, Submission, judge
-from eval.scores import PREFIXES, prefix_passed, scorecard
+from eval.sandbox import accounting
+from eval.scores import failed, scorecard, scored
 from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
 from tessy.evaluation import CodeBenchmark
@@ -48,9 +49,10 @@ def run(job: Job) -> None:
             *scored(benchmark, problems, responses, judged),
             *failed(benchmark, contest, entry["samples"]),
         ]
-        card = scorecard(benchmark, contest, settings, rows, len(responses) - _judgeable(rows))
+        how = {"memory_limited_by": accounting().kind, **settings}
+        card = scorecard(benchmark, contest, how, rows, len(responses) - _judgeable(rows))
         write_json(job.out / name / SCORECARD, card)
-        about = f"One row per response to {name}. {_about(card)}"
+        about = f"One row per response to {name}.\n\n```json\n{json.dumps(_provenance(card), indent=2)}\n```"
         write_parquet(job.out / name / VERDICTS, rows, f"{name} verdicts", about)
         job.tracker.log({f"{name}/{key}": card["scores"][key] for key in ("pass@1", "truncated")})
         job.tracker.table(
@@ -131,79 +133,12 @@ def judge_responses(
     return judged
 
 
-def scored(
-    benchmark: CodeBenchmark,
-    problems: Sequence[Problem],
-    responses: Sequence[Response],
-    judged: Mapping[str, Mapping[str, Any]],
-) -> Iterator[dict[str, Any]]:
-    """One row per response that was judged, with the problem's tags beside its verdict."""
-    tags = {(problem.problem_id, problem.language): problem.tags for problem in problems}
-    for r in responses:
-        row = judged[r.sample_id]
-        if row["verdict"] != "IE":
-            passed = row["verdict"] == "AC"
-            yield {
-                **_verdict_row(benchmark, r.problem_id, r.language, tags[r.problem_id, r.language]),
-                "passed": passed,
-                "prefix": _prefixes(benchmark, [test["verdict"] for test in row["tests"]], passed),
-                "tokens": r.tokens,
-                "truncated": r.truncated,
-                "judgeable": True,
-                **row,
-            }
-
-
-def failed(benchmark: CodeBenchmark, contest: Contest, samples: int) -> Iterator[dict[str, Any]]:
-    """Rows of the problems that cannot be judged: officially they count as failed. `fixed` has none."""
-    for problem in contest.problems if benchmark.mode == "strict" else ():
-        if contest.judgeable(problem.problem_id):
-            continue
-        missing = problem.problem_id in contest.missing
-        for number in range(samples):
-            yield {
-                **_verdict_row(benchmark, problem.problem_id, problem.language, problem.tags),
-                "passed": False,
-                "prefix": _prefixes(benchmark, [], False),
-                "tokens": 0,
-                "truncated": False,
-                "judgeable": False,
-                "sample_id": f"{problem.problem_id}/{problem.language}#{number}",
-                "verdict": "SKIP",
-                "official": "Judge Failed" if missing else "Skip",
-                "detail": "no tests published" if missing else "the official judge skips this problem",
-                "tests": [],
-            }
-
-
-def _verdict_row(
-    benchmark: CodeBenchmark, problem_id: str, language: str, tags: Mapping[str, str]
-) -> dict[str, Any]:
-    return {
-        "benchmark": benchmark.name,
-        "problem_id": problem_id,
-        "language": language,
-        "tags": dict(tags),
-    }
-
-
-def _prefixes(benchmark: CodeBenchmark, tests: Sequence[str], passed: bool) -> dict[str, bool] | None:
-    if benchmark.kind != "ojbench":
-        return None
-    return {name: prefix_passed(tests, passed, share) for name, share in PREFIXES.items()}
-
-
 def _judgeable(rows: Sequence[Mapping[str, Any]]) -> int:
     return sum(row["judgeable"] for row in rows)
 
 
-def _about(card: Mapping[str, Any]) -> str:
-    problems = card["problems"]
-    return (
-        f"Protocol: {json.dumps(card['protocol'], ensure_ascii=False)}. {problems['denominator']} problems; "
-        f"{len(problems['without_tests'])} without tests and {len(problems['undecidable'])} undecidable ones "
-        f"count as {problems['those_count_as']}."
-    )
+def _provenance(card: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: card[key] for key in ("protocol", "problems")}
 
 
 def _row(judgement: Judgement) -> dict[str, Any]:

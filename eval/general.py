@@ -168,6 +168,7 @@ def scorecard(
         "protocol": {
             "title": f"{benchmark.task} of lm-eval",
             "task_version": task.VERSION,
+            "source": benchmark.data or benchmark.revision or "miniature",
             "prompt": "the task's, as one user message",
             "extraction": f"the task's filter {benchmark.filter!r}, after the thinking",
             **settings,

@@ -1,4 +1,4 @@
-"""What a judged sample is worth, and the card that says how a score came about. Pure.
+"""Verdict rows: what a judged sample is worth, and the card that says how a score came about. Pure.
 
 Not covered: means and intervals over problems and seeds (`tessy.statistics`, `tessy.stages.scores`).
 """
@@ -6,11 +6,13 @@ Not covered: means and intervals over problems and seeds (`tessy.statistics`, `t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eval.benchmarks import KINDS, Contest
 from tessy.evaluation import CodeBenchmark
+from tessy.records import Problem, Response
+from tessy.sections import MINIATURE
 
 PREFIXES: Mapping[str, float] = {"1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2}
 """OJBench's shares of the tests for which it reports a verdict of their own."""
@@ -28,6 +30,68 @@ def prefix_passed(tests: Sequence[str], passed: bool, share: float) -> bool:
     return passed or first_failure >= round(len(tests) * share)
 
 
+def scored(
+    benchmark: CodeBenchmark,
+    problems: Sequence[Problem],
+    responses: Sequence[Response],
+    judged: Mapping[str, Mapping[str, Any]],
+) -> Iterator[dict[str, Any]]:
+    """One row per response that was judged, with the problem's tags beside its verdict."""
+    tags = {(problem.problem_id, problem.language): problem.tags for problem in problems}
+    for r in responses:
+        row = judged[r.sample_id]
+        if row["verdict"] != "IE":
+            passed = row["verdict"] == "AC"
+            yield {
+                **_verdict_row(benchmark, r.problem_id, r.language, tags[r.problem_id, r.language]),
+                "passed": passed,
+                "prefix": _prefixes(benchmark, [test["verdict"] for test in row["tests"]], passed),
+                "tokens": r.tokens,
+                "truncated": r.truncated,
+                "judgeable": True,
+                **row,
+            }
+
+
+def failed(benchmark: CodeBenchmark, contest: Contest, samples: int) -> Iterator[dict[str, Any]]:
+    """Rows of the problems that cannot be judged: officially they count as failed. `fixed` has none."""
+    for problem in contest.problems if benchmark.mode == "strict" else ():
+        if contest.judgeable(problem.problem_id):
+            continue
+        missing = problem.problem_id in contest.missing
+        for number in range(samples):
+            yield {
+                **_verdict_row(benchmark, problem.problem_id, problem.language, problem.tags),
+                "passed": False,
+                "prefix": _prefixes(benchmark, [], False),
+                "tokens": 0,
+                "truncated": False,
+                "judgeable": False,
+                "sample_id": f"{problem.problem_id}/{problem.language}#{number}",
+                "verdict": "SKIP",
+                "official": "Judge Failed" if missing else "Skip",
+                "detail": "no tests published" if missing else "the official judge skips this problem",
+                "tests": [],
+            }
+
+
+def _verdict_row(
+    benchmark: CodeBenchmark, problem_id: str, language: str, tags: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark.name,
+        "problem_id": problem_id,
+        "language": language,
+        "tags": dict(tags),
+    }
+
+
+def _prefixes(benchmark: CodeBenchmark, tests: Sequence[str], passed: bool) -> dict[str, bool] | None:
+    if benchmark.kind != "ojbench":
+        return None
+    return {name: prefix_passed(tests, passed, share) for name, share in PREFIXES.items()}
+
+
 def scorecard(
     benchmark: CodeBenchmark,
     contest: Contest,
@@ -37,7 +101,7 @@ def scorecard(
 ) -> dict[str, Any]:
     """The protocol behind a score, which problems it is over, and the bare counts of one checkpoint.
 
-    `rows` are the benchmark's verdicts; `settings` holds `samples`, `max_tokens` and `sampler`.
+    `rows` are the benchmark's verdicts; `settings` is what else decided: `samples`, `max_tokens`, `sampler`.
     """
     kind = KINDS[benchmark.kind]
     judged = [row for row in rows if row["judgeable"]]
@@ -45,7 +109,9 @@ def scorecard(
         "benchmark": benchmark.model_dump(mode="json"),
         "protocol": {
             "title": kind.title,
-            "prompt": kind.prompt if benchmark.instruction is None else "the recipe's instruction",
+            "source": _pinned(benchmark.source, benchmark.revision),
+            "tests": _pinned(benchmark.tests, benchmark.tests_revision),
+            "prompt": prompt(benchmark),
             "extraction": kind.extraction if benchmark.mode == "strict" else "the last fence after thinking",
             "judge": f"{kind.format}, {benchmark.mode}",
             **settings,
@@ -60,15 +126,26 @@ def scorecard(
     }
 
 
+def prompt(benchmark: CodeBenchmark) -> str:
+    """What a model was asked, in words."""
+    if benchmark.instruction is not None:
+        return f"{benchmark.instruction!r} and the statement"
+    return "the dataset's own" if benchmark.source == MINIATURE else KINDS[benchmark.kind].prompt
+
+
+def _pinned(source: str | None, revision: str | None) -> str | None:
+    return f"{source}@{revision}" if revision else source
+
+
 def coverage(benchmark: CodeBenchmark, contest: Contest) -> dict[str, Any]:
     """Over which problems a score is, and what became of those that cannot be judged."""
     strict = benchmark.mode == "strict"
     lost = sum(not contest.judgeable(problem.problem_id) for problem in contest.problems)
     return {
         "denominator": len(contest.problems) - (0 if strict else lost),
-        "paper_denominator": KINDS[benchmark.kind].paper_problems,
+        "paper_denominator": None if benchmark.source == MINIATURE else KINDS[benchmark.kind].paper_problems,
         "without_tests": sorted(contest.missing),
         "undecidable": sorted(contest.undecidable),
-        "those_count_as": "failed" if strict else "left out",
+        "those_count_as": ("failed" if strict else "left out") if lost else None,
         "released": list(contest.released) if contest.released else None,
     }

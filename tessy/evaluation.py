@@ -16,6 +16,9 @@ from tessy.sections import MINIATURE, Name, Positive, Sampler, Section
 MINIATURE_TASK = "miniature_ood"
 """The lm-eval task whose test set is made with the miniature's world."""
 
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+"""A whole commit hash: a branch or tag can move."""
+
 CodeKind = Literal["ojbench", "livecodebench_pro", "livecodebench_v5", "livecodebench_v6"]
 
 
@@ -27,11 +30,11 @@ class CodeBenchmark(Section):
     """Whose problems, on-disk format, prompt, extraction and verdict rules apply."""
     source: str
     """`miniature`, a local folder in the official layout, or, with a `revision`, a hub dataset."""
-    revision: str | None = None
+    revision: Commit | None = None
     """Pins the hub dataset `source` to a commit."""
     tests: str | None = None
     """Where the tests are, if not beside the problems (LiveCodeBench-Pro): as `source`."""
-    tests_revision: str | None = None
+    tests_revision: Commit | None = None
     splits: tuple[str, ...] = ()
     """LiveCodeBench-Pro: which splits, all where none is named. A problem in several counts once."""
     released_from: date | None = None
@@ -87,7 +90,7 @@ class LmEvalBenchmark(Section):
     filter: str = "none"
     data: str | None = None
     """A local .jsonl file with the task's own fields, in place of its hub dataset."""
-    revision: str | None = None
+    revision: Commit | None = None
     """Pins the task's hub dataset to a commit. One of `data` and `revision` is required, except by
     `miniature_ood`, whose test is made with the world."""
     limit: Positive | None = None

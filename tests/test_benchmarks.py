@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmark_samples import lcb_row, livecodebench, ojbench, pro_statement, pro_zips, write_jsonl
+from pydantic import ValidationError
 
 from eval.benchmarks import KINDS, check, load
+from eval.scores import failed, scorecard
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
+from tessy.evaluation import CodeBenchmark, Evaluate, LmEvalBenchmark
 
 
 def benchmark(kind: str, source: Path, **fields: Any) -> CodeBenchmark:
@@ -127,3 +132,78 @@ def test_denominators_are_the_paper_s() -> None:
     assert {name: kind.paper_problems for name, kind in KINDS.items()} == {
         "ojbench": 464, "livecodebench_pro": 706, "livecodebench_v5": 167, "livecodebench_v6": 175
     }  # fmt: skip
+
+
+HUB_TEST = """
+from eval.benchmarks import load
+from tessy.evaluation import CodeBenchmark
+
+benchmark = CodeBenchmark(name="b", kind="ojbench", source="He-Ren/OJBench_testdata", revision="{revision}")
+contest = load(benchmark)
+print(len(contest.problems), sorted(contest.missing), contest.tests.name)
+"""
+
+
+@pytest.mark.slow
+def test_a_pinned_revision_is_taken_from_the_hub_s_cache_when_offline(tmp_path: Path) -> None:
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    ojbench(tmp_path / "hub" / "datasets--He-Ren--OJBench_testdata" / "snapshots" / revision)
+    done = subprocess.run(
+        [sys.executable, "-c", HUB_TEST.format(revision=revision)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout.split() == ["6", "[]", revision], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"kind": "livecodebench_v5", "source": "miniature"},
+            "has an ojbench and a livecodebench_pro",
+        ),
+        ({"kind": "ojbench", "splits": ["x"]}, "for livecodebench_pro, not ojbench"),
+        ({"kind": "ojbench", "released_from": "2024-08-01"}, "ojbench has no contest dates"),
+        ({"kind": "livecodebench_pro", "tests_revision": "0" * 40}, "pins `tests`, which is missing"),
+        ({"kind": "ojbench", "revision": "main"}, "should match pattern"),
+        (
+            {"kind": "livecodebench_v6", "released_from": "2025-05-01", "released_to": "2025-02-01"},
+            "is not before",
+        ),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        CodeBenchmark(**{"name": "b", "source": "somewhere", **fields})
+
+
+@pytest.mark.parametrize("fields", [{}, {"data": "x.jsonl", "revision": "0" * 40}])
+def test_an_lm_eval_task_needs_its_data_pinned_once(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="exactly one of `data`"):
+        LmEvalBenchmark(name="b", kind="lm_eval", task="gsm8k", metric="exact_match", **fields)
+
+
+def test_pass_at_more_than_any_benchmark_samples_is_refused() -> None:
+    given = {"benchmarks": [{"name": "b", "kind": "ojbench", "source": "x", "samples": 4}], "samples": 1}
+    given |= {"max_tokens": 1, "sampler": {"temperature": 1.0}}
+    assert Evaluate.model_validate({**given, "pass_at": [4]}).pass_at == (4,)
+    with pytest.raises(ValidationError, match="no benchmark has over 4"):
+        Evaluate.model_validate({**given, "pass_at": [5]})
+
+
+def test_the_card_says_over_which_problems_a_score_is(tmp_path: Path) -> None:
+    ojbench(tmp_path)
+    strict, fixed = (benchmark("ojbench", tmp_path, mode=mode) for mode in ("strict", "fixed"))
+    rows = list(failed(strict, load(strict), 2))
+    assert [(row["problem_id"], row["language"], row["judgeable"]) for row in rows[::2]] == [
+        ("swerc2023_L", "cpp", False), ("swerc2023_L", "python", False)
+    ]  # fmt: skip
+    assert not list(failed(fixed, load(fixed), 2))
+    card = scorecard(strict, load(strict), {"samples": 2}, rows, 0)
+    assert card["problems"]["denominator"] == 6
+    assert card["problems"]["those_count_as"] == "failed"
+    assert card["protocol"]["judge"] == "dmoj, strict"
+    assert scorecard(fixed, load(fixed), {}, [], 0)["problems"]["denominator"] == 4
