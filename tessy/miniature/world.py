@@ -62,7 +62,7 @@ class WorldConfig:
     """Problems of the out-of-domain test."""
     exposure: float = 0.05
     """Share of the student's pre-training that is in the teacher's dialect (known concepts only)."""
-    one_off: float = 0.8
+    one_off: float = 0.6
     """Share of concepts in pre-training that are words met once; they teach copying from thinking."""
     ood_share: float = 0.15
     """Share of pre-training documents that are about the out-of-domain task."""
