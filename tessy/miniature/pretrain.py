@@ -57,7 +57,7 @@ STUDENT_CONFIG = PretrainConfig(
     mlp=192,
     documents=14000,
     batch=16,
-    learning_rate=6e-3,
+    learning_rate=1.2e-2,
 )
 TEACHER_CONFIG = PretrainConfig(
     vocabulary=896,
@@ -67,7 +67,7 @@ TEACHER_CONFIG = PretrainConfig(
     mlp=384,
     documents=14000,
     batch=16,
-    learning_rate=5e-3,
+    learning_rate=8e-3,
 )
 
 
