@@ -85,7 +85,8 @@ def test_everything_that_was_made_is_reused(tmp_path: Path) -> None:
 def test_a_plan_names_the_field_that_changed(tmp_path: Path) -> None:
     pretend_made(planned(), tmp_path)
     decisions = {d.stage.name: d for d in decide(planned("train.learning_rate=0.1"), tmp_path)}
-    assert decisions["train-tessy-seed0"].reason == "train.learning_rate 0.001 -> 0.1"
+    before = load(MINI).train.learning_rate
+    assert decisions["train-tessy-seed0"].reason == f"train.learning_rate {before} -> 0.1"
     assert decisions["evaluate-tessy-seed0"].reason == "input train-tessy-seed0"
     assert decisions["synthesize-tessy"].action == "reuse"
 
