@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from worlds import world_config
 
 from tessy.miniature.contests import write_livecodebench_pro, write_ojbench, write_ood
 from tessy.miniature.dialects import STUDENT, TEACHER, Dialect
 from tessy.miniature.traces import gold
-from tessy.miniature.world import World, WorldConfig, make_tests
+from tessy.miniature.world import World, make_tests
 
-SMALL = WorldConfig(train_problems=6, eval_problems=6, ood_problems=3)
+SMALL = world_config(train_problems=6, eval_problems=6, ood_problems=3)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from worlds import world_config
 
 from eval.judge import Format, Submission, judge
 from tessy.miniature.contests import write_livecodebench_pro, write_ojbench
 from tessy.miniature.dialects import STUDENT, TEACHER, answer
 from tessy.miniature.traces import gold, mutants
-from tessy.miniature.world import World, WorldConfig
+from tessy.miniature.world import World
 
 pytestmark = pytest.mark.sandbox
 
@@ -20,7 +21,7 @@ CONTESTS: list[tuple[Format, str]] = [("dmoj", "python"), ("lightcp", "cpp")]
 
 @pytest.mark.parametrize(("contest", "language"), CONTESTS)
 def test_gold_is_accepted_and_mutants_are_wrong(contest: Format, language: str, tmp_path: Path) -> None:
-    world = World.build(WorldConfig(train_problems=2, eval_problems=4), 11)
+    world = World.build(world_config(train_problems=2, eval_problems=4), 11)
     write = write_ojbench if contest == "dmoj" else write_livecodebench_pro
     write(world, tmp_path)
     submissions = []

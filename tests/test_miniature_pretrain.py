@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from worlds import world_config
 
 from tessy.miniature.dialects import STUDENT
 from tessy.miniature.traces import gold_traces, pretraining_traces
-from tessy.miniature.world import World, WorldConfig
+from tessy.miniature.world import World
 from tessy.records import ROLES, Role
 
 pytestmark = pytest.mark.slow
 
-SMALL = WorldConfig(train_problems=20, eval_problems=6, ood_problems=3)
+SMALL = world_config(train_problems=20, eval_problems=6, ood_problems=3)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import world_config
 
 from tessy import miniature
 from tessy.boundary.annotate import Lexicon
@@ -21,7 +22,6 @@ from tessy.miniature.world import (
     CONCEPT_WORD,
     LANGUAGES,
     World,
-    WorldConfig,
     expressions,
     make_tests,
     solve,
@@ -29,7 +29,7 @@ from tessy.miniature.world import (
 )
 from tessy.records import Problem
 
-SMALL = WorldConfig(train_problems=40, eval_problems=10, ood_problems=5)
+SMALL = world_config(train_problems=40, eval_problems=10, ood_problems=5)
 seeds = st.integers(0, 10**6)
 
 
@@ -116,7 +116,7 @@ def test_pretraining_keeps_held_out_compositions_and_unknown_words_from_the_stud
 
 
 def test_exposure_is_the_share_of_the_teachers_dialect() -> None:
-    config = WorldConfig(exposure=0.25)
+    config = world_config(exposure=0.25)
     traces = pretraining_traces("student", World.build(config, 0), 2000, 0)
     openings = set(phrases(TEACHER.opening))
     share = sum(trace.thinking.split("\n")[0] in openings for trace in traces) / len(traces)
@@ -171,12 +171,12 @@ def test_no_phrase_has_a_word_of_a_concept() -> None:
 )
 def test_impossible_sizes_are_refused_by_name(changes: dict[str, float], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        WorldConfig(**changes)  # type: ignore[arg-type]
+        world_config(**changes)  # type: ignore[arg-type]
 
 
 def test_too_few_compositions_are_refused() -> None:
     with pytest.raises(ValueError, match="too few compositions"):
-        World.build(WorldConfig(filters=2, maps=2, folds=2), 0)
+        World.build(world_config(filters=2, maps=2, folds=2), 0)
 
 
 def test_contests_name_their_language(world: World) -> None:

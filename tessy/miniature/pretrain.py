@@ -49,28 +49,6 @@ class PretrainConfig:
     seed: int = 0
 
 
-STUDENT_CONFIG = PretrainConfig(
-    vocabulary=768,
-    width=96,
-    layers=4,
-    heads=3,
-    mlp=192,
-    documents=14000,
-    batch=16,
-    learning_rate=1.2e-2,
-)
-TEACHER_CONFIG = PretrainConfig(
-    vocabulary=896,
-    width=128,
-    layers=4,
-    heads=4,
-    mlp=384,
-    documents=14000,
-    batch=16,
-    learning_rate=8e-3,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class _Document:
     ids: list[int]
