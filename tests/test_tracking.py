@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,12 @@ def test_an_offline_run_holds_metrics_tables_and_artifacts(tmp_path: Path) -> No
     t.artifact(tmp_path / "data", "dataset-name", "dataset", manifest)
     t.close()
     (run,) = (tmp_path / "mirror").rglob("*.wandb")
-    written = run.read_bytes()
-    for part in (b"loss", b"rows", b"dataset-name", b"world-abc"):
-        assert part in written
+    parts = (b"loss", b"rows", b"dataset-name", b"world-abc")
+    # W&B's own service writes the file; `finish` may return a moment before it has.
+    deadline = time.monotonic() + 20
+    while not all(part in run.read_bytes() for part in parts) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [part for part in parts if part not in run.read_bytes()] == []
 
 
 @pytest.mark.slow
