@@ -24,7 +24,7 @@ SpanEnd = Literal["boundary", "end_of_thinking", "end_of_answer", "length", "tem
 """What ended a span: a boundary predictor, the author's own end marker, a length cap, or the
 chat template (markup)."""
 
-StopReason = Literal["finished", "length", "repetition", "empty", "error"]
+StopReason = Literal["finished", "length", "empty"]
 
 
 def other(role: Role) -> Role:
@@ -76,7 +76,6 @@ class Trajectory:
     seed: int
     sampler: dict[str, Any]
     models: dict[str, str]
-    detail: str = ""
 
     @property
     def text(self) -> str:
@@ -111,7 +110,7 @@ class Response:
 class Score:
     """One cell of the result table. Values are fractions; the interval is 95 %.
 
-    `paper` is the paper's own number for this cell (`shared` in the report as the paper's), or None.
+    `paper` is the paper's own number for this cell, or None.
     """
 
     method: str

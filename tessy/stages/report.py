@@ -51,7 +51,7 @@ def run(job: Job) -> None:
         results["protocol"][benchmark["name"]] = scores.read_scorecard(job, "student", benchmark)
     report = ReportInput(
         results=results,
-        command=f"make reproduce RECIPE=recipes/{recipe['name']}.yaml",
+        command="tessy run recipe.yaml  # the recipe below, saved under this name",
         curves=_curves(job, recipe),
         traces=list(_traces(job, recipe)),
         recipe_yaml=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100),
