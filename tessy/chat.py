@@ -10,8 +10,10 @@ re-rendered text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tessy.errors import UserError
@@ -46,6 +48,22 @@ FORMATS: dict[str, ChatFormat] = {
         answer_ends=("<|return|>", "<|end|>"),
     ),
 }
+
+
+class Decoder:
+    """Turns a growing list of ids into text, id by id.
+
+    An id that ends inside a UTF-8 character adds nothing until the character is whole; bytes that can
+    never become one add U+FFFD at once. At most three bytes are ever held back.
+    """
+
+    def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
+        self._bytes = token_bytes
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def step(self, token_id: int) -> str:
+        """The text `token_id` adds; "" for an id that the vocabulary does not use."""
+        return self._utf8.decode(self._bytes.get(token_id, b""))
 
 
 class Renderer:
@@ -83,12 +101,24 @@ class Renderer:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
+    def decoder(self) -> Decoder:
+        """A decoder that stands at the start of a text."""
+        return Decoder(self._token_bytes)
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
-        from tokenizers.decoders import DecodeStream
+        decoder = self.decoder()
+        return [decoder.step(token) for token in ids]
 
-        stream = DecodeStream(skip_special_tokens=False)
-        return [stream.step(self.tokenizer.backend_tokenizer, token) or "" for token in ids]
+    @cached_property
+    def _token_bytes(self) -> dict[int, bytes]:
+        decoder = type(self.tokenizer.backend_tokenizer.decoder).__name__
+        if decoder != "ByteLevel":
+            raise UserError(
+                f"tokenizer {self.tokenizer.name_or_path}: its decoder is {decoder}; "
+                "only byte-level BPE is supported, which Qwen3, gpt-oss and DeepSeek-R1 use"
+            )
+        return {token_id: _bytes_of(token) for token, token_id in self.tokenizer.get_vocab().items()}
 
     def _markup_ids(self, markup: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(markup, add_special_tokens=False)
@@ -103,6 +133,26 @@ class Renderer:
                 "chat format needs; set models.*.format to the model's own family"
             )
         return frozenset(vocabulary[marker] for marker in markers)
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The character that stands for each byte in a byte-level vocabulary (GPT-2's table).
+
+    Printable Latin-1 characters stand for themselves, the other bytes for U+0100 onwards, in order.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTE_ALPHABET = _byte_alphabet()
+
+
+def _bytes_of(token: str) -> bytes:
+    """What a token stands for. Added tokens are spelled as text, which other characters give away."""
+    if all(character in _BYTE_ALPHABET for character in token):
+        return bytes(_BYTE_ALPHABET[character] for character in token)
+    return token.encode("utf-8")
 
 
 def close_thinking_text(thinking: str) -> str:

@@ -1,0 +1,41 @@
+"""The decoder: text id by id, whatever the ids are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.chat import Renderer
+from tessy.miniature.tokens import train_tokenizer
+from tessy.records import ROLES
+
+FORMAT = {"student": "qwen3", "teacher": "harmony"}
+RENDERERS = [Renderer(train_tokenizer(role, [], 300), FORMAT[role]) for role in ROLES]
+"""Every byte is a token, and nearly nothing else is: the worst case for characters split over ids."""
+
+renderers = pytest.mark.parametrize("renderer", RENDERERS, ids=ROLES)
+
+
+@renderers
+@given(text=st.text())
+def test_pieces_are_the_text(renderer: Renderer, text: str) -> None:
+    assert "".join(renderer.pieces(renderer.encode(text))) == text
+
+
+@renderers
+@given(data=st.data())
+def test_random_ids_never_stall_the_decoder(renderer: Renderer, data: st.DataObject) -> None:
+    ids = data.draw(st.lists(st.integers(0, len(renderer.tokenizer) + 3)))
+    text = "".join(renderer.pieces(ids))
+    decoded = renderer.decode(ids)
+    assert decoded in (text, text + "\ufffd")
+    assert "".join(renderer.pieces([*ids, *renderer.encode("a")])) == decoded + "a"
+
+
+@renderers
+@given(text=st.text(alphabet="aé漢😀", min_size=1))
+def test_every_piece_is_whole(renderer: Renderer, text: str) -> None:
+    pieces = renderer.pieces(renderer.encode(text))
+    assert "\ufffd" not in "".join(pieces)
+    assert [piece for piece in pieces if piece] == list(text)
