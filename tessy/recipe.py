@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tessy.errors import UserError
 from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
-from tessy.sections import MINIATURE, Name, Positive, Rate, Sampler, Section, Share
+from tessy.sections import MINIATURE, Name, Positive, Rate, Sampler, Section
 from tessy.synthesis.methods import METHODS
+from tessy.training import Train, TrainExecution
 
 with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))(WorldConfig)
 
@@ -116,27 +117,6 @@ class Synthesis(Section):
         return self
 
 
-class Train(Section):
-    """Supervised fine-tuning of the student with TRL. `batch_size` is global, in samples."""
-
-    epochs: Positive
-    learning_rate: Rate
-    batch_size: Positive
-    max_length: Positive
-    """Longest training sequence in tokens, prompt included; a longer one stops the run, none is cut."""
-    warmup_share: Share
-    schedule: Literal["constant", "linear", "cosine"]
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    """One training run per seed and method."""
-
-    @model_validator(mode="after")
-    def _seeds_differ(self) -> Self:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds {self.seeds} names one twice; every seed trains one model")
-        return self
-
-
 class Tracking(Section):
     """W&B mirrors what is always written locally."""
 
@@ -156,6 +136,7 @@ class Execution(Section):
     """Programs judged at once in each evaluation stage."""
     concurrency: Positive = 128
     """Samples in flight per synthesis or generation stage."""
+    train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
 
 
@@ -204,6 +185,7 @@ class Recipe(Section):
                 f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
                 f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
             )
+        self.execution.train.accumulation(self.train.batch_size)
         return self
 
 
