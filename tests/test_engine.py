@@ -59,7 +59,7 @@ def test_greedy_tokens_are_those_of_transformers(checkpoint: Path) -> None:
     e = engine(checkpoint, temperature=0.0)
 
     async def together() -> list[list[int]]:
-        done = await asyncio.gather(*(e.generate(request(s, ids, 20)) for s, ids in PREFIXES.items()))
+        done = await asyncio.gather(*(e.open(request(s, ids, 20)).finished() for s, ids in PREFIXES.items()))
         return [generation.token_ids for generation in done]
 
     for ids, got in zip(PREFIXES.values(), asyncio.run(together()), strict=True):
@@ -70,7 +70,7 @@ def test_greedy_tokens_are_those_of_transformers(checkpoint: Path) -> None:
 def test_a_token_does_not_depend_on_batch_chunks_or_detours(checkpoint: Path) -> None:
     async def at_once() -> dict[str, list[int]]:
         e = engine(checkpoint)
-        return {s: (await e.generate(request(s, ids, 24))).token_ids for s, ids in PREFIXES.items()}
+        return {s: (await e.open(request(s, ids, 24)).finished()).token_ids for s, ids in PREFIXES.items()}
 
     async def piecewise() -> dict[str, list[int]]:
         e = engine(checkpoint)
@@ -78,9 +78,11 @@ def test_a_token_does_not_depend_on_batch_chunks_or_detours(checkpoint: Path) ->
         async def one(sample: str, ids: list[int]) -> list[int]:
             new: list[int] = []
             while len(new) < 24:
-                await e.generate(request(sample, [*ids, *new, 1, 2, 3], 5))  # A detour, rolled back.
+                await e.open(request(sample, [*ids, *new, 1, 2, 3], 5)).finished()  # A detour, rolled back.
                 new += (
-                    await e.generate(request(sample, [*ids, *new], 24 - len(new) if len(new) > 16 else 7))
+                    await e.open(
+                        request(sample, [*ids, *new], 24 - len(new) if len(new) > 16 else 7)
+                    ).finished()
                 ).token_ids
             return new
 
@@ -93,13 +95,13 @@ def test_a_token_does_not_depend_on_batch_chunks_or_detours(checkpoint: Path) ->
 def test_generation_stops_at_a_stop_token_and_at_the_context_end(checkpoint: Path) -> None:
     async def both() -> None:
         e = engine(checkpoint)
-        free = await e.generate(request("a", [1, 2, 3], 30))
+        free = await e.open(request("a", [1, 2, 3], 30)).finished()
         stop = free.token_ids[4]
         e.release("a")
-        stopped = await e.generate(request("a", [1, 2, 3], 30, frozenset({stop})))
+        stopped = await e.open(request("a", [1, 2, 3], 30, frozenset({stop}))).finished()
         assert stopped.finish_reason == "stop"
         assert stopped.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
-        full = await e.generate(request("b", [1] * 90, 30))
+        full = await e.open(request("b", [1] * 90, 30)).finished()
         assert (len(full.token_ids), full.finish_reason) == (10, "length")
 
     asyncio.run(both())
@@ -109,7 +111,7 @@ def test_released_slots_are_used_again(checkpoint: Path) -> None:
     async def many() -> None:
         e = engine(checkpoint, slots=2)
         for i in range(6):
-            await e.generate(request(f"s{i}", [1, 2], 3))
+            await e.open(request(f"s{i}", [1, 2], 3)).finished()
             e.release(f"s{i}")
 
     asyncio.run(many())

@@ -84,7 +84,7 @@ def test_a_resumed_run_asks_for_nothing_that_is_written(tmp_path: Path) -> None:
     async def again() -> None:
         spec = assignment(6)
         for author in spec.authors.values():
-            author.engine.generate = None  # type: ignore[assignment, method-assign]
+            author.engine.open = None  # type: ignore[assignment, method-assign]
         with Journal(tmp_path / "j") as journal:
             await write_all(samples(3), spec, journal, 8)
 

@@ -1,18 +1,27 @@
 """Engines: token ids in, token ids out. One protocol for every way of running a model.
 
-Randomness is a function of (stream, position), not of the order in which work happens to be
-done: the token at a position is the same whether a span was written in one request or in ten, alone
-or in a batch, before a crash or after it. That is what makes a resumed run equal an undisturbed one.
+An engine opens a continuation and fills it while the caller looks on: the caller asks to be woken
+once it has grown to a size, and aborts it when it has seen enough. Asking for k tokens and waiting
+for all of them is the same thing with another size.
+
+In the embedded engine randomness is a function of (randomness, position), not of the order in which
+work happens to be done: the token at a position is the same whether a span was written in one request
+or in ten, alone or in a batch, before a crash or after it. That is what makes a resumed run equal an
+undisturbed one. vLLM draws as it goes; there the ids that were produced are the record.
 
 Not covered: text (`tessy.chat`), and who is asked when (`tessy.synthesis`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
+
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +37,99 @@ class SamplingParams:
 class Request:
     """Continue `token_ids` by at most `max_tokens`, ending early after any of `stop_token_ids`.
 
-    `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache); `stream`
-    names a sequence of random numbers, of which the absolute position picks one for every token.
+    `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache, its replica);
+    `randomness` names a sequence of random numbers, of which the absolute position picks one for every
+    token. `stride` tells engines that report in pieces how many ids are worth a report.
     """
 
     sample_id: str
     token_ids: Sequence[int]
     max_tokens: int
     stop_token_ids: frozenset[int]
-    stream: str
+    randomness: str
+    stride: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """New ids, the stop token included where one ended it."""
+class EngineFault(Exception):
+    """An engine could not do its work. It says nothing about the sample: asking again is right.
 
-    token_ids: list[int]
-    finish_reason: Literal["stop", "length"]
+    `reason` is a short name that failures are counted by; `unreachable` says that nobody answered, so
+    that waiting for the engine to come back is better than giving the sample up.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, unreachable: bool = False) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason, self.unreachable = reason, unreachable
+
+
+class Continuation:
+    """New ids as they are written, the stop token included where one ends it.
+
+    The engine calls `push` and `fail`; the caller waits in `grown` and may `abort`. After an abort
+    nothing more arrives. One caller waits at a time.
+    """
+
+    __slots__ = ("_fault", "_on_abort", "_size", "_waiter", "finish_reason", "token_ids")
+
+    def __init__(self, on_abort: Callable[[], None] = lambda: None) -> None:
+        self.token_ids: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self._on_abort = on_abort
+        self._fault: EngineFault | None = None
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def push(self, token_ids: Sequence[int], finish_reason: FinishReason | None = None) -> None:
+        """More ids; `finish_reason` with the last of them."""
+        self.token_ids += token_ids
+        self.finish_reason = finish_reason
+        if finish_reason or len(self.token_ids) >= self._size:
+            self._wake()
+
+    def fail(self, fault: EngineFault) -> None:
+        """No more ids will come. What was pushed before is still good."""
+        self._fault = fault
+        self._wake()
+
+    async def grown(self, size: int) -> None:
+        """Return once there are `size` ids, or all there will be; raises `EngineFault`."""
+        self._size = size
+        while self._fault is None and self.finish_reason is None and len(self.token_ids) < size:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._fault is not None:
+            raise self._fault
+
+    async def finished(self) -> Self:
+        """Return once all ids are there; raises `EngineFault`."""
+        await self.grown(sys.maxsize)
+        return self
+
+    def abort(self) -> None:
+        """Nobody wants more of this."""
+        if self.finish_reason is None and self._fault is None:
+            self._on_abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
 
 
 class Engine(Protocol):
-    """A model that continues token ids, many samples at once."""
+    """A model that continues token ids, many samples at once. Used from one event loop."""
 
-    async def generate(self, request: Request) -> Generation:
-        """Continue one sample; concurrent calls are batched."""
+    def open(self, request: Request) -> Continuation:
+        """Start to continue one sample; what is open at the same time is batched."""
 
     def release(self, sample_id: str) -> None:
         """Forget what is kept for a sample that needs no more tokens."""
 
+    async def close(self) -> None:
+        """Stop, and free what the engine holds."""
 
-def uniform(stream: str, position: int) -> float:
+
+def uniform(randomness: str, position: int) -> float:
     """The random number in [0, 1) that draws the token at `position`."""
-    digest = hashlib.blake2b(f"{stream}/{position}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{randomness}/{position}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)

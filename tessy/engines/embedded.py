@@ -15,12 +15,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, Cache
 
-from tessy.engines import Generation, Request, SamplingParams, uniform
+from tessy.engines import Continuation, EngineFault, FinishReason, Request, SamplingParams, uniform
 from tessy.errors import UserError
 
 FEED_TOKENS = 64
@@ -73,8 +73,8 @@ class _Slot:
 class _Job:
     request: Request
     slot: _Slot
-    done: asyncio.Future[Generation]
-    new: list[int] = field(default_factory=list)
+    continuation: Continuation
+    live: bool = True
 
 
 class EmbeddedEngine:
@@ -114,15 +114,16 @@ class EmbeddedEngine:
         self._jobs: list[_Job] = []
         self._ticking: asyncio.Task[None] | None = None
 
-    async def generate(self, request: Request) -> Generation:
+    def open(self, request: Request) -> Continuation:
         if len(request.token_ids) >= self.max_length or request.max_tokens < 1:
-            return Generation([], "length")
-        slot = self._slot_for(request)
-        job = _Job(request, slot, asyncio.get_running_loop().create_future())
+            done = Continuation()
+            done.push([], "length")
+            return done
+        job = _Job(request, self._slot_for(request), Continuation(lambda: _leave(job)))
         self._jobs.append(job)
         if self._ticking is None or self._ticking.done():
             self._ticking = asyncio.create_task(self._run())
-        return await job.done
+        return job.continuation
 
     def release(self, sample_id: str) -> None:
         slot = self._slots.pop(sample_id, None)
@@ -135,22 +136,26 @@ class EmbeddedEngine:
             if not self._free:
                 raise RuntimeError("more live samples than slots: the scheduler admitted too many")
             slot = self._slots[request.sample_id] = _Slot(self._free.pop())
-        slot.cached = min(
-            slot.cached, _common_prefix(slot.ids, request.token_ids), len(request.token_ids) - 1
-        )
+        slot.cached = min(slot.cached, common_prefix(slot.ids, request.token_ids), len(request.token_ids) - 1)
         slot.ids = list(request.token_ids)
         return slot
 
+    async def close(self) -> None:
+        """Nothing runs when nothing is open."""
+
     async def _run(self) -> None:
-        while self._jobs:
+        while True:
             # Whoever can ask now does, so that one pass serves them all.
             await asyncio.sleep(0)
+            self._jobs = [job for job in self._jobs if job.live]
+            if not self._jobs:
+                return
             try:
                 self._tick()
             except Exception as error:
                 failed, self._jobs = self._jobs, []
                 for job in failed:
-                    job.done.set_exception(error)
+                    job.continuation.fail(EngineFault("embedded engine", repr(error)))
                 raise
 
     @torch.inference_mode()
@@ -161,10 +166,9 @@ class EmbeddedEngine:
         for job, feed in zip(jobs, feeds, strict=True):
             job.slot.cached += len(feed)
         writing = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
-        draws = [uniform(jobs[i].request.stream, len(jobs[i].slot.ids)) for i in writing]
+        draws = [uniform(jobs[i].request.randomness, len(jobs[i].slot.ids)) for i in writing]
         for index, token in zip(writing, draw(logits[writing], draws, self.sampling), strict=True):
             _extend(jobs[index], token, self.max_length)
-        self._jobs = [job for job in jobs if not job.done.done()]
 
     def _forward(self, slots: Sequence[_Slot], feeds: Sequence[Sequence[int]]) -> torch.Tensor:
         """Logits after the last id of every feed, shape (slots, vocabulary)."""
@@ -199,22 +203,30 @@ class EmbeddedEngine:
 
 
 def _extend(job: _Job, token: int, max_length: int) -> None:
-    job.new.append(token)
     job.slot.ids.append(token)
-    finish: Literal["stop", "length"] | None = None
+    finish: FinishReason | None = None
     if token in job.request.stop_token_ids:
         finish = "stop"
-    elif len(job.new) == job.request.max_tokens or len(job.slot.ids) >= max_length:
+    elif len(job.continuation.token_ids) + 1 == job.request.max_tokens or len(job.slot.ids) >= max_length:
         finish = "length"
-    if finish and not job.done.cancelled():
-        job.done.set_result(Generation(job.new, finish))
+    job.continuation.push((token,), finish)
+    job.live = finish is None
 
 
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    for index, (left, right) in enumerate(zip(a, b, strict=False)):
-        if left != right:
-            return index
-    return min(len(a), len(b))
+def _leave(job: _Job) -> None:
+    job.live = False
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of what `a` and `b` begin with alike; by halving, because slices are compared in C."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: SamplingParams) -> list[int]:

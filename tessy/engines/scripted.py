@@ -5,25 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tessy.engines import Generation, Request
+from tessy.engines import Continuation, Request
 
 
 class ScriptedEngine:
-    """`script(token_ids)` names the whole continuation of a prefix; requests get it piece by piece."""
+    """`script(token_ids)` names the whole continuation of a prefix; every pass of the event loop adds
+    `stride` ids of it to each open request."""
 
     def __init__(self, script: Callable[[Sequence[int]], Sequence[int]]) -> None:
         self._script = script
 
-    async def generate(self, request: Request) -> Generation:
-        await asyncio.sleep(0)
-        new: list[int] = []
-        for token in self._script(request.token_ids):
-            if len(new) == request.max_tokens:
-                break
-            new.append(token)
-            if token in request.stop_token_ids:
-                return Generation(new, "stop")
-        return Generation(new, "length")
+    def open(self, request: Request) -> Continuation:
+        writing: asyncio.Handle | None = None
+        new = list(self._script(request.token_ids)[: request.max_tokens])
+        stop = next((i for i, token in enumerate(new) if token in request.stop_token_ids), None)
+        if stop is not None:
+            del new[stop + 1 :]
+
+        def write(start: int) -> None:
+            nonlocal writing
+            end = min(start + request.stride, len(new))
+            if end < len(new):
+                writing = loop.call_soon(write, end)
+                continuation.push(new[start:end])
+            else:
+                continuation.push(new[start:], "length" if stop is None else "stop")
+
+        loop = asyncio.get_running_loop()
+        writing = loop.call_soon(write, 0)
+        continuation = Continuation(lambda: writing.cancel() if writing else None)
+        return continuation
 
     def release(self, sample_id: str) -> None:
         """Nothing is kept."""
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -179,7 +179,7 @@ async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view:
     size = min(assignment.chunk_tokens if watched else UNINTERRUPTED_TOKENS, budget)
     ends = view.renderer.thinking_end_ids if part == "thinking" else view.renderer.answer_end_ids
     stream = f"{assignment.seed}/{trace.author}/{sample.sample_id}"
-    new = await author.engine.generate(Request(sample.sample_id, prefix, size, ends, stream))
+    new = await author.engine.open(Request(sample.sample_id, prefix, size, ends, stream)).finished()
     ended = new.finish_reason == "stop"
     proposal = [*held, *new.token_ids[: -1 if ended else None]]
     texts = view.renderer.pieces(proposal)
