@@ -1,0 +1,27 @@
+"""Chat: one model family's messages and thinking as token ids, and ids as text.
+
+formats.py    what differs between Qwen3, gpt-oss (harmony) and DeepSeek-R1, as data
+renderer.py   a tokenizer together with a format: prompts, markup, ends, encoding
+decoder.py    ids to text, one id at a time
+words.py      where text may be cut so that its pieces have the ids of the whole
+
+Not covered: tools, images, several turns. Training tokens are the ids that were synthesised, never
+re-rendered text.
+"""
+
+from tessy.chat.decoder import Decoder
+from tessy.chat.formats import FORMATS, ChatFormat, EndReason, Part
+from tessy.chat.renderer import Renderer, close_thinking_text, load_tokenizer
+from tessy.chat.words import stable_words
+
+__all__ = [
+    "FORMATS",
+    "ChatFormat",
+    "Decoder",
+    "EndReason",
+    "Part",
+    "Renderer",
+    "close_thinking_text",
+    "load_tokenizer",
+    "stable_words",
+]

@@ -1,0 +1,60 @@
+"""Ids to text, one id at a time, for byte-level vocabularies.
+
+Not covered: vocabularies that are not byte-level BPE, which none of the supported families uses.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from typing import Any
+
+from tessy.errors import UserError
+
+
+class Decoder:
+    """Turns a growing list of ids into text, id by id.
+
+    An id that ends inside a UTF-8 character adds nothing until the character is whole; bytes that can
+    never become one add U+FFFD at once. At most three bytes are ever held back.
+    """
+
+    def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
+        self._bytes = token_bytes
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def step(self, token_id: int) -> str:
+        """The text `token_id` adds; "" for an id that the vocabulary does not use."""
+        return self._utf8.decode(self._bytes.get(token_id, b""))
+
+
+def token_bytes(tokenizer: Any) -> dict[int, bytes]:
+    """What each id of a transformers `tokenizer` stands for; raises `UserError` unless it is byte-level."""
+    decoder = type(tokenizer.backend_tokenizer.decoder).__name__
+    if decoder != "ByteLevel":
+        raise UserError(
+            f"tokenizer {tokenizer.name_or_path}: its decoder is {decoder}; "
+            "only byte-level BPE is supported, which Qwen3, gpt-oss and DeepSeek-R1 use"
+        )
+    return {token_id: _bytes_of(token) for token, token_id in tokenizer.get_vocab().items()}
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The character that stands for each byte in a byte-level vocabulary (GPT-2's table).
+
+    Printable Latin-1 characters stand for themselves, the other bytes for U+0100 onwards, in order.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTE_ALPHABET = _byte_alphabet()
+
+
+def _bytes_of(token: str) -> bytes:
+    """Added tokens are spelled as text, which any character outside the alphabet gives away."""
+    try:
+        return bytes([_BYTE_ALPHABET[character] for character in token])
+    except KeyError:
+        return token.encode("utf-8")

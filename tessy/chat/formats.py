@@ -1,0 +1,145 @@
+"""Chat formats: what differs between model families, as data.
+
+Prompts are those of the families' own templates with one user message and an optional system prompt.
+Ends are complete: whatever special token a model may write inside a part ends it, with a reason, so
+that no control token ever gets into accepted text.
+
+Not covered: tools. A model that calls one has nobody to answer it; its part ends as `tool_call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["thinking", "answer"]
+
+EndReason = Literal["end", "unclosed", "tool_call", "stray"]
+"""Why a part ended: closed as the format has it (`end`), the whole response closed inside the thinking
+(`unclosed`), a tool called (`tool_call`), or markup where none belongs, such as another channel or turn
+(`stray`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """Templates of a family. Markers (`<|...|>`, `<think>`) in them are single tokens; `{...}` is filled
+    with text, which never becomes a marker. A prompt is `opening`, `system` where there is a system
+    prompt, and `user`; `ends` tell what each marker means in a part."""
+
+    opening: str
+    system: str
+    user: str
+    open_thinking: str
+    close_thinking: str
+    close_answer: str
+    ends: Mapping[Part, Mapping[str, EndReason]]
+
+
+_QWEN3 = ChatFormat(
+    opening="",
+    system="<|im_start|>system\n{system}<|im_end|>\n",
+    user="<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
+    # The model itself writes <think>; a prefix that opens it is equivalent.
+    open_thinking="<think>\n",
+    close_thinking="\n</think>\n\n",
+    close_answer="<|im_end|>",
+    ends={
+        "thinking": {
+            "</think>": "end",
+            "<|im_end|>": "unclosed",
+            "<|endoftext|>": "unclosed",
+            "<|im_start|>": "stray",
+            "<think>": "stray",
+        },
+        "answer": {
+            "<|im_end|>": "end",
+            "<|endoftext|>": "end",
+            "<|im_start|>": "stray",
+            "<think>": "stray",
+            "</think>": "stray",
+        },
+    },
+)
+
+_DEEPSEEK_R1 = ChatFormat(
+    opening="<｜begin▁of▁sentence｜>",
+    system="{system}",
+    user="<｜User｜>{prompt}<｜Assistant｜>",
+    open_thinking="<think>\n",
+    close_thinking="\n</think>\n\n",
+    close_answer="<｜end▁of▁sentence｜>",
+    ends={
+        "thinking": {
+            "</think>": "end",
+            "<｜end▁of▁sentence｜>": "unclosed",
+            "<｜tool▁calls▁begin｜>": "tool_call",
+            "<｜User｜>": "stray",
+            "<｜Assistant｜>": "stray",
+            "<think>": "stray",
+        },
+        "answer": {
+            "<｜end▁of▁sentence｜>": "end",
+            "<｜tool▁calls▁begin｜>": "tool_call",
+            "<｜User｜>": "stray",
+            "<｜Assistant｜>": "stray",
+            "<think>": "stray",
+            "</think>": "stray",
+        },
+    },
+)
+
+# Harmony: thinking is a message on the analysis channel, the answer one on the final channel. The first
+# analysis message is all of the thinking; the model may write several, of which none but the first is used.
+_HARMONY = ChatFormat(
+    opening="",
+    system="<|start|>developer<|message|># Instructions\n\n{system}\n\n<|end|>",
+    user="<|start|>user<|message|>{prompt}<|end|><|start|>assistant",
+    open_thinking="<|channel|>analysis<|message|>",
+    close_thinking="<|end|><|start|>assistant<|channel|>final<|message|>",
+    close_answer="<|return|>",
+    ends={
+        "thinking": {
+            "<|end|>": "end",
+            "<|return|>": "unclosed",
+            "<|start|>": "stray",
+            "<|channel|>": "stray",
+            "<|message|>": "stray",
+        },
+        "answer": {
+            "<|return|>": "end",
+            "<|end|>": "end",
+            "<|start|>": "stray",
+            "<|channel|>": "stray",
+            "<|message|>": "stray",
+        },
+    },
+)
+
+_GPT_OSS = ChatFormat(
+    opening=(
+        "<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n"
+        "Knowledge cutoff: 2024-06\n"
+        "Current date: {date}\n\n"
+        "Reasoning: {reasoning_effort}\n\n"
+        "# Valid channels: analysis, commentary, final. Channel must be included for every message.<|end|>"
+    ),
+    system=_HARMONY.system,
+    user=_HARMONY.user,
+    open_thinking=_HARMONY.open_thinking,
+    close_thinking=_HARMONY.close_thinking,
+    close_answer=_HARMONY.close_answer,
+    ends={
+        "thinking": {**_HARMONY.ends["thinking"], "<|call|>": "tool_call", "<|endoftext|>": "unclosed"},
+        "answer": {**_HARMONY.ends["answer"], "<|call|>": "tool_call", "<|endoftext|>": "end"},
+    },
+)
+
+FORMATS: dict[str, ChatFormat] = {
+    "qwen3": _QWEN3,
+    "gpt_oss": _GPT_OSS,
+    "deepseek_r1": _DEEPSEEK_R1,
+    "harmony": _HARMONY,
+}
+"""By the name a recipe uses. `gpt_oss` is harmony as that family is trained on, with its system message;
+`harmony` is bare, for the miniature teacher, whose vocabulary knows nothing else."""

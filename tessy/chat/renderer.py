@@ -1,0 +1,140 @@
+"""A tokenizer together with its family's chat format.
+
+Text that a user or a model wrote is always encoded as text: where it spells out a marker, it still
+becomes ordinary tokens. Markers come from formats alone.
+
+Not covered: tools, images, several turns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from tessy.chat.decoder import Decoder, token_bytes
+from tessy.chat.formats import FORMATS, EndReason, Part
+from tessy.errors import UserError
+
+_MARKER = re.compile(r"(<\|\w+\|>|<｜[\w▁]+｜>|</?think>)")
+_FIELD = re.compile(r"{(\w+)}")
+
+
+class Renderer:
+    """Messages to ids and back, in the format called `format_name`.
+
+    `settings` fills the fields of the format's opening: `reasoning_effort` and `date` of gpt_oss.
+    """
+
+    def __init__(self, tokenizer: Any, format_name: str, settings: Mapping[str, str] | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.format = FORMATS[format_name]
+        self._settings = dict(settings or {})
+        self._text = _text_only(tokenizer.backend_tokenizer)
+        self._vocabulary: dict[str, int] = tokenizer.get_vocab()
+        self._check_markers()
+        self._ends: dict[Part, dict[int, EndReason]] = {
+            part: {self._vocabulary[marker]: reason for marker, reason in ends.items()}
+            for part, ends in self.format.ends.items()
+        }
+        self.thinking_end_ids = frozenset(self._ends["thinking"])
+        self.answer_end_ids = frozenset(self._ends["answer"])
+
+    def end_reason(self, part: Part, token_id: int) -> EndReason:
+        """Why `part` ended with `token_id`, one of its end ids."""
+        return self._ends[part][token_id]
+
+    def prompt_ids(self, prompt: str, system: str = "") -> list[int]:
+        """Ids of a user message, up to where the model starts to write; `system` goes before it."""
+        template = self.format.opening + (self.format.system if system else "") + self.format.user
+        return self._render(template, {**self._settings, "prompt": prompt, "system": system})
+
+    def open_thinking_ids(self) -> list[int]:
+        return self._render(self.format.open_thinking)
+
+    def close_thinking_ids(self, thinking: str) -> list[int]:
+        """Ids that close `thinking` and open the answer."""
+        return self._render(_without_double_newline(thinking, self.format.close_thinking))
+
+    def close_answer_ids(self) -> list[int]:
+        """The id that ends a finished answer."""
+        return self._render(self.format.close_answer)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of text somebody wrote; never special ones.
+
+        Qwen normalises to NFC: what it decodes from these ids is the NFC of `text`.
+        """
+        ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens spelled out."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def decoder(self) -> Decoder:
+        """A decoder that stands at the start of a text."""
+        return Decoder(self._token_bytes)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
+        decoder = self.decoder()
+        return [decoder.step(token) for token in ids]
+
+    @cached_property
+    def _token_bytes(self) -> dict[int, bytes]:
+        return token_bytes(self.tokenizer)
+
+    def _render(self, template: str, fields: Mapping[str, str] | None = None) -> list[int]:
+        """Ids of `template`. Text between two markers is encoded as one, as chat templates do."""
+        ids: list[int] = []
+        for number, part in enumerate(_MARKER.split(template)):
+            if number % 2:
+                ids.append(self._vocabulary[part])
+            else:
+                ids += self.encode(_FIELD.sub(lambda field: (fields or {})[field[1]], part))
+        return ids
+
+    def _check_markers(self) -> None:
+        form = self.format
+        templates = form.opening + form.system + form.user
+        templates += form.open_thinking + form.close_thinking + form.close_answer
+        wanted = {*_MARKER.findall(templates), *form.ends["thinking"], *form.ends["answer"]}
+        missing = sorted(wanted - self._vocabulary.keys())
+        if missing:
+            raise UserError(
+                f"tokenizer {self.tokenizer.name_or_path}: no token {', '.join(missing)}, which the chosen "
+                "chat format needs; set models.*.format to the model's own family"
+            )
+
+
+def _text_only(tokenizer: Any) -> Any:
+    """`tokenizer` without its added tokens.
+
+    Its own switch against them spares those that are not special, such as Qwen's `<think>` and
+    DeepSeek's `<｜User｜>`.
+    """
+    from tokenizers import Tokenizer
+
+    bare = Tokenizer(tokenizer.model)
+    bare.normalizer = tokenizer.normalizer
+    bare.pre_tokenizer = tokenizer.pre_tokenizer
+    return bare
+
+
+def close_thinking_text(thinking: str) -> str:
+    """How the canonical text of a response, which is the student's, closes `thinking`."""
+    return _without_double_newline(thinking, FORMATS["qwen3"].close_thinking)
+
+
+def _without_double_newline(thinking: str, markup: str) -> str:
+    return markup.removeprefix("\n") if thinking.endswith("\n") else markup
+
+
+def load_tokenizer(source: str, revision: str | None = None) -> Any:
+    """The tokenizer of a checkpoint folder or hub id."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, revision=revision)
