@@ -54,12 +54,15 @@ class EngineFault(Exception):
     """An engine could not do its work. It says nothing about the sample: asking again is right.
 
     `reason` is a short name that failures are counted by; `unreachable` says that nobody answered, so
-    that waiting for the engine to come back is better than giving the sample up.
+    that waiting for the engine to come back is better than giving the sample up; `permanent` that the
+    engine understood and refused, so that the same request will be refused again.
     """
 
-    def __init__(self, reason: str, detail: str = "", *, unreachable: bool = False) -> None:
+    def __init__(
+        self, reason: str, detail: str = "", *, unreachable: bool = False, permanent: bool = False
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.unreachable = reason, unreachable
+        self.reason, self.unreachable, self.permanent = reason, unreachable, permanent
 
 
 class Continuation:

@@ -1,0 +1,159 @@
+"""What is said to a server, and how its answer is read: three ways in, the best one first.
+
+    tokens       vLLM's /inference/v1/generate: ids in, ids out, an abort by request id
+    completions  vLLM's /v1/completions with a prompt of ids and `return_token_ids`
+    text         any OpenAI-compatible /v1/completions: text in, text out, encoded anew here
+
+Bodies are put together from parts that were serialised once: this runs for every span.
+Not covered: sockets, retries and the choice between the ways (`tessy.engines.server`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Protocol
+
+from tessy.chat.words import stable_words
+from tessy.engines import EngineFault, Request, SamplingParams
+
+Way = Literal["tokens", "completions", "text"]
+WAYS: tuple[Way, ...] = ("tokens", "completions", "text")
+PATHS: dict[Way, str] = {
+    "tokens": "/inference/v1/generate",
+    "completions": "/v1/completions",
+    "text": "/v1/completions",
+}
+Piece = tuple[Sequence[int], str | None]
+"""New ids, and why the server stopped, if it did."""
+
+
+class Codec(Protocol):
+    """Text and ids of one model (`tessy.chat.Renderer`); only the way `text` needs it."""
+
+    def encode(self, text: str) -> list[int]: ...
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """One request as bytes, and the reader of what comes back, line by line."""
+
+    body: bytes
+    read: Callable[[bytes], Piece]
+
+
+def dialogue(
+    way: Way, request: Request, name: str, model: str, sampling: SamplingParams, codec: Codec | None
+) -> Dialogue:
+    """How to ask for `request`; `name` is what an abort calls it, `model` what the server calls its own."""
+    if way == "tokens":
+        return Dialogue(_tokens_body(request, name, sampling), _read_ids)
+    if way == "completions":
+        return Dialogue(_completions_body(request, model, sampling), _read_ids)
+    assert codec is not None
+    return Dialogue(_text_body(request, model, sampling, codec), TextReader(request, codec).read)
+
+
+def abort_body(names: Sequence[str]) -> bytes:
+    """Ends requests of the way `tokens`; the server calls them by its own prefix."""
+    return json.dumps({"request_ids": [f"generate-tokens-{name}" for name in names]}).encode()
+
+
+@lru_cache
+def _common(sampling: SamplingParams) -> str:
+    return (
+        f'"temperature":{sampling.temperature},"top_p":{sampling.top_p},"top_k":{sampling.top_k},'
+        '"ignore_eos":true'
+    )
+
+
+@lru_cache
+def _ids(stop_token_ids: frozenset[int]) -> str:
+    return str(sorted(stop_token_ids))
+
+
+def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes:
+    return (
+        f'{{"request_id":"{name}","stream":true,"sampling_params":{{{_common(sampling)},"detokenize":false,'
+        f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
+        f'"stop_token_ids":{_ids(request.stop_token_ids)}}},"token_ids":{list(request.token_ids)}}}'
+    ).encode()
+
+
+def _completions_body(request: Request, model: str, sampling: SamplingParams) -> bytes:
+    # A checkpoint's generation_config.json would set penalties here, and only here.
+    return (
+        f'{{"model":{json.dumps(model)},"stream":true,"return_token_ids":true,{_common(sampling)},'
+        '"repetition_penalty":1.0,"presence_penalty":0.0,"frequency_penalty":0.0,"min_p":0.0,'
+        f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
+        f'"stop_token_ids":{_ids(request.stop_token_ids)},"prompt":{list(request.token_ids)}}}'
+    ).encode()
+
+
+def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Codec) -> bytes:
+    body: dict[str, Any] = {
+        "model": model,
+        "prompt": codec.decode(request.token_ids),
+        "stream": True,
+        "max_tokens": request.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop": [codec.decode([token]) for token in sorted(request.stop_token_ids)],
+    }
+    if sampling.top_k:
+        body["top_k"] = sampling.top_k
+    return json.dumps(body).encode()
+
+
+def _choice(data: bytes) -> dict[str, Any]:
+    """The one choice in a line; raises `EngineFault` for an error or for what is no answer."""
+    try:
+        message = json.loads(data)
+        if "error" in message:
+            raise fault_of(int(message["error"].get("code") or 500), str(message["error"].get("message")))
+        choice: dict[str, Any] = message["choices"][0] if message["choices"] else {}
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise EngineFault("malformed answer", f"{error!r} in {data[:200]!r}") from None
+    return choice
+
+
+def _read_ids(data: bytes) -> Piece:
+    choice = _choice(data)
+    return choice.get("token_ids") or (), choice.get("finish_reason")
+
+
+class TextReader:
+    """Encodes text as it arrives, up to where its ids can no longer change."""
+
+    def __init__(self, request: Request, codec: Codec) -> None:
+        self._stops, self._codec = request.stop_token_ids, codec
+        self._held = ""
+
+    def read(self, data: bytes) -> Piece:
+        choice = _choice(data)
+        finish = choice.get("finish_reason")
+        *whole, self._held = stable_words(self._held + choice.get("text", ""))
+        if finish:
+            whole.append(self._held)
+        ids = [token for word in whole for token in self._codec.encode(word)]
+        if finish == "stop":
+            ids.append(self._stop_id(choice.get("stop_reason")))
+        return ids, finish
+
+    def _stop_id(self, reason: Any) -> int:
+        """Servers do not tell which of several stops it was, except by vLLM's `stop_reason`."""
+        named = [token for token in self._stops if reason in (token, self._codec.decode([token]))]
+        return min(named or self._stops)
+
+
+def fault_of(status: int, message: str) -> EngineFault:
+    """The fault an HTTP status stands for."""
+    detail = f"HTTP {status}: {message[:500]}"
+    if status in (408, 425, 429, 503):
+        return EngineFault("busy", detail)
+    if 400 <= status < 500:
+        return EngineFault("refused", detail, permanent=True)
+    return EngineFault("server error", detail)
