@@ -74,6 +74,15 @@ class Models(Section):
     teacher: Model
 
 
+class Checkpoint(Section):
+    """Weights to start from."""
+
+    source: str
+    """A local checkpoint folder or a hub id."""
+    revision: str | None = None
+    """Pins a hub id to a commit."""
+
+
 class Predictors(Section):
     """Boundary predictors, one per model, trained on segments of that model's own thinking."""
 
@@ -89,9 +98,19 @@ class Predictors(Section):
     """Segments per model (paper: 100,000; the release used 10,000)."""
     window_tokens: Annotated[int, Field(ge=8)]
     """Tokens of left context a predictor sees, in training as in use (release: 200)."""
+    base: Checkpoint | None = None
+    """What predictors are trained from (paper: Qwen3-0.6B-Base); by default the model they watch."""
     epochs: Positive
+    """At most this many; fewer where `patience` runs out."""
+    patience: Positive
+    """Epochs without a better boundary F1 on held-out problems before training stops."""
     learning_rate: Rate
     batch_size: Positive
+    """In windows."""
+    class_weights: Literal["none", "balanced"]
+    """`balanced` weighs the loss of a class inverse to how often it occurs."""
+    policy: Literal["balanced", "no_style_leak", "no_capability_leak"]
+    """Which error the threshold avoids (`tessy.boundary.token_scores`)."""
 
 
 class Synthesis(Section):

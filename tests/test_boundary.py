@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.annotate import Lexicon, shifted, token_labels, within
+from tessy.boundary.labels import IGNORED, Annotation, token_labels, trace_labels, within
+from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.quality import compare, leaks
 from tessy.boundary.segments import segments
 from tessy.errors import UserError
@@ -55,10 +56,22 @@ def test_spans_are_clipped_to_a_segment() -> None:
     assert within([(0, 5), (8, 12)], 3, 10) == [(0, 2), (5, 7)]
 
 
-def test_labels_speak_of_the_next_token() -> None:
-    labels = token_labels([(0, 4), (4, 5), (5, 9)], [(0, 5)])
-    assert labels == [1, 1, 0]
-    assert shifted(labels) == [1, 0, -100]
+def test_a_token_is_style_if_most_of_it_is() -> None:
+    assert token_labels([(0, 4), (4, 5), (5, 9)], [(0, 7)]) == [1, 1, 0]
+
+
+OFFSETS = [(0, 4), (4, 5), (5, 9), (9, 12)]
+
+
+def test_only_what_an_annotation_holds_whole_has_a_label() -> None:
+    assert trace_labels(OFFSETS, [Annotation(4, 10, [(0, 1)])]) == [IGNORED, 1, 0, IGNORED]
+    assert trace_labels(OFFSETS, []) == [IGNORED] * 4
+
+
+def test_the_majority_of_annotations_decides() -> None:
+    style, capability = Annotation(0, 12, [(0, 12)]), Annotation(0, 9, [])
+    assert trace_labels(OFFSETS, [style, capability]) == [IGNORED, IGNORED, IGNORED, 1]
+    assert trace_labels(OFFSETS, [style, capability, capability]) == [0, 0, 0, 1]
 
 
 TRUTH = [(0, 17, "style"), (17, 28, "capability"), (28, len(THINKING), "style")]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from worlds import world_config
 
 from tessy import miniature
-from tessy.boundary.annotate import Lexicon
+from tessy.boundary.lexicon import Lexicon
 from tessy.miniature.dialects import AUTHORS, STUDENT, TEACHER, expand, phrases, truth
 from tessy.miniature.traces import gold, gold_traces, mutants, pretraining_traces
 from tessy.miniature.world import (

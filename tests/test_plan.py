@@ -95,3 +95,12 @@ def test_half_done_work_is_gone_on_with(tmp_path: Path) -> None:
     world = planned().stage("world")
     (tmp_path / f"{world.folder}.partial").mkdir()
     assert {d.stage.name: d.action for d in decide(planned(), tmp_path)}["world"] == "resume"
+
+
+def test_predictors_start_from_the_watched_model_or_from_a_named_base() -> None:
+    own = plan(load(MINI)).stage("predictor-student")
+    assert own.inputs["model"] == "model-student"
+    named = plan(load(MINI, ["predictors.base.source=someone/small-base"])).stage("predictor-student")
+    assert set(named.inputs) == {"annotations"}
+    assert named.config["model"]["source"] == "someone/small-base"
+    assert named.fingerprint != own.fingerprint

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.windows import window_start
+from tessy.boundary.labels import IGNORED
+from tessy.boundary.windows import training_windows, window_start
 
 positions = st.integers(0, 5000)
 sizes = st.integers(2, 600)
@@ -32,3 +33,22 @@ def test_examples() -> None:
 def test_a_window_needs_a_half() -> None:
     with pytest.raises(ValueError, match="no half"):
         window_start(0, 1)
+
+
+labels = st.lists(st.sampled_from([IGNORED, 0, 1]), max_size=80)
+
+
+@given(labels, st.integers(2, 20))
+def test_training_sees_every_annotated_token_once_with_the_context_of_use(
+    known: list[int], size: int
+) -> None:
+    ids = list(range(len(known)))
+    seen: dict[int, int] = {}
+    for window in training_windows(ids, known, size):
+        assert len(window.ids) == len(window.targets) <= size
+        for id_, target in zip(window.ids, window.targets, strict=True):
+            if target != IGNORED:
+                assert window.start == window_start(id_, size)
+                assert id_ + 1 not in seen
+                seen[id_ + 1] = target
+    assert seen == {i: label for i, label in enumerate(known) if i > 0 and label != IGNORED}

@@ -1,55 +1,74 @@
 """Trains a boundary predictor: token classification with labels shifted by one (paper, section 3).
 
-The base is the model whose thinking it watches; a small causal base of another make works as well. A
-tenth of the problems, not of the segments, is held out: segments of one problem resemble each other.
+The base is the model whose thinking it watches, or a small causal one. Windows are drawn as the
+predictor will see them: left context comes from the trace itself, and only annotated tokens carry loss.
+A tenth of the problems, not of the segments, is held out: segments of one problem resemble each other.
+The epoch that finds the most held-out boundaries is kept, and the threshold is chosen there, too.
 
-Not covered: a choice of threshold, and windows cut from anywhere in a trace.
+Not covered: a held-out score is only as good as the annotator, which labels both parts.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from transformers import (
+    AutoConfig,
     AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
+    EarlyStoppingCallback,
     Trainer,
     TrainingArguments,
 )
 
 from tessy.artifacts import read_rows, write_json
-from tessy.boundary.annotate import shifted, token_labels
+from tessy.boundary.labels import IGNORED, Annotation, trace_labels
+from tessy.boundary.operating_point import OperatingPoint, write_operating_point
+from tessy.boundary.segments import SEGMENTS, THINKINGS
+from tessy.boundary.token_scores import (
+    Tokens,
+    boundary_f1,
+    calibration_error,
+    choose_threshold,
+    class_scores,
+    log_loss,
+)
+from tessy.boundary.windows import Window, training_windows
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.stages.annotate import SEGMENTS
 from train.checkpoints import Watch, export, train
+
+TIE_BREAK = 1e-3
+"""Weight of the held-out loss in choosing an epoch: it decides among those that find the same boundaries."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceWindow:
+    """A window and the trace it was drawn from, by number, with its problem."""
+
+    trace: int
+    problem_id: str
+    window: Window
 
 
 def run(job: Job) -> None:
     settings, seed = job.config["predictors"], job.config["seed"]
     source, revision = job.model()
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    rows = read_rows(job.inputs["annotations"] / SEGMENTS)
-    held_out = held_out_problems([row["problem_id"] for row in rows])
-    if not held_out:
-        raise UserError(
-            "annotations: all segments come from one problem, so none can be held out; raise "
-            "predictors.problems"
-        )
-    parts = {
-        name: Dataset.from_list(
-            [
-                encode(tokenizer, row, settings["window_tokens"])
-                for row in rows
-                if (row["problem_id"] in held_out) == held
-            ]
-        )
-        for name, held in (("train", False), ("held_out", True))
-    }
+    check_base(source, revision, tokenizer, settings["window_tokens"])
+    thinkings = {row["sample_id"]: row for row in read_rows(job.inputs["annotations"] / THINKINGS)}
+    segments = read_rows(job.inputs["annotations"] / SEGMENTS)
+    held_out = held_out_problems(segments)
+    parts: dict[bool, list[TraceWindow]] = {False: [], True: []}
+    for one in draw_windows(tokenizer, thinkings, segments, settings["window_tokens"]):
+        parts[one.problem_id in held_out].append(one)
     torch.manual_seed(seed)
     model = AutoModelForTokenClassification.from_pretrained(
         source,
@@ -59,46 +78,94 @@ def run(job: Job) -> None:
         id2label={0: "capability", 1: "style"},
         label2id={"capability": 0, "style": 1},
     )
+    held = dataset(parts[True])
     trainer = Trainer(
         model=model,
-        args=arguments(job, settings, seed, len(parts["train"])),
-        train_dataset=parts["train"],
-        eval_dataset=parts["held_out"],
+        args=arguments(job, settings, seed, len(parts[False])),
+        train_dataset=dataset(parts[False]),
+        eval_dataset=held,
         data_collator=DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=token_scores,
-        callbacks=[Watch(job)],
+        compute_loss_func=weighted_loss(class_weights(parts[False], settings["class_weights"])),
+        compute_metrics=lambda found: epoch_scores(held_out_tokens(parts[True], found)),
+        callbacks=[Watch(job), EarlyStoppingCallback(settings["patience"])],
     )
     train(trainer, job)
-    metrics = {
-        key.removeprefix("eval_"): value
-        for key, value in trainer.evaluate().items()
-        if key.startswith("eval_style")
+    tokens = held_out_tokens(parts[True], trainer.predict(held))
+    threshold = choose_threshold(tokens, settings["policy"])
+    metrics = scores(tokens, threshold)
+    counts = {
+        "segments": len(segments),
+        "held_out_problems": len(held_out),
+        "held_out_tokens": len(tokens.style),
     }
-    write_json(
-        job.out / "metrics.json", {**metrics, "segments": len(rows), "held_out_problems": len(held_out)}
-    )
+    write_json(job.out / "metrics.json", {**metrics, **counts, "epochs": trainer.state.epoch})
     job.tracker.log(metrics)
     export(trainer, (source, revision), job.out / "model")
+    write_operating_point(job.out / "model", OperatingPoint(threshold, settings["window_tokens"]))
 
 
-def held_out_problems(problem_ids: list[str]) -> frozenset[str]:
-    """Every tenth problem, at least one, but never all."""
-    unique = sorted(set(problem_ids))
-    return frozenset(unique[::10]) if len(unique) > 1 else frozenset()
+# Data ---------------------------------------------------------------------------------------------
 
 
-def encode(tokenizer: Any, row: dict[str, Any], window_tokens: int) -> dict[str, list[int]]:
-    """Ids of a segment and the label of each one's successor, cut to the window a predictor sees in use."""
-    encoded = tokenizer(
-        row["text"], add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
-    )
-    style = [(span["start"], span["end"]) for span in row["style"]]
-    labels = shifted(token_labels(encoded["offset_mapping"], style))
-    return {"input_ids": encoded["input_ids"][:window_tokens], "labels": labels[:window_tokens]}
+def check_base(source: str, revision: str | None, tokenizer: Any, window_tokens: int) -> None:
+    """Refuse, before weights load, a base that holds no whole window or gives tokens no place in the text."""
+    if not tokenizer.is_fast:
+        raise UserError(f"model {source}: its tokenizer gives no offsets; convert it to a fast tokenizer")
+    longest = AutoConfig.from_pretrained(source, revision=revision).max_position_embeddings
+    if window_tokens > longest:
+        raise UserError(
+            f"predictors.window_tokens {window_tokens}: model {source} holds {longest} tokens; lower it"
+        )
 
 
-def arguments(job: Job, settings: dict[str, Any], seed: int, samples: int) -> TrainingArguments:
-    steps = -(-samples // settings["batch_size"]) * settings["epochs"]
+def held_out_problems(segments: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Every tenth problem of the annotated segments, at least one, but never all."""
+    problems = sorted({str(segment["problem_id"]) for segment in segments})
+    if len(problems) < 2:
+        raise UserError(
+            f"annotations: {len(segments)} segments from {len(problems)} problems, so none can be held out; "
+            "raise predictors.problems"
+        )
+    return frozenset(problems[::10])
+
+
+def draw_windows(
+    tokenizer: Any,
+    thinkings: Mapping[str, Mapping[str, Any]],
+    segments: Sequence[Mapping[str, Any]],
+    window_tokens: int,
+) -> Iterator[TraceWindow]:
+    """Every window with an annotated token, in the order of `thinkings` (sample id -> row)."""
+    by_trace: dict[str, list[Annotation]] = defaultdict(list)
+    for row in segments:
+        style = [(span["start"], span["end"]) for span in row["style"]]
+        by_trace[row["sample_id"]].append(Annotation(row["start"], row["start"] + len(row["text"]), style))
+    for number, (sample_id, thinking) in enumerate(thinkings.items()):
+        if sample_id in by_trace:
+            encoded = tokenizer(
+                thinking["text"],
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                split_special_tokens=True,
+            )
+            labels = trace_labels(encoded["offset_mapping"], by_trace[sample_id])
+            for window in training_windows(encoded["input_ids"], labels, window_tokens):
+                yield TraceWindow(number, thinking["problem_id"], window)
+
+
+def dataset(windows: Sequence[TraceWindow]) -> Dataset:
+    if not windows:
+        raise UserError(
+            "annotations: no annotated token in the training or the held-out part; raise predictors.segments"
+        )
+    return Dataset.from_list([{"input_ids": w.window.ids, "labels": w.window.targets} for w in windows])
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def arguments(job: Job, settings: dict[str, Any], seed: int, windows: int) -> TrainingArguments:
+    steps = -(-windows // settings["batch_size"]) * settings["epochs"]
     return TrainingArguments(
         output_dir=str(job.work / "checkpoints"),
         num_train_epochs=settings["epochs"],
@@ -109,8 +176,12 @@ def arguments(job: Job, settings: dict[str, Any], seed: int, samples: int) -> Tr
         seed=seed,
         data_seed=seed,
         logging_steps=max(1, steps // 50),
-        save_steps=max(20, steps // 4),
+        eval_strategy="epoch",
+        save_strategy="epoch",
         save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="selection",
+        greater_is_better=True,
         report_to=[],
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
@@ -119,15 +190,56 @@ def arguments(job: Job, settings: dict[str, Any], seed: int, samples: int) -> Tr
     )
 
 
-def token_scores(prediction: Any) -> dict[str, float]:
-    """Precision, recall and F1 of the label "style" over all labelled tokens."""
-    labels, found = prediction.label_ids, np.argmax(prediction.predictions, -1)
-    valid = labels != -100
-    hits = int(((found == 1) & (labels == 1) & valid).sum())
-    precision = hits / max(1, int(((found == 1) & valid).sum()))
-    recall = hits / max(1, int(((labels == 1) & valid).sum()))
+def class_weights(windows: Sequence[TraceWindow], rule: str) -> list[float]:
+    """Weights of the losses of capability and style: alike, or inverse to how often each occurs."""
+    if rule == "none":
+        return [1.0, 1.0]
+    targets = np.concatenate([one.window.targets for one in windows])
+    counts = [max(1, int((targets == label).sum())) for label in (0, 1)]
+    return [sum(counts) / (2 * count) for count in counts]
+
+
+def weighted_loss(weights: Sequence[float]) -> Callable[..., torch.Tensor]:
+    """Cross-entropy over annotated tokens, each weighted by its class."""
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs.logits.float().view(-1, 2)
+        weight = torch.tensor(weights, device=logits.device)
+        return torch.nn.functional.cross_entropy(logits, labels.view(-1), weight, ignore_index=IGNORED)
+
+    return loss
+
+
+# Scores -------------------------------------------------------------------------------------------
+
+
+def held_out_tokens(windows: Sequence[TraceWindow], found: Any) -> Tokens:
+    """Annotated tokens of `windows`, in order, with what a Trainer's prediction says of them."""
+    logits = torch.tensor(found.predictions, dtype=torch.float64)
+    # By the labels' own places: which side is padded is the collator's affair.
+    probability = logits.softmax(-1)[..., 1].numpy()[found.label_ids != IGNORED]
+    rows = [
+        (one.trace, one.window.start + i, target)
+        for one in windows
+        for i, target in enumerate(one.window.targets)
+        if target != IGNORED
+    ]
+    trace, position, target = (np.array(column) for column in zip(*rows, strict=True))
+    return Tokens(trace, position, target == 1, probability)
+
+
+def epoch_scores(tokens: Tokens) -> dict[str, float]:
+    """What an epoch is judged by: `selection` is boundary F1, the held-out loss deciding between equals."""
+    f1 = boundary_f1(tokens, 0.5, 0)
+    return {"boundary_f1": f1, "selection": f1 - TIE_BREAK * min(1.0, log_loss(tokens))}
+
+
+def scores(tokens: Tokens, threshold: float) -> dict[str, float]:
+    """All metrics of a finished predictor at its threshold, as fractions."""
     return {
-        "style_precision": precision,
-        "style_recall": recall,
-        "style_f1": 2 * hits / max(1, hits and (hits / precision + hits / recall)),
+        "threshold": threshold,
+        **class_scores(tokens, threshold),
+        "boundary_f1": boundary_f1(tokens, threshold, 0),
+        "boundary_f1_within_2": boundary_f1(tokens, threshold, 2),
+        "calibration_error": calibration_error(tokens),
     }

@@ -7,6 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SEGMENTS = "segments/segments.parquet"
+THINKINGS = "thinkings/thinkings.parquet"
+"""The whole thinkings that segments were cut from: a predictor reads what stands before a segment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

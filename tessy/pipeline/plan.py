@@ -33,8 +33,8 @@ KINDS: dict[str, Kind] = {
     "world": Kind("tessy.stages.miniature:make_world", 1),
     "pretrain": Kind("tessy.stages.miniature:pretrain_model", 1),
     "problems": Kind("tessy.stages.problems:run", 1),
-    "annotate": Kind("tessy.stages.annotate:run", 1),
-    "predictor": Kind("train.predictor:run", 1),
+    "annotate": Kind("tessy.stages.annotate:run", 2),
+    "predictor": Kind("train.predictor:run", 2),
     "synthesize": Kind("tessy.stages.synthesize:run", 1),
     "sft": Kind("train.sft:run", 1),
     "evaluate": Kind("eval.code:run", 2),
@@ -168,8 +168,12 @@ def _predictors(
         annotations = draft.add(
             f"annotations-{role}", "annotate", config, {"model": models[role], "problems": problems}
         )
-        config = {"predictors": {k: v for k, v in settings.items() if k not in sampling}, **reference}
-        inputs = {"annotations": annotations, "model": models[role]}
+        training = {k: v for k, v in settings.items() if k not in (*sampling, "base")}
+        base = recipe.predictors.base
+        config = {"predictors": training, **reference}
+        if base:
+            config["model"] = {**base.model_dump(mode="json"), "content": _digest(base.source)}
+        inputs = {"annotations": annotations, "model": None if base else models[role]}
         out[role] = draft.add(f"predictor-{role}", "predictor", config, inputs)
     return out
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tessy.artifacts import read_parquet, write_parquet
-from tessy.boundary.annotate import Lexicon, within
-from tessy.boundary.segments import segments
+from tessy.boundary.labels import within
+from tessy.boundary.lexicon import Lexicon
+from tessy.boundary.segments import SEGMENTS, THINKINGS, segments
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Problem
@@ -16,7 +18,6 @@ from tessy.stages.synthesize import write_responses
 from tessy.synthesis.methods import METHODS
 from tessy.synthesis.scheduler import samples_of
 
-SEGMENTS = "segments.parquet"
 MINIATURE_LEXICON = Path(__file__).parents[1] / "miniature" / "lexicon.txt"
 
 
@@ -40,10 +41,12 @@ def run(job: Job) -> None:
     triples = [(r.sample_id, r.problem_id, thinkings[r.sample_id]) for r in responses]
     # The lexicon reads whole thinkings: a segment may begin in the middle of a phrase.
     style = {sample_id: lexicon.style_spans(text) for sample_id, text in thinkings.items()}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "segment_id": segment.segment_id,
+            "sample_id": segment.sample_id,
             "problem_id": segment.problem_id,
+            "start": segment.start,
             "text": segment.text,
             "style": [
                 {"start": start, "end": end}
@@ -64,5 +67,11 @@ def run(job: Job) -> None:
         rows,
         job.name,
         f"Segments of the {role}'s thinking with style marked by the lexicon.",
+    )
+    write_parquet(
+        job.out / THINKINGS,
+        [{"sample_id": sample, "problem_id": problem, "text": text} for sample, problem, text in triples],
+        job.name,
+        f"The {role}'s thinkings that segments were cut from.",
     )
     job.tracker.log({"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)})

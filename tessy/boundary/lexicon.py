@@ -4,19 +4,17 @@ A lexicon is a text file, one phrase per line; lines that start with `#` are com
 a phrase stands for everything up to the end of its sentence. Case matters, the kind of white space does
 not. Phrases match at word borders and take the punctuation behind them along.
 
-Not covered: annotation by a language model.
+Not covered: annotation by a language model (`annotators`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from tessy.boundary.labels import StyleSpan
 from tessy.errors import UserError
-
-StyleSpan = tuple[int, int]
-"""Start and end offset of a stretch of style, white space before it included."""
 
 
 class Lexicon:
@@ -52,26 +50,3 @@ def _pattern(phrase: str) -> str:
     words = phrase.removesuffix("*").split()
     exact = r"\s+".join(re.escape(word) for word in words)
     return exact + (r"[^.!?\n]*" if phrase.endswith("*") else r"(?!\w)")
-
-
-def within(spans: Sequence[StyleSpan], start: int, end: int) -> list[StyleSpan]:
-    """The parts of `spans` between `start` and `end`, counted from `start`."""
-    clipped = [(max(begin, start) - start, min(stop, end) - start) for begin, stop in spans]
-    return [(begin, stop) for begin, stop in clipped if begin < stop]
-
-
-def token_labels(offsets: Sequence[tuple[int, int]], style: Sequence[StyleSpan]) -> list[int]:
-    """1 (style) or 0 (capability) per token, from the tokens' (start, end) in the text.
-
-    A token belongs to style if most of it lies in style spans.
-    """
-    labels = []
-    for start, end in offsets:
-        inside = sum(max(0, min(end, stop) - max(start, begin)) for begin, stop in style)
-        labels.append(int(2 * inside > end - start))
-    return labels
-
-
-def shifted(labels: Sequence[int], ignore: int = -100) -> list[int]:
-    """Label at token i speaks of token i + 1 (paper): one pass also decides what comes next."""
-    return [*labels[1:], ignore]

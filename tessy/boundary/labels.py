@@ -1,0 +1,59 @@
+"""From marked stretches of a thinking to one label per token: 1 style, 0 capability.
+
+Not covered: who marks them (`lexicon`, `annotators`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+StyleSpan = tuple[int, int]
+"""Start and end offset of a stretch of style, white space before it included."""
+
+IGNORED = -100
+"""The label that torch's losses skip: context, and tokens nobody annotated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What is known of a thinking between `start` and `end`: the stretches of style, counted from `start`."""
+
+    start: int
+    end: int
+    style: Sequence[StyleSpan]
+
+
+def within(spans: Sequence[StyleSpan], start: int, end: int) -> list[StyleSpan]:
+    """The parts of `spans` between `start` and `end`, counted from `start`."""
+    clipped = [(max(begin, start) - start, min(stop, end) - start) for begin, stop in spans]
+    return [(begin, stop) for begin, stop in clipped if begin < stop]
+
+
+def token_labels(offsets: Sequence[tuple[int, int]], style: Sequence[StyleSpan]) -> list[int]:
+    """1 (style) or 0 (capability) per token, from the tokens' (start, end) in the text.
+
+    A token belongs to style if most of it lies in style spans.
+    """
+    labels = []
+    for start, end in offsets:
+        inside = sum(max(0, min(end, stop) - max(start, begin)) for begin, stop in style)
+        labels.append(int(2 * inside > end - start))
+    return labels
+
+
+def trace_labels(offsets: Sequence[tuple[int, int]], annotations: Sequence[Annotation]) -> list[int]:
+    """A label per token of a whole thinking: the majority of the annotations that hold all of the token.
+
+    `IGNORED` where there is none, or where they are split evenly.
+    """
+    votes = [0] * len(offsets)
+    starts = [start for start, _ in offsets]
+    for annotation in annotations:
+        first, stop = bisect_left(starts, annotation.start), bisect_left(starts, annotation.end)
+        held = [i for i in range(first, stop) if offsets[i][1] <= annotation.end]
+        inside = [(offsets[i][0] - annotation.start, offsets[i][1] - annotation.start) for i in held]
+        for i, label in zip(held, token_labels(inside, annotation.style), strict=True):
+            votes[i] += 1 if label else -1
+    return [IGNORED if vote == 0 else int(vote > 0) for vote in votes]

@@ -1,0 +1,76 @@
+"""What a boundary predictor is trained on, without training one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tessy.boundary.labels import IGNORED
+from tessy.errors import UserError
+from train.predictor import class_weights, dataset, draw_windows, held_out_problems, weighted_loss
+
+THINKINGS = {
+    "a#0": {"problem_id": "a", "text": "one two three four five six seven eight"},
+    "b#0": {"problem_id": "b", "text": "nine ten"},
+}
+
+
+class Words:
+    """A tokenizer of words, each with the space before it."""
+
+    def __call__(self, text: str, **_: Any) -> dict[str, list[Any]]:
+        found = list(re.finditer(r"\s*\S+", text))
+        return {"input_ids": [len(m[0]) for m in found], "offset_mapping": [m.span() for m in found]}
+
+
+def segment(sample: str, start: int, text: str, *style: tuple[int, int]) -> dict[str, Any]:
+    spans = [{"start": begin, "end": end} for begin, end in style]
+    return {"sample_id": sample, "problem_id": sample[0], "start": start, "text": text, "style": spans}
+
+
+def test_context_comes_from_the_trace_and_loss_from_the_segment() -> None:
+    rows = [segment("a#0", 18, " five six", (0, 5))]
+    (one, two) = draw_windows(Words(), THINKINGS, rows, window_tokens=4)
+    assert (one.window.start, one.window.targets) == (0, [IGNORED, IGNORED, IGNORED, 1])
+    assert (two.window.start, two.window.targets) == (2, [IGNORED, IGNORED, 0, IGNORED])
+    assert one.trace == two.trace == 0
+
+
+def test_a_segment_of_one_problem_alone_cannot_be_held_out() -> None:
+    rows = [segment("a#0", 0, "one two"), segment("a#0", 3, " two three")]
+    with pytest.raises(UserError, match="2 segments from 1 problems"):
+        held_out_problems(rows)
+    with pytest.raises(UserError, match="0 segments from 0 problems"):
+        held_out_problems([])
+
+
+def test_a_tenth_of_the_problems_is_held_out() -> None:
+    rows = [{"problem_id": f"p{i:02}"} for i in range(40) for _ in range(3)]
+    assert held_out_problems(rows) == {"p00", "p10", "p20", "p30"}
+
+
+def test_no_windows_are_an_error_of_the_annotations() -> None:
+    with pytest.raises(UserError, match="no annotated token"):
+        dataset([])
+
+
+def test_balanced_weights_make_rare_tokens_count_as_much() -> None:
+    windows = list(draw_windows(Words(), THINKINGS, [segment("a#0", 0, "one two three four", (0, 7))], 8))
+    assert class_weights(windows, "none") == [1.0, 1.0]
+    weights = class_weights(windows, "balanced")
+    assert weights[0] * 2 == pytest.approx(weights[1] * 1)
+
+
+def test_the_loss_is_that_of_annotated_tokens_by_weight() -> None:
+    import torch
+
+    class Outputs:
+        logits = torch.tensor([[[0.0, 2.0], [1.0, 0.0], [5.0, 5.0]]])
+
+    labels = torch.tensor([[1, 0, IGNORED]])
+    each = -np.log([np.exp(2) / (1 + np.exp(2)), np.exp(1) / (1 + np.exp(1))])
+    assert float(weighted_loss([1.0, 1.0])(Outputs, labels)) == pytest.approx(each.mean())
+    assert float(weighted_loss([3.0, 1.0])(Outputs, labels)) == pytest.approx((each[0] + 3 * each[1]) / 4)
