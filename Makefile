@@ -60,7 +60,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "run: apt-get install python3-venv"; exit 1; }
 	$(BIN)/pip install -q --upgrade 'pip>=25.1'
 	$(BIN)/pip install -q --progress-bar off -e '.[train,eval,dev]'
-	$(BIN)/pip install -q --no-deps --group testlib
+	$(BIN)/pip install -q --no-deps --group testlib --group vocabularies
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
