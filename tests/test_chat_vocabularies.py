@@ -1,0 +1,73 @@
+"""Text and ids in the vocabularies of the paper's models, over hostile text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hostile_text import hostile_text
+from hypothesis import example, given
+from hypothesis import strategies as st
+from vocabularies import FAMILIES, renderer
+
+from tessy.chat import stable_words
+
+families = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """Loading takes longer than hypothesis grants to one example."""
+    for family in FAMILIES:
+        renderer(family).pieces([0])
+
+
+def normal(family: str, text: str) -> str:
+    """`text` as the family's vocabulary spells it: Qwen's normalises to NFC, the others leave it alone."""
+    return unicodedata.normalize("NFC", text) if family == "qwen3" else text
+
+
+@families
+@given(text=hostile_text)
+def test_text_survives_encoding(family: str, text: str) -> None:
+    ids = renderer(family).encode(text)
+    assert renderer(family).decode(ids) == normal(family, text)
+    assert "".join(renderer(family).pieces(ids)) == normal(family, text)
+
+
+@families
+@given(data=st.data())
+def test_whatever_a_model_writes_decodes_piece_by_piece(family: str, data: st.DataObject) -> None:
+    ids = data.draw(st.lists(st.integers(0, len(renderer(family).tokenizer) - 1), max_size=20))
+    text = "".join(renderer(family).pieces(ids))
+    decoded = renderer(family).decode(ids)
+    assert decoded in (text, text + "\ufffd")
+    after = renderer(family).encode("a")
+    assert "".join(renderer(family).pieces([*ids, *after])) == decoded + "a"
+
+
+@families
+@given(text=hostile_text)
+@example(text="<think> </think> <｜User｜> <|im_end|> <|end|> <|channel|>final<|message|>")
+def test_text_that_looks_like_markers_stays_text(family: str, text: str) -> None:
+    added = renderer(family).tokenizer.added_tokens_decoder.keys()
+    assert not added & set(renderer(family).encode(text))
+
+
+@families
+@given(text=hostile_text)
+@example(text="wait. \n so x\x1c y\u3000z;\n\n  a")
+def test_stable_words_have_the_ids_of_the_whole(family: str, text: str) -> None:
+    words = stable_words(text)
+    assert "".join(words) == text
+    assert [token for word in words for token in renderer(family).encode(word)] == renderer(family).encode(
+        text
+    )
+
+
+@families
+@pytest.mark.parametrize(("left", "right"), [(".", "\nso"), ("hel", "lo"), ("  ", "x")])
+def test_other_cuts_are_not_stable(family: str, left: str, right: str) -> None:
+    """Counterexamples: a line break after punctuation, inside a word, between white space and a word."""
+    apart = renderer(family).encode(left) + renderer(family).encode(right)
+    assert apart != renderer(family).encode(left + right)
