@@ -1,0 +1,185 @@
+"""From a language model's answer to exact stretches of a segment: read its JSON, find every span in order.
+
+Models copy text almost verbatim: quotes become typographic, line breaks become spaces, accents change
+their encoding. Such differences are tolerated, the offsets that come out are exact. Anything else is a
+rejection with a reason (`Outcome`), never a guess. Pure.
+
+Not covered: whom to ask, and how often (`annotators`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args
+
+from tessy.boundary.labels import StyleSpan
+
+Outcome = Literal[
+    "accepted",
+    "accepted_with_prose",
+    "empty_answer",
+    "no_json",
+    "truncated_json",
+    "not_strings",
+    "not_in_text",
+    "wrong_order",
+    "duplicate",
+    "overlap",
+]
+"""What became of an answer. `accepted_with_prose`: there was text around the array, or an object. `no_json`:
+no array at all; `truncated_json`: one that breaks off; `not_strings`: one of something else. A span that
+cannot be located is not in the text (paraphrased), stands before the one listed before it, is listed
+more often than it occurs, or shares text with the one before it."""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+ACCEPTED: frozenset[Outcome] = frozenset({"accepted", "accepted_with_prose"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer read against its segment; `spans` are empty unless the outcome is `ACCEPTED`."""
+
+    outcome: Outcome
+    spans: tuple[StyleSpan, ...] = ()
+
+
+def read_answer(answer: str, segment: str) -> Reading:
+    """The stretches of `segment` that `answer` marks, white space before each included."""
+    outcome, listed = parse(answer)
+    if outcome not in ACCEPTED:
+        return Reading(outcome)
+    failure, spans = locate(listed, segment)
+    return Reading(failure) if failure else Reading(outcome, tuple(_with_space_before(spans, segment)))
+
+
+def _with_space_before(spans: Sequence[StyleSpan], text: str) -> list[StyleSpan]:
+    """Spans widened to the white space before them; neighbours with nothing else between them are one."""
+    out: list[StyleSpan] = []
+    for start, end in spans:
+        start = len(text[:start].rstrip())
+        if out and start <= out[-1][1]:
+            start = out.pop()[0]
+        out.append((start, end))
+    return out
+
+
+# The answer ---------------------------------------------------------------------------------------
+
+
+def parse(answer: str) -> tuple[Outcome, list[str]]:
+    """The strings of the JSON array in `answer`; empty unless the outcome is `ACCEPTED`."""
+    # Of a model whose thinking is not kept apart, what follows it is the answer.
+    text = answer.rpartition("</think>")[2].strip()
+    if not text:
+        return "empty_answer", []
+    found: Outcome = "no_json"
+    for start in (match.start() for match in re.finditer(r"\[", text)):
+        try:
+            array, end = json.JSONDecoder().raw_decode(text, start)
+        except ValueError:
+            # An array of strings that breaks off; other brackets may be prose.
+            if re.match(r'\[\s*"', text[start:]):
+                return "truncated_json", []
+            found = "truncated_json" if text[start:].strip() == "[" else found
+            continue
+        if _all_text(array):
+            return ("accepted" if (start, end) == (0, len(text)) else "accepted_with_prose"), array
+        found = "not_strings"
+    return found, []
+
+
+def _all_text(values: list[Any]) -> bool:
+    return all(isinstance(value, str) and value.strip() for value in values)
+
+
+# The text -----------------------------------------------------------------------------------------
+
+
+def locate(listed: Sequence[str], text: str) -> tuple[Outcome | None, list[StyleSpan]]:
+    """Where each of `listed` stands in `text`, in order and without overlap, each as early as possible.
+
+    Matches begin and end at word borders. Returns what is wrong, and no spans, or None and the spans.
+    """
+    folded, spans, keys = _Folded(text), [], []
+    for span in listed:
+        key, after = _fold(span.strip()), spans[-1][1] if spans else 0
+        places = list(folded.find(key))
+        match = next((place for place in places if place[0] >= after), None)
+        if match is None:
+            return _why_not(places, spans, key in keys), []
+        spans.append(match)
+        keys.append(key)
+    return None, spans
+
+
+def _why_not(places: Sequence[StyleSpan], spans: Sequence[StyleSpan], listed_before: bool) -> Outcome:
+    if not places:
+        return "not_in_text"
+    if listed_before:
+        return "duplicate"
+    start, end = spans[-1]
+    return "overlap" if any(p < end and start < q for p, q in places) else "wrong_order"
+
+
+class _Folded:
+    """A text as it is compared, with the way back to its own offsets."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.characters = text, ""
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        for match in re.finditer(r"\s+|\S", text):
+            piece = _fold(match[0])
+            self.characters += piece
+            self.starts += [match.start()] * len(piece)
+            self.ends += [match.end()] * len(piece)
+
+    def find(self, key: str) -> Iterator[StyleSpan]:
+        """Every place of `key` between word borders, as offsets in the text."""
+        at = self.characters.find(key) if key else -1
+        while at >= 0:
+            start, end = self.starts[at], self.ends[at + len(key) - 1]
+            if self._whole(at, at + len(key)) and _border(self.text, start) and _border(self.text, end):
+                yield start, end
+            at = self.characters.find(key, at + 1)
+
+    def _whole(self, begin: int, stop: int) -> bool:
+        """Whether no character of the text is cut in two: one may fold to several."""
+        return (begin == 0 or self.starts[begin - 1] != self.starts[begin]) and (
+            stop == len(self.characters) or self.starts[stop] != self.starts[stop - 1]
+        )
+
+
+def _border(text: str, at: int) -> bool:
+    inside = 0 < at < len(text) and _in_word(text[at - 1]) and _in_word(text[at])
+    return not inside
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or unicodedata.combining(character) != 0
+
+
+def _fold(text: str) -> str:
+    """Text as it is compared: runs of white space are one space, look-alikes are one character."""
+    return "".join(_fold_character(c) for c in re.sub(r"\s+", " ", text))
+
+
+@cache
+def _fold_character(character: str) -> str:
+    if character in _INVISIBLE:
+        return ""
+    return _LOOKALIKES.get(character) or unicodedata.normalize("NFKD", character).translate(_TABLE)
+
+
+_INVISIBLE = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
+_LOOKALIKES = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4`", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+}
+_TABLE = str.maketrans(_LOOKALIKES)
