@@ -18,7 +18,7 @@ from eval.judge.compile import Program
 from eval.judge.extract import Format
 from eval.judge.records import MIB, Case, CaseResult, Checker, JudgeProblem, Mode, Stream
 from eval.judge.verdicts import Word
-from eval.sandbox import Limits, Outcome, Sealed, run, scratch, start
+from eval.sandbox import Limits, Outcome, Sealed, inside, run, scratch, start
 from eval.sandbox.files import read_all
 
 _NOTE_LIMIT = 500
@@ -48,7 +48,7 @@ def run_case(bench: Bench, case: Case) -> tuple[CaseResult, bool]:
         else:
             called = (result,) if bench.problem.functional else ()
             outcome = run(
-                (*bench.program.argv, *(f"/dev/fd/{fd}" for fd in called)), limits,
+                (*bench.program.argv, *map(inside, range(len(called)))), limits,
                 files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
             )  # fmt: skip
             fault = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=False)
@@ -81,7 +81,7 @@ def _run_checker(bench: Bench, checker: Checker, given: Sealed, out: int, answer
     try:
         with _scratch() as said, _scratch() as err:
             outcome = run(
-                (*program.argv, *(f"/dev/fd/{fd}" for fd in shown)), verdicts.CHECKER_LIMITS,
+                (*program.argv, *map(inside, range(len(shown)))), verdicts.CHECKER_LIMITS,
                 files=program.files, stdin=None, stdout=said, stderr=err, shown=shown,
             )  # fmt: skip
             return verdicts.checked(bench.format, outcome, bench.mode), _note(outcome, err)
@@ -101,7 +101,7 @@ def _talk(
         judge = program = None
         try:
             judge = start(
-                (*interactor.argv, *(f"/dev/fd/{fd}" for fd in shown)), verdicts.interactor_limits(case),
+                (*interactor.argv, *map(inside, range(len(shown)))), verdicts.interactor_limits(case),
                 files=interactor.files, stdin=from_program, stdout=to_program, stderr=said, shown=shown,
             )  # fmt: skip
             program = start(

@@ -8,8 +8,10 @@ Covered, each by a program in tests/judge/hostile:
 
 - files: the program sees /usr, the loader cache, /proc of its own namespace, four devices, and the files
   it is given, all read-only; at most a private /tmp with a size and an inode cap. Inputs are sealed memory.
-- processes: own pid namespace, a process cap, everything killed when the program ends, is stopped, or the
-  caller dies; as root the sandbox first becomes an ordinary user.
+- processes: a pid namespace per run, a process cap, everything killed when the program ends, is stopped, or
+  the caller dies; as root the sandbox first becomes an ordinary user.
+- the next run: it has its own processes, mounts, files and IPC. What a thread's runs share (user, network,
+  UTS and cgroup namespace, a read-only root; see `room`) is out of a program's reach.
 - time: CPU over the whole process tree, and wall time. Children whose parent ignores SIGCHLD escape CPU
   accounting; the wall limit bounds what that wins, most tightly for a program pinned to one core.
 - memory: a cgroup (v1, or v2 where delegated) or, without one, address-space limits plus the tree's
@@ -25,9 +27,10 @@ the world-readable files below /usr, and a denial of service against another use
 Code is never run without the sandbox: `require` raises `SandboxUnavailable` with the remedy.
 """
 
-from eval.sandbox.box import Box, Limits, Outcome, SandboxError, run, start
+from eval.sandbox.box import Box, Limits, Outcome, inside, run, start
 from eval.sandbox.files import Sealed, scratch
 from eval.sandbox.health import SandboxUnavailable, accounting, require
+from eval.sandbox.room import SandboxError
 
 __all__ = [
     "Box",
@@ -37,6 +40,7 @@ __all__ = [
     "SandboxUnavailable",
     "Sealed",
     "accounting",
+    "inside",
     "require",
     "run",
     "scratch",

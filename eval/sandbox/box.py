@@ -1,45 +1,33 @@
-"""One program, one sandbox: start it, wait for it, learn what became of it.
+"""One program, one run in a sandbox: start it, wait for it, learn what became of it.
 
-`run` is what most callers need; `start` and `Box.wait` let two programs talk through pipes. Process 1
-inside (`init.c`) enforces the limits; this side makes the sandbox and is the last resort if that stalls.
+`run` is what most callers need; `start` and `Box.wait` let two programs talk through pipes. The run's
+process 1 (`init.c`) enforces the limits; this side places it in its cgroup and is the last resort if it
+stalls.
 
-Not covered: what an outcome means for a verdict (`eval.judge`).
+Not covered: the sandbox itself (`room`), and what an outcome means for a verdict (`eval.judge`).
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import select
 import signal
-import socket
 import stat
-import struct
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, cast
 
-from eval.sandbox import cgroups, helper
-from eval.sandbox.files import Sealed, read_all
+from eval.sandbox import cgroups
+from eval.sandbox.files import Sealed
+from eval.sandbox.room import Room, SandboxError, give_back, lend
 
 MIB = 1 << 20
-SANDBOX_UID = 64123
-"""What root becomes: an id that owns nothing and that no service runs under."""
-_GRACE_S = 10.0
-"""How long beyond the wall limit process 1 may take to report before the sandbox counts as broken."""
 _PATIENCE = 5
 """As in `init.c`."""
 _CGROUP_SLACK = MIB
 """Process 1's own share of a memory group."""
-_DEVICES = ("null", "zero", "random", "urandom")
 
 Ended = Literal["exit", "cpu", "wall", "memory", "output"]
-
-
-class SandboxError(RuntimeError):
-    """The sandbox failed, not the program in it. Worth a retry; never a verdict on the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +88,12 @@ def run(
     stdin: Sealed | None,
     stdout: int,
     stderr: int,
-    environment: Mapping[str, str] | None = None,
     shown: Iterable[int] = (),
 ) -> Outcome:
     """Run a program to its end. See `start`; `stdin` None is empty input."""
     source = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin.reader()
     try:
-        box = start(
-            argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr,
-            environment=environment, shown=shown,
-        )  # fmt: skip
+        box = start(argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown)
     finally:
         os.close(source)
     return box.wait()
@@ -123,117 +107,83 @@ def start(
     stdin: int,
     stdout: int,
     stderr: int,
-    environment: Mapping[str, str] | None = None,
     shown: Iterable[int] = (),
 ) -> Box:
-    """Start a program in a new sandbox.
+    """Start a program in a sandbox that nothing else is in.
 
-    `argv[0]` is an absolute path inside. `files` maps absolute paths inside to their contents, read-only
-    and executable. `stdin`, `stdout`, `stderr` and the `shown` descriptors (inside: /dev/fd/N) stay the
-    caller's to close. Raises `SandboxError`.
+    `argv[0]` is an absolute path inside. `files` maps paths in /box to their contents, read-only and
+    executable. `stdin`, `stdout`, `stderr` and the `shown` descriptors (found at `inside(0)`, `inside(1)`,
+    ...) stay the caller's to close. Raises `SandboxError`.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    shown = tuple(shown)
     readers: list[int] = []
+    room = lend()
     try:
-        placed = {path: _opened(content, readers) for path, content in files.items()}
-        init = _opened(helper.init(), readers)
-        shown = tuple(shown)
-        command = [
-            *_as_ordinary_user(init), *_bubblewrap(placed, limits, environment or {}), "--",
-            f"/proc/self/fd/{init}", "box", *_wanted(limits, theirs.fileno(), shown), "--", *argv,
-        ]  # fmt: skip
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=stderr, env={}, cwd="/",
-            pass_fds=(theirs.fileno(), *readers, *shown),
-        )  # fmt: skip
-    except OSError as error:
-        ours.close()
-        raise SandboxError(f"the sandbox does not start: {error}") from error
+        for content in files.values():
+            readers.append(content.reader())
+        words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]
+        pid = room.order(words, (stdin, stdout, stderr, *shown, *readers))
+        return Box(room, _limited(pid, limits), limits, stdout, stderr)
+    except BaseException:
+        room.close()
+        raise
     finally:
-        theirs.close()
         for fd in readers:
             os.close(fd)
-    return Box(process, ours, limits, stdout, stderr)
+
+
+def inside(number: int) -> str:
+    """Where a program finds the `number`th of the descriptors that are shown to it."""
+    return f"/dev/fd/{3 + number}"
+
+
+def _limited(pid: int, limits: Limits) -> cgroups.Group | None:
+    if accounting().kind == "rlimits":
+        return None
+    allowed = limits.memory + limits.stdout + limits.stderr + _CGROUP_SLACK
+    try:
+        group = cgroups.Group(accounting(), allowed, limits.processes + 1)
+    except OSError as error:
+        raise SandboxError(f"the memory cgroup cannot be made: {error}") from error
+    try:
+        group.join(pid)
+    except OSError as error:
+        group.remove()
+        raise SandboxError(f"the memory cgroup cannot be entered: {error}") from error
+    return group
 
 
 class Box:
-    """A started sandbox. Call `wait` or `abandon`, once."""
+    """A started run. Call `wait` or `abandon`, once."""
 
     def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        control: socket.socket,
-        limits: Limits,
-        stdout: int,
-        stderr: int,
+        self, room: Room, group: cgroups.Group | None, limits: Limits, stdout: int, stderr: int
     ) -> None:
-        self._process, self._control, self._limits = process, control, limits
+        self._room, self._group, self._limits = room, group, limits
         caps = ((stdout, limits.stdout), (stderr, limits.stderr))
         self._files = [(fd, cap) for fd, cap in caps if stat.S_ISREG(os.fstat(fd).st_mode)]
-        self._stderr = stderr
-        self._group: cgroups.Group | None = None
-        try:
-            self._release()
-        except BaseException:
-            self.abandon()
-            raise
-
-    def _release(self) -> None:
-        """Wait until process 1 stands in its sandbox, put it under its limits, let it go on."""
-        self._control.settimeout(_GRACE_S)
-        try:
-            message, ancillary, _, _ = self._control.recvmsg(256, socket.CMSG_SPACE(12))
-        except TimeoutError:
-            message, ancillary = b"", []
-        if message != b"ready":
-            raise self._broken(message)
-        pid = struct.unpack("iII", ancillary[0][2])[0]
-        if accounting().kind != "rlimits":
-            allowed = self._limits.memory + self._limits.stdout + self._limits.stderr + _CGROUP_SLACK
-            try:
-                self._group = cgroups.Group(accounting(), allowed, self._limits.processes + 1)
-                self._group.join(pid)
-            except OSError as error:
-                raise SandboxError(f"the memory cgroup cannot be set up: {error}") from error
-        self._control.send(b"go")
+        self._room.go()
 
     def wait(self) -> Outcome:
         """Wait for the end and clean up. Raises `SandboxError` if the sandbox broke."""
         try:
-            self._control.settimeout(_PATIENCE * self._limits.wall_s + _GRACE_S)
-            try:
-                message = self._control.recv(256)
-            except TimeoutError:
-                message = b"no report in time"
-            if not message.startswith(b"end ") and not (self._group and self._group.ran_out()):
-                raise self._broken(message)
-            self._finish()
-            return self._outcome(message.decode())
-        finally:
+            message = self._room.report(_PATIENCE * self._limits.wall_s)
+            if not message and not (self._group and self._group.ran_out()):
+                raise self._room.broken(b"the run's process 1 was killed")
+            outcome = self._outcome(message.decode())
+        except BaseException:
             self.abandon()
+            raise
+        self._remove_group()
+        give_back(self._room)
+        return outcome
 
     def abandon(self) -> None:
         """End everything inside and clean up, instead of waiting."""
-        self._kill()
-        self._clean_up()
+        self._room.close()
+        self._remove_group()
 
-    def _kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-
-    def _finish(self) -> None:
-        """Wait for bubblewrap. `Popen.wait` with a timeout would poll, and double the cost of a run."""
-        ended = os.pidfd_open(self._process.pid)
-        try:
-            if not _readable(ended, _GRACE_S):
-                raise SandboxError("processes in the sandbox do not die; a device may be stuck")
-        finally:
-            os.close(ended)
-
-    def _clean_up(self) -> None:
-        self._process.wait()
-        self._control.close()
+    def _remove_group(self) -> None:
         if self._group:
             self._group.remove()
 
@@ -262,67 +212,13 @@ class Box:
             main_memory=main_memory,
         )
 
-    def _broken(self, message: bytes) -> SandboxError:
-        why = message.removeprefix(b"fail ") or read_all(self._stderr, 400) or b"no reason given"
-        return SandboxError(f"the sandbox broke: {why.decode(errors='replace').strip()}")
 
-
-def _readable(fd: int, timeout_s: float) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(timeout_s * 1000))
-
-
-def _opened(content: Sealed, opened: list[int]) -> int:
-    opened.append(content.reader())
-    return opened[-1]
-
-
-def _as_ordinary_user(init: int) -> list[str]:
-    """Root must not meet hostile code: its id alone opens much of /proc and lifts process limits."""
-    if os.geteuid() != 0:
-        return []
-    return [f"/proc/self/fd/{init}", "drop", str(SANDBOX_UID), str(SANDBOX_UID)]
-
-
-def _bubblewrap(placed: Mapping[str, int], limits: Limits, environment: Mapping[str, str]) -> list[str]:
-    command = [*_fixed_part()]
-    for path, fd in placed.items():
-        command += ["--perms", "0555", "--ro-bind-data", str(fd), path]
-    for name, value in environment.items():
-        command += ["--setenv", name, value]
-    return [*command, "--chdir", "/box", "--remount-ro", "/"]
-
-
-@functools.cache
-def _fixed_part() -> tuple[str, ...]:
-    bwrap = "/usr/bin/bwrap"
-    command = [
-        bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
-        "--unshare-cgroup-try", "--die-with-parent", "--as-pid-1", "--cap-add", "CAP_SYS_ADMIN",
-        "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8",
-        "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-        "--proc", "/proc", "--dir", "/box", "--dir", "/tmp", "--symlink", "/proc/self/fd", "/dev/fd",
-    ]  # fmt: skip
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        command += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
-    for device in _DEVICES:
-        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    for root in ("/bin", "/sbin", "/lib", "/lib64"):
-        if os.path.islink(root):
-            command += ["--symlink", os.readlink(root), root]
-        elif Path(root).is_dir():
-            command += ["--ro-bind", root, root]
-    return tuple(command)
-
-
-def _wanted(limits: Limits, control: int, shown: Iterable[int]) -> list[str]:
+def _wanted(limits: Limits, shown: int) -> list[str]:
     """The limits in the words of `init.c`."""
     fallback = accounting().kind == "rlimits"
     # Without a memory group one process could outrun the sampling; address space stops it first.
     address_space = limits.address_space or (limits.memory + 1024 * MIB if fallback else 0)
     wanted = {
-        "control": control,
         "cpu_ms": round(limits.cpu_s * 1000),
         "wall_ms": round(limits.wall_s * 1000),
         "rss": limits.memory if fallback else 0,
@@ -334,5 +230,6 @@ def _wanted(limits: Limits, control: int, shown: Iterable[int]) -> list[str]:
         "tmp": limits.tmp,
         "inodes": limits.inodes,
         "core": -1 if limits.core is None else limits.core,
+        "keep": shown,
     }
-    return [*(f"{key}={value}" for key, value in wanted.items()), *(f"keep={fd}" for fd in shown)]
+    return [f"{key}={value}" for key, value in wanted.items()]

@@ -9,9 +9,10 @@ import shutil
 from pathlib import Path
 
 from eval.sandbox import helper
-from eval.sandbox.box import MIB, Limits, SandboxError, run
+from eval.sandbox.box import MIB, Limits, run
 from eval.sandbox.box import accounting as accounting
 from eval.sandbox.files import read_all, scratch
+from eval.sandbox.room import SandboxError
 
 OLDEST_KERNEL = (5, 14)
 """From here on a process limit counts per user namespace, and `close_range` exists."""

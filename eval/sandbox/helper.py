@@ -24,7 +24,7 @@ def cache_dir() -> Path:
 @functools.cache
 def init() -> Sealed:
     """The built helper. Raises `OSError` naming what is missing or went wrong."""
-    source = _SOURCE.read_bytes()
+    source = _SOURCE.read_bytes() + _SOURCE.with_name("filter.h").read_bytes()
     kept = cache_dir() / f"sandbox-init-{os.uname().machine}-{hashlib.sha256(source).hexdigest()[:16]}"
     try:
         return Sealed(kept.read_bytes())

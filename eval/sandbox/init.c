@@ -1,19 +1,27 @@
-/* Process 1 of every sandbox: sets the limits bubblewrap has no word for, runs one program, accounts for
- * its whole tree, kills what is left and reports.
+/* Process 1 of every sandbox, and of every run in it.
+ *
+ * bubblewrap builds a sandbox once: user, network, UTS, IPC and cgroup namespaces, a read-only root. Its
+ * process 1 (`room`) waits there for orders. Each run gets pid, mount and IPC namespaces of its own, with a
+ * fresh /proc, /box and /tmp, and a process 1 of its own (`box`) that gives up all privilege, sets the limits
+ * bubblewrap has no word for, runs one program, accounts for its whole tree, kills what is left and reports.
+ * Nothing of a run outlives its process 1, and none sees the room's.
  *
  * As process 1 of a pid namespace it cannot be killed from inside, inherits every orphan (so no CPU time
  * gets away unseen), and takes the whole tree with it when it ends. It is not dumpable, so programs under
  * it, which run as the same user, can neither trace it nor reach its descriptors through /proc.
  *
  *   init drop UID GID PROGRAM [ARG...]     become an ordinary user, then exec (for callers that are root)
- *   init box KEY=VALUE... -- PROGRAM [ARG...]
+ *   init room CONTROL                      take orders from the SEQPACKET socket of that descriptor
  *
- * Keys (0 or absent: no such limit): control (descriptor of a SEQPACKET socket), cpu_ms, wall_ms (less the
- * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp, inodes (of a private /tmp), core (CPU to run on),
- * keep (a descriptor the program gets; repeatable). Sizes are bytes.
+ * Orders are words, each ended by a NUL: KEY=VALUE... -- PROGRAM [ARG...]. With them come descriptors: standard
+ * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
+ * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
+ * inodes (of a private /tmp), core (CPU to run on), keep (how many descriptors the program gets, from 3 on),
+ * file (a path in /box; repeatable, read-only and executable). Sizes are bytes.
  *
- * Over the control socket: "ready" out, any message in, then "fail WHY" (our fault), or at the end
- * "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS". REASON: exit, cpu, wall, rss.
+ * Answers: "ready" once the run stands in its namespaces, then any message in, then "fail WHY" (our fault), or
+ * at the end "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS". REASON: exit, cpu, wall, rss.
+ * Then "gone": nothing of the run is left, and the room takes orders again.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -21,32 +29,41 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "filter.h"
+
 typedef long long i64;
 
+enum { CONTROL = 100, LONGEST = 1 << 16, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
+
 static struct {
-    i64 control, cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, core;
-    int keep[16], kept;
-} want = {.control = -1, .core = -1};
+    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, core, keep;
+    const char *files[MOST_FILES];
+    int file_count;
+} want = {.core = -1};
+
+static struct {
+    char text[LONGEST];
+    int fds[MOST_DESCRIPTORS], count;
+} orders;
 
 static const i64 SCAN_US = 10000; /* how often the tree is measured: the overshoot of a kill */
 static const i64 PATIENCE = 5;    /* real time a busy machine may take, in multiples of wall_ms */
@@ -55,7 +72,7 @@ static const i64 PATIENCE = 5;    /* real time a busy machine may take, in multi
 static void die(const char *what) {
     char message[200];
     int length = snprintf(message, sizeof message, "fail %s: %s", what, strerror(errno));
-    if (want.control < 0 || send(want.control, message, length, 0) < 0) dprintf(2, "init: %s\n", message);
+    if (send(CONTROL, message, length, 0) < 0) dprintf(2, "init: %s\n", message);
     _exit(125);
 }
 
@@ -67,13 +84,13 @@ static i64 now_us(void) {
 
 static void parse(const char *word) {
     static const struct { const char *key; i64 *value; } KEYS[] = {
-        {"control", &want.control}, {"cpu_ms", &want.cpu_ms}, {"wall_ms", &want.wall_ms}, {"rss", &want.rss},
-        {"as", &want.as}, {"stack", &want.stack}, {"fsize", &want.fsize}, {"nofile", &want.nofile},
-        {"nproc", &want.nproc}, {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"core", &want.core}};
+        {"cpu_ms", &want.cpu_ms}, {"wall_ms", &want.wall_ms}, {"rss", &want.rss}, {"as", &want.as},
+        {"stack", &want.stack}, {"fsize", &want.fsize}, {"nofile", &want.nofile}, {"nproc", &want.nproc},
+        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"core", &want.core}, {"keep", &want.keep}};
     const char *eq = strchr(word, '=');
     size_t length = eq ? (size_t)(eq - word) : 0;
-    if (length == 4 && !strncmp(word, "keep", 4) && want.kept < 16) {
-        want.keep[want.kept++] = atoi(eq + 1);
+    if (length == 4 && !strncmp(word, "file", 4) && want.file_count < MOST_FILES) {
+        want.files[want.file_count++] = eq + 1;
         return;
     }
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
@@ -83,75 +100,6 @@ static void parse(const char *word) {
         }
     errno = EINVAL;
     die(word);
-}
-
-/* System calls no contest program needs: attack surface of the kernel, ways to new namespaces, memory that
- * outlives a mapping, every socket, and reach for more CPU or for process 1's. They fail with EPERM. */
-static const int REFUSED[] = {
-    __NR_ptrace, __NR_process_vm_readv, __NR_process_vm_writev, __NR_kcmp, __NR_process_madvise,
-    __NR_pidfd_getfd, __NR_bpf, __NR_perf_event_open, __NR_userfaultfd, __NR_io_uring_setup,
-    __NR_io_uring_enter, __NR_io_uring_register, __NR_io_setup, __NR_io_submit, __NR_unshare, __NR_setns,
-    __NR_mount, __NR_umount2, __NR_pivot_root, __NR_chroot, __NR_open_tree, __NR_move_mount, __NR_fsopen,
-    __NR_fsconfig, __NR_fsmount, __NR_fspick, __NR_mount_setattr, __NR_open_by_handle_at,
-    __NR_name_to_handle_at, __NR_fanotify_init, __NR_keyctl, __NR_add_key, __NR_request_key,
-    __NR_init_module, __NR_finit_module, __NR_delete_module, __NR_kexec_load, __NR_reboot, __NR_swapon,
-    __NR_swapoff, __NR_acct, __NR_quotactl, __NR_syslog, __NR_settimeofday, __NR_clock_settime,
-    __NR_adjtimex, __NR_clock_adjtime, __NR_sethostname, __NR_setdomainname, __NR_vhangup,
-    __NR_lookup_dcookie, __NR_memfd_create, __NR_shmget, __NR_shmat, __NR_shmctl, __NR_msgget, __NR_msgsnd,
-    __NR_semget, __NR_mq_open, __NR_socket, __NR_vmsplice, __NR_move_pages, __NR_migrate_pages,
-    __NR_setpriority, __NR_sched_setscheduler, __NR_sched_setparam, __NR_sched_setattr,
-    __NR_sched_setaffinity, __NR_ioprio_set,
-#ifdef __NR_memfd_secret
-    __NR_memfd_secret,
-#endif
-#ifdef __x86_64__
-    __NR_iopl, __NR_ioperm, __NR_modify_ldt, __NR_kexec_file_load, __NR_uselib, __NR_ustat, __NR_sysfs,
-#endif
-};
-
-#if defined __x86_64__
-#define NATIVE AUDIT_ARCH_X86_64
-#elif defined __aarch64__
-#define NATIVE AUDIT_ARCH_AARCH64
-#else
-#error "the sandbox knows the system calls of x86-64 and AArch64 only"
-#endif
-#define NEW_NAMESPACES 0x7E020000u /* the CLONE_NEW* bits of clone(2) */
-#define X32 0x40000000u
-
-static void filter_syscalls(void) {
-    struct sock_filter code[32 + 2 * sizeof REFUSED / sizeof *REFUSED];
-    size_t n = 0;
-#define EMIT(...) code[n++] = (struct sock_filter)__VA_ARGS__
-#define DENY(error) EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error)))
-    EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0));
-    EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
-    EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1));
-    EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
-    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
-        EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, REFUSED[i], 0, 1));
-        DENY(EPERM);
-    }
-    /* clone3 hides its flags behind a pointer; told it does not exist, libraries use clone. */
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
-    DENY(ENOSYS);
-    /* A program may lower its own limits, but not those of process 1, which has the same user. */
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_prlimit64, 0, 4));
-    EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])));
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
-    DENY(EPERM);
-    EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3));
-    EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])));
-    EMIT(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1));
-    DENY(EPERM);
-    EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    struct sock_fprog program = {.len = n, .filter = code};
-    /* SPEC_ALLOW: without it older kernels slow filtered programs down, and times would be unfair. */
-    if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program))
-        die("seccomp");
 }
 
 static void drop_capabilities(void) {
@@ -194,11 +142,13 @@ static void become_program(char **argv) {
     if (want.as) limit(RLIMIT_AS, want.as);
     if (want.fsize) limit(RLIMIT_FSIZE, want.fsize);
     if (want.nofile) limit(RLIMIT_NOFILE, want.nofile);
-    if (want.nproc) limit(RLIMIT_NPROC, want.nproc + 1); /* this process 1 counts too */
-    if (syscall(__NR_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */)) die("close_range");
-    for (int i = 0; i < want.kept; i++) fcntl(want.keep[i], F_SETFD, 0);
+    if (want.nproc) limit(RLIMIT_NPROC, want.nproc + 2); /* both processes 1 count too */
+    /* The lowest numbers were free when these came, so each lies above the place it goes to. */
+    for (int i = 0; i < 3 + want.keep; i++)
+        if (dup2(orders.fds[i], i) < 0) die("descriptors");
+    if (syscall(__NR_close_range, 3 + want.keep, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */)) die("close_range");
     sigprocmask(SIG_SETMASK, &none, NULL);
-    filter_syscalls();
+    if (filter_syscalls()) die("seccomp");
     execv(argv[0], argv);
     if (errno == ENOMEM) raise(SIGKILL); /* a program too big for its own limit */
     die(argv[0]);
@@ -292,29 +242,107 @@ static void supervise(pid_t program) {
     char report[160];
     int length = snprintf(report, sizeof report, "end %s %d %lld %lld %lld %lld %lld", reason, status,
                           reaped_cpu_us(), end - start, queued, main_rss, tree_rss);
-    if (send(want.control, report, length, 0) < 0) die("report");
+    if (send(CONTROL, report, length, 0) < 0) die("report");
 }
 
-static void box(char **argv) {
-    for (; *argv && strcmp(*argv, "--"); argv++) parse(*argv);
-    if (!*argv || !argv[1] || want.control < 0) errno = EINVAL, die("usage");
-    if (want.tmp) {
-        char options[96];
-        snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=0700", want.tmp, want.inodes);
-        if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) || chdir("/tmp")) die("/tmp");
-    }
+static void place(const char *path, int content) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
+    ssize_t written = fd < 0 ? -1 : 1;
+    while (written > 0) written = sendfile(fd, content, NULL, 1 << 30);
+    if (written < 0) die(path);
+    close(fd);
+}
+
+static void mount_fresh(void) {
+    const int plain = MS_NOSUID | MS_NODEV;
+    if (mount("proc", "/proc", "proc", plain | MS_NOEXEC, NULL)) die("/proc");
+    if (mount("tmpfs", "/box", "tmpfs", plain, "mode=0755") || chdir("/box")) die("/box");
+    for (int i = 0; i < want.file_count; i++) place(want.files[i], orders.fds[3 + want.keep + i]);
+    if (mount(NULL, "/box", NULL, plain | MS_REMOUNT | MS_RDONLY, NULL)) die("/box");
+    if (!want.tmp) return;
+    char options[96];
+    snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=0700", want.tmp, want.inodes);
+    if (mount("tmpfs", "/tmp", "tmpfs", plain, options) || chdir("/tmp")) die("/tmp");
+}
+
+static void close_given(void) {
+    for (int i = 0; i < orders.count; i++) close(orders.fds[i]);
+}
+
+static void box(char **words) {
+    for (; *words && strcmp(*words, "--"); words++) parse(*words);
+    if (!*words || !words[1] || orders.count != 3 + want.keep + want.file_count) errno = EINVAL, die("orders");
+    mount_fresh();
     drop_capabilities();
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     char go[8];
-    if (send(want.control, "ready", 5, 0) < 0 || recv(want.control, go, sizeof go, 0) <= 0) die("control");
+    if (send(CONTROL, "ready", 5, 0) < 0 || recv(CONTROL, go, sizeof go, 0) <= 0) die("control");
     pid_t program = fork();
     if (program < 0) die("fork");
-    if (!program) become_program(argv + 1);
+    if (!program) become_program(words + 1);
+    close_given(); /* the other end of a pipe must hear when the program lets go of it */
     supervise(program);
+}
+
+/* Waits for orders and returns their length; 0 when the caller has no more. */
+static ssize_t receive(void) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof orders.fds)];
+    } extra;
+    struct iovec text = {orders.text, sizeof orders.text - 1};
+    struct msghdr message = {
+        .msg_iov = &text, .msg_iovlen = 1, .msg_control = &extra, .msg_controllen = sizeof extra};
+    ssize_t length = recvmsg(CONTROL, &message, MSG_CMSG_CLOEXEC);
+    if (length <= 0) return 0;
+    struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+    if (!first || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) errno = E2BIG, die("orders");
+    orders.count = (first->cmsg_len - CMSG_LEN(0)) / sizeof *orders.fds;
+    memcpy(orders.fds, CMSG_DATA(first), orders.count * sizeof *orders.fds);
+    orders.text[length] = 0;
+    return length;
+}
+
+static void split(char **words, ssize_t length) {
+    int count = 0;
+    for (char *at = orders.text; at < orders.text + length; at += strlen(at) + 1) {
+        if (count == MOST_WORDS) errno = E2BIG, die("orders");
+        words[count++] = at;
+    }
+    words[count] = NULL;
+}
+
+/* The end of a run; or, when the caller hangs up, of the room and with it of all that is in it. */
+static void await(pid_t one) {
+    struct pollfd either[] = {{syscall(__NR_pidfd_open, one, 0), POLLIN, 0}, {CONTROL, 0, 0}};
+    if (either[0].fd < 0) die("pidfd_open");
+    while (poll(either, 2, -1) < 0 && errno == EINTR);
+    if (either[1].revents) _exit(0);
+    close(either[0].fd);
+    while (waitpid(one, NULL, 0) < 0 && errno == EINTR);
+}
+
+static void room(int control) {
+    if (control != CONTROL && dup3(control, CONTROL, O_CLOEXEC) < 0) die("control");
+    if (syscall(__NR_close_range, 3, CONTROL - 1, 0)) die("close_range");
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    umask(0);
+    for (ssize_t length; (length = receive()) > 0;) {
+        pid_t one = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
+        if (one < 0) die("clone");
+        if (!one) {
+            static char *words[MOST_WORDS + 1];
+            split(words, length);
+            box(words);
+            _exit(0);
+        }
+        close_given();
+        await(one);
+        if (send(CONTROL, "gone", 4, MSG_NOSIGNAL) < 0) break;
+    }
 }
 
 static void drop(char **argv) {
@@ -326,8 +354,8 @@ static void drop(char **argv) {
 
 int main(int argc, char **argv) {
     if (argc > 4 && !strcmp(argv[1], "drop")) drop(argv + 2);
-    if (argc > 3 && !strcmp(argv[1], "box")) {
-        box(argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "room")) {
+        room(atoi(argv[2]));
         return 0;
     }
     errno = EINVAL;

@@ -55,6 +55,15 @@ def attack(path: Path) -> dict[str, object]:
     }
 
 
+def left_in_rooms() -> list[str]:
+    """Processes that outlived their run in a sandbox that stands ready for the next one.
+
+    Below this process are bubblewraps, below each its process 1, and below that what is left.
+    """
+    rooms = [one for bwrap in _children(os.getpid()) for one in _children(bwrap)]
+    return [Path("/proc", str(pid), "cmdline").read_text() for room in rooms for pid in _children(room)]
+
+
 def left_behind(before: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in state().items() if value != before[name]}
 
@@ -63,7 +72,7 @@ def state() -> dict[str, object]:
     """What must be the same afterwards. As a subreaper this process inherits every process that escapes."""
     groups = [path for parent in accounting().parents for path in parent.glob(f"judge-{os.getpid()}-*")]
     return {
-        "children": [p.name for p in Path("/proc").glob("[0-9]*") if _parent(p) == os.getpid()],
+        "children": _children(os.getpid()),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "mounts": Path("/proc/self/mountinfo").read_text(),
         "groups": [str(path) for path in groups],
@@ -71,6 +80,10 @@ def state() -> dict[str, object]:
         "shared memory": [name for name in os.listdir("/dev/shm") if "left" in name],
         "limits of this process": Path("/proc/self/limits").read_text(),
     }
+
+
+def _children(pid: int) -> list[int]:
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if _parent(process) == pid]
 
 
 def _parent(process: Path) -> int:
@@ -84,11 +97,13 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     require()
     attempt(("/box/honest",), HONEST, "/box/honest", LIMITS)
+    before = state()
     with ThreadPoolExecutor(2) as pool:
-        before = state()
         for result in pool.map(attack, sorted(Path(sys.argv[1]).iterdir())):
             print(json.dumps(result), flush=True)
-        print(json.dumps({"left": left_behind(before), "uid": os.getuid(), "kind": accounting().kind}))
+        in_rooms = left_in_rooms()
+    left = left_behind(before)
+    print(json.dumps({"left": left, "in rooms": in_rooms, "uid": os.getuid(), "kind": accounting().kind}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,185 @@
+"""Sandboxes that stand ready, one run after the other in each.
+
+Most of what a sandbox costs is building it: bubblewrap, a network namespace, a dozen mounts. So that is
+done once per thread and the rest per run: process, mount and IPC namespaces, /proc, /box and /tmp are each
+run's own, and end with it (`init.c`). What runs of one thread share is what they cannot touch: the user,
+network, UTS and cgroup namespaces, and a read-only root.
+
+A room belongs to the thread that made it: the kernel ends it, and every process in it, when that thread does.
+Two programs that talk to each other are in two rooms. A room in which anything went wrong is torn down.
+
+Not covered: limits and accounting of a run (`box`).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import functools
+import os
+import select
+import socket
+import struct
+import subprocess
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from eval.sandbox import helper
+from eval.sandbox.files import read_all, scratch
+
+SANDBOX_UID = 64123
+"""What root becomes: an id that owns nothing and that no service runs under."""
+_GRACE_S = 10.0
+"""How long beyond its due time an answer may take before the sandbox counts as broken."""
+_DEVICES = ("null", "zero", "random", "urandom")
+_mine = threading.local()
+
+
+class SandboxError(RuntimeError):
+    """The sandbox failed, not the program in it. Worth a retry; never a verdict on the program."""
+
+
+class Room:
+    """One sandbox with its process 1 waiting for orders. Raises `SandboxError` throughout."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._said = scratch()
+        try:
+            init = helper.init().reader()
+            try:
+                self._process = subprocess.Popen(
+                    [*_as_ordinary_user(init), *_bubblewrap(), "--", f"/proc/self/fd/{init}", "room",
+                     str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._said,
+                    env={}, cwd="/", pass_fds=(theirs.fileno(), init),
+                )  # fmt: skip
+            finally:
+                os.close(init)
+        except OSError as error:
+            self._control.close()
+            os.close(self._said)
+            raise SandboxError(f"the sandbox does not start: {error}") from error
+        finally:
+            theirs.close()
+        self._maker = os.getpid()
+        self.close = weakref.finalize(self, _end, self._maker, self._process, self._control, self._said)
+
+    def usable(self) -> bool:
+        """Whether it is this process's, not that of one it was forked from, and alive."""
+        return self._maker == os.getpid() and self._process.poll() is None
+
+    def order(self, words: Iterable[str], descriptors: Sequence[int]) -> int:
+        """Begin a run; returns its process 1 as seen from here once that stands, still unlimited, and waits.
+
+        `words` and `descriptors` are as in `init.c`.
+        """
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+        try:
+            self._control.sendmsg([text], [rights])
+            message, pid = self._hear(_GRACE_S)
+        except OSError as error:
+            raise self.broken(str(error).encode()) from error
+        if message != b"ready":
+            raise self.broken(message)
+        return pid
+
+    def go(self) -> None:
+        """Let the run go on."""
+        self._control.send(b"go")
+
+    def report(self, due_s: float) -> bytes:
+        """What the run's process 1 says at the end, empty if it was killed. Nothing of the run is left."""
+        message, _ = self._hear(due_s + _GRACE_S)
+        if message.startswith(b"end "):
+            gone, _ = self._hear(_GRACE_S)
+            if gone != b"gone":
+                raise SandboxError("processes in the sandbox do not die; a device may be stuck")
+            return message
+        if message != b"gone":
+            raise self.broken(message)
+        return b""
+
+    def broken(self, message: bytes) -> SandboxError:
+        """The error that says why, as far as anyone said."""
+        why = message.removeprefix(b"fail ") or read_all(self._said, 400) or b"no reason given"
+        return SandboxError(f"the sandbox broke: {why.decode(errors='replace').strip()}")
+
+    def _hear(self, timeout_s: float) -> tuple[bytes, int]:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            return b"no answer in time", 0
+        message, ancillary, _, _ = self._control.recvmsg(256, socket.CMSG_SPACE(12))
+        return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
+
+
+def lend() -> Room:
+    """A room of this thread that nobody uses, or a new one. Give it back, or close it."""
+    idle = _idle()
+    while idle:
+        if (room := idle.pop()).usable():
+            return room
+        room.close()
+    return Room()
+
+
+def give_back(room: Room) -> None:
+    """For the next run, after one that ended in order."""
+    _idle().append(room)
+
+
+def _idle() -> list[Room]:
+    if not hasattr(_mine, "idle"):
+        _mine.idle = []
+    idle: list[Room] = _mine.idle
+    return idle
+
+
+def _end(maker: int, process: subprocess.Popen[bytes], control: socket.socket, said: int) -> None:
+    """Hang up, upon which process 1 ends and takes everything with it."""
+    mine = maker == os.getpid()
+    if mine:
+        with contextlib.suppress(OSError):  # it may have hung up itself
+            control.shutdown(socket.SHUT_RDWR)
+    control.close()
+    os.close(said)
+    if not mine:
+        return
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _as_ordinary_user(init: int) -> list[str]:
+    """Root must not meet hostile code: its id alone opens much of /proc and lifts process limits."""
+    if os.geteuid() != 0:
+        return []
+    return [f"/proc/self/fd/{init}", "drop", str(SANDBOX_UID), str(SANDBOX_UID)]
+
+
+@functools.cache
+def _bubblewrap() -> tuple[str, ...]:
+    command = [
+        "/usr/bin/bwrap", "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc",
+        "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--as-pid-1",
+        "--cap-add", "CAP_SYS_ADMIN",
+        "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8",
+        "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
+        "--proc", "/proc", "--dir", "/box", "--dir", "/tmp", "--symlink", "/proc/self/fd", "/dev/fd",
+    ]  # fmt: skip
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        command += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
+    for device in _DEVICES:
+        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    for root in ("/bin", "/sbin", "/lib", "/lib64"):
+        if os.path.islink(root):
+            command += ["--symlink", os.readlink(root), root]
+        elif Path(root).is_dir():
+            command += ["--ro-bind", root, root]
+    return (*command, "--chdir", "/box", "--remount-ro", "/")
