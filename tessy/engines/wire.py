@@ -11,7 +11,7 @@ Not covered: sockets, retries and the choice between the ways (`tessy.engines.se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Protocol
@@ -26,6 +26,7 @@ PATHS: dict[Way, str] = {
     "completions": "/v1/completions",
     "text": "/v1/completions",
 }
+ABORT_PATH = "/inference/v1/abort_requests"
 Piece = tuple[Sequence[int], str | None]
 """New ids, and why the server stopped, if it did."""
 
@@ -60,6 +61,15 @@ def dialogue(
 def abort_body(names: Sequence[str]) -> bytes:
     """Ends requests of the way `tokens`; the server calls them by its own prefix."""
     return json.dumps({"request_ids": [f"generate-tokens-{name}" for name in names]}).encode()
+
+
+def events(lines: bytes) -> Iterator[bytes]:
+    """The data of the server-sent events in whole `lines`; comments and the closing mark are left out."""
+    for line in lines.split(b"\n"):
+        if line.startswith(b"data:"):
+            data = line[5:].strip()
+            if data != b"[DONE]":
+                yield data
 
 
 @lru_cache

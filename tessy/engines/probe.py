@@ -1,0 +1,138 @@
+"""What a server offers: which model, how long a context, and the best way in.
+
+Each way is tried with one token, in the words that the run will use: a server that ignores or refuses
+a part of them is found out before the first sample. Not covered: servers of other protocols.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.engines.wire import PATHS, WAYS, Codec, Way, dialogue, events
+from tessy.errors import UserError
+
+log = logging.getLogger(__name__)
+PROBE_S = 60.0
+"""How long one token may take: a server's first request may compile something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to use one server: its base `url`, its name for the model, the way in, its longest context
+    (None where it does not say), and the path that tells whether it is well."""
+
+    url: str
+    model: str
+    way: Way
+    max_length: int | None
+    health: str
+
+
+async def find_access(
+    session: aiohttp.ClientSession,
+    endpoints: Sequence[str],
+    model: str | None,
+    sampling: SamplingParams,
+    codec: Codec | None,
+) -> list[Access]:
+    """The access to every one of `endpoints`; raises `UserError` where one has none, or where they differ
+    in the model."""
+    urls = [endpoint.rstrip("/").removesuffix("/v1") for endpoint in endpoints]
+    if not urls or len(set(urls)) < len(urls):
+        raise UserError(f"endpoints {list(endpoints)}: name every server once, and at least one")
+    found = await asyncio.gather(*(_access(session, url, model, sampling, codec) for url in urls))
+    if len({access.model for access in found}) > 1:
+        models = ", ".join(f"{access.model} at {access.url}" for access in found)
+        raise UserError(f"the servers of one engine differ in the model: {models}; give each model its own")
+    return list(found)
+
+
+async def _access(
+    session: aiohttp.ClientSession,
+    url: str,
+    model: str | None,
+    sampling: SamplingParams,
+    codec: Codec | None,
+) -> Access:
+    served, max_length = _served(await _models(session, url), url, model)
+    tried = []
+    for way in WAYS if codec else WAYS[:2]:
+        refusal = await _refusal(session, url, way, served, sampling, codec)
+        if refusal is None:
+            if way == "text":
+                log.warning(
+                    "%s takes only text: new text is encoded here, and its ids are not the model's own", url
+                )
+            return Access(url, served, way, max_length, await _health_path(session, url))
+        tried.append(f"  {PATHS[way]} as {way}: {refusal}")
+    raise UserError(
+        f"server {url}: no usable way to continue token ids; tried\n"
+        + "\n".join(tried)
+        + "\nrun vLLM 0.10 or newer, with --enable-scale-out where it has that option"
+    )
+
+
+async def _models(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
+    try:
+        async with session.get(f"{url}/v1/models", timeout=aiohttp.ClientTimeout(PROBE_S)) as response:
+            if response.status in (401, 403):
+                raise UserError(
+                    f"server {url}: it wants an API key (HTTP {response.status}); set api_key_env to the "
+                    "environment variable that holds it"
+                )
+            response.raise_for_status()
+            models: list[dict[str, Any]] = (await response.json(content_type=None))["data"]
+            return models
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"server {url}: /v1/models does not answer ({error!r}); check that it runs and that the address "
+            "is its base URL, for example http://127.0.0.1:8000"
+        ) from None
+
+
+def _served(models: Sequence[dict[str, Any]], url: str, model: str | None) -> tuple[str, int | None]:
+    """The name and the context length of `model`, or of the only one there is."""
+    known = {entry["id"]: entry.get("max_model_len") for entry in models}
+    if model is None and len(known) == 1:
+        model = next(iter(known))
+    if model is None or model not in known:
+        wanted = "several models" if model is None else f"no model {model!r}"
+        raise UserError(f"server {url}: {wanted}; set `model` to one of {', '.join(known) or '(none)'}")
+    return model, known[model]
+
+
+async def _refusal(
+    session: aiohttp.ClientSession,
+    url: str,
+    way: Way,
+    model: str,
+    sampling: SamplingParams,
+    codec: Codec | None,
+) -> str | None:
+    """Why `way` does not work at `url`, or None where it gave a token."""
+    # The text way needs a prompt of some letters; any ids do for the others.
+    prompt = codec.encode("a") if way == "text" and codec else [0]
+    asked = dialogue(way, Request("probe", prompt, 1, frozenset(), ""), "probe", model, sampling, codec)
+    try:
+        async with session.post(
+            url + PATHS[way], data=asked.body, timeout=aiohttp.ClientTimeout(PROBE_S)
+        ) as response:
+            body = await response.read()
+        if response.status != 200:
+            return f"HTTP {response.status}: {body[:300].decode(errors='replace')}"
+        ids = [token for data in events(body) for token in asked.read(data)[0]]
+    except (aiohttp.ClientError, TimeoutError, OSError, EngineFault) as error:
+        return repr(error)
+    return None if ids else "the answer holds no token ids"
+
+
+async def _health_path(session: aiohttp.ClientSession, url: str) -> str:
+    async with session.get(f"{url}/health", timeout=aiohttp.ClientTimeout(PROBE_S)) as response:
+        return "/health" if response.status == 200 else "/v1/models"
