@@ -9,6 +9,7 @@ Not covered: whether named files and machines are fit for use (`tessy.pipeline.p
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,15 @@ class Pretraining(Section):
     learning_rate: Rate
 
 
+class GptOss(Section):
+    """What gpt-oss's own system message says."""
+
+    reasoning_effort: Literal["low", "medium", "high"]
+    """How long it thinks (paper: high)."""
+    date: datetime.date
+    """The current date it is told, frozen so that prompts stay the same."""
+
+
 class Model(Section):
     """A student or a teacher."""
 
@@ -57,8 +67,10 @@ class Model(Section):
     """`miniature`, a local checkpoint folder, or a hub id."""
     revision: str | None = None
     """Pins a hub id to a commit."""
-    format: Literal["qwen3", "harmony"]
-    """The chat format, which fixes how thinking opens and ends (`tessy.chat`)."""
+    format: Literal["qwen3", "gpt_oss", "deepseek_r1", "harmony"]
+    """The chat format, which fixes how thinking opens and ends (`tessy.chat.formats`)."""
+    gpt_oss: GptOss | None = None
+    """Required with `format: gpt_oss`, refused otherwise."""
     pretraining: Pretraining | None = None
     """Required with `source: miniature`, refused otherwise."""
 
@@ -66,6 +78,17 @@ class Model(Section):
     def _pretraining_matches_source(self) -> Self:
         if (self.source == MINIATURE) != (self.pretraining is not None):
             raise ValueError("`pretraining` is required with source 'miniature', and only there")
+        return self
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> Self:
+        if (self.format == "gpt_oss") != (self.gpt_oss is not None):
+            raise ValueError("section `gpt_oss` is required with format 'gpt_oss', and only there")
+        if self.source == MINIATURE and self.format not in ("qwen3", "harmony"):
+            raise ValueError(
+                f"a miniature model has no markers of format {self.format!r}; "
+                "use qwen3 for the student, harmony for the teacher"
+            )
         return self
 
 
@@ -197,8 +220,11 @@ class Recipe(Section):
             raise ValueError(
                 f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it"
             )
-        if self.models.student.format == "harmony":
-            raise ValueError("models.student.format 'harmony': students are trained in the 'qwen3' format")
+        if self.models.student.format != "qwen3":
+            raise ValueError(
+                f"models.student.format {self.models.student.format!r}: "
+                "students are trained in the 'qwen3' format"
+            )
         if self.synthesis.max_tokens > self.train.max_length:
             raise ValueError(
                 f"train.max_length {self.train.max_length} is under synthesis.max_tokens "

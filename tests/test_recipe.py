@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tessy.errors import UserError
+from tessy.pipeline.plan import plan
 from tessy.recipe import dump, load
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,14 @@ def test_overrides_reach_nested_fields_and_numbers_in_any_notation() -> None:
     assert recipe.train.learning_rate == 5e-5
     assert recipe.train.seeds == [3]
     assert recipe.execution.tracking.wandb == "disabled"
+
+
+def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
+    teacher = ["source=openai/gpt-oss-120b", "format=gpt_oss", "pretraining=null"]
+    settings = ["gpt_oss.reasoning_effort=high", "gpt_oss.date=2025-08-05"]
+    recipe = load(MINI, [f"models.teacher.{override}" for override in teacher + settings])
+    reference = plan(recipe).stage("synthesize-tessy").config["models"]["teacher"]
+    assert reference["gpt_oss"] == {"reasoning_effort": "high", "date": "2025-08-05"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,9 @@ def test_overrides_reach_nested_fields_and_numbers_in_any_notation() -> None:
         ("world.known=3", "must be a share"),
         ("models.teacher.pretraining=null", "`pretraining` is required"),
         ("models.student.format=harmony", "students are trained in"),
+        ("models.teacher.format=gpt_oss", "section `gpt_oss` is required"),
+        ("models.teacher.gpt_oss={reasoning_effort: high, date: 2025-08-05}", "and only there"),
+        ("models.teacher.format=deepseek_r1", "no markers of format 'deepseek_r1'"),
         ("evaluate.sampler.temperature=-1", "evaluate.sampler.temperature"),
         ("train.seeds=[1,1]", "names one twice"),
     ],

@@ -135,7 +135,7 @@ def _model(recipe: Recipe, draft: _Draft, role: Role, world: str | None) -> str 
     model: Model = getattr(recipe.models, role)
     if model.source != MINIATURE:
         return None
-    config = {"models": {role: _plain(recipe)["models"][role]}, "seed": recipe.seed}
+    config = {"models": {role: _without(model, "gpt_oss")}, "seed": recipe.seed}
     return draft.add(f"model-{role}", "pretrain", config, {"world": world})
 
 
@@ -265,6 +265,8 @@ def _reference(model: Model) -> dict[str, Any]:
         "source": model.source,
         "revision": model.revision,
         "format": model.format,
+        # Absent where there is none, so that other models keep their fingerprints.
+        **({"gpt_oss": model.gpt_oss.model_dump(mode="json")} if model.gpt_oss else {}),
         "content": _digest(model.source),
     }
 

@@ -23,7 +23,7 @@ from tessy.synthesis.scheduler import Assignment, Author, Sample, samples_of, wr
 FILE = "trajectories.parquet"
 SUMMARY = "synthesis.json"
 ROOM_FOR_MARKUP = 64
-"""Ids of chat markup around a prompt, its thinking and its answer: far more than any format needs."""
+"""Ids of chat markup around the thinking and the answer: far more than any format needs."""
 
 
 def run(job: Job) -> None:
@@ -62,10 +62,7 @@ def write_responses(
     `home` is the role in whose ids trajectories are kept.
     """
     names = {role: (model_inputs or {}).get(role, role) for role in ROLES}
-    renderers = {
-        role: Renderer(load_tokenizer(*job.model(names[role])), job.reference(names[role])["format"])
-        for role in method.authors | {home}
-    }
+    renderers = {role: _renderer(job, names[role]) for role in method.authors | {home}}
     engines = {
         role: _engine(job, names[role], renderers[role], samples, sampler, max_tokens)
         for role in method.authors
@@ -95,6 +92,11 @@ def write_responses(
         return asyncio.run(write_all(samples, assignment, journal, job.execution["concurrency"], on_done))
 
 
+def _renderer(job: Job, name: str) -> Renderer:
+    reference = job.reference(name)
+    return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
+
+
 def _engine(
     job: Job,
     name: str,
@@ -103,7 +105,7 @@ def _engine(
     sampler: Mapping[str, Any],
     max_tokens: int,
 ) -> EmbeddedEngine:
-    longest = max((len(renderer.encode(sample.problem.prompt)) for sample in samples), default=0)
+    longest = max((len(renderer.prompt_ids(sample.problem.prompt)) for sample in samples), default=0)
     source, revision = job.model(name)
     return EmbeddedEngine(
         source,
