@@ -1,0 +1,180 @@
+"""A small model server that misbehaves on request, for tests of what the engine makes of it.
+
+Its model counts: after the id n it writes n + 1, n + 2, ... The first part of a path names how it
+behaves (`http://.../hang/v1/models`). All manners answer a request for a single token properly, because
+that is how a server is probed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+VOCABULARY = 1000
+KEY = "open sesame"
+ANSWERS = {"refuse": 400, "unknown": 404, "busy": 503, "rush": 429, "broken": 500}
+"""Manners that are nothing but a status."""
+
+
+class BadServer:
+    """Listens on 127.0.0.1; `aborted` and `left` hold the request ids that were aborted, or whose client
+    closed its connection, and `seen` counts requests by manner."""
+
+    def __init__(self) -> None:
+        self.url, self.aborted, self.left = "", list[str](), list[str]()
+        self.seen: Counter[str] = Counter()
+        self.well = True
+        self._connections: set[Any] = set()
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/{manner}/health", self._health)
+        app.router.add_get("/{manner}/v1/models", self._models)
+        app.router.add_post("/{manner}/inference/v1/generate", self._generate)
+        app.router.add_post("/{manner}/inference/v1/abort_requests", self._abort)
+        app.router.add_post("/{manner}/v1/completions", self._completions)
+        return app
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(status=200 if self.well else 503)
+
+    async def _models(self, request: web.Request) -> web.Response:
+        manner = request.match_info["manner"]
+        if manner == "locked" and request.headers.get("Authorization") != f"Bearer {KEY}":
+            return web.Response(status=401)
+        names = ["counter", "adapter"] if manner == "two" else ["counter"]
+        return web.json_response({"data": [{"id": name, "max_model_len": 100} for name in names]})
+
+    async def _abort(self, request: web.Request) -> web.Response:
+        ids = (await request.json())["request_ids"]
+        self.seen["abort"] += 1
+        self.aborted += [name.removeprefix("generate-tokens-") for name in ids]
+        return web.Response()
+
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        manner, body = request.match_info["manner"], await request.json()
+        if manner in ("text", "completions", "words"):
+            return web.Response(status=403, text="disabled")
+        asked = body["sampling_params"] | {"name": body["request_id"], "prompt": body["token_ids"]}
+        return await self._answer(request, "good" if asked["max_tokens"] == 1 else manner, asked)
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        manner, body = request.match_info["manner"], await request.json()
+        if manner == "text":
+            if not isinstance(body["prompt"], str):
+                return web.Response(status=400, text="text only")
+            return await self._write_text(request, body)
+        if manner != "completions":
+            return web.Response(status=404)
+        return await self._answer(request, "good", body | {"name": "", "prompt": body["prompt"]})
+
+    async def _answer(self, request: web.Request, manner: str, asked: dict[str, Any]) -> web.StreamResponse:
+        self.seen[manner] += 1
+        if manner in ANSWERS:
+            return web.Response(status=ANSWERS[manner], text="as asked")
+        if manner == "silent":
+            await asyncio.sleep(60)
+        if manner == "stale":
+            if request.transport in self._connections:
+                request.transport.abort()  # type: ignore[union-attr]
+                return web.Response()
+            self._connections.add(request.transport)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            await self._stream(request, response, manner, asked)
+        except (ConnectionResetError, asyncio.CancelledError):
+            self.left.append(asked["name"])
+            raise
+        return response
+
+    async def _stream(
+        self, request: web.Request, response: web.StreamResponse, manner: str, asked: dict[str, Any]
+    ) -> None:
+        if manner == "late_refusal":
+            await send(response, {"error": {"message": "too long", "code": 400}})
+            return
+        start, stops = asked["prompt"][-1] + 1, asked["stop_token_ids"]
+        ids = list(range(start, start + asked["max_tokens"]))
+        stop = next((n for n, token in enumerate(ids, 1) if token in stops), None)
+        if manner == "slow":
+            for token in ids:
+                if asked["name"] in self.aborted:
+                    await send(response, choice([], "abort"))
+                    return
+                await send(response, choice([token]))
+                await asyncio.sleep(0.005)
+            await send(response, choice([], "length"))
+            return
+        await send(response, choice(ids[:1]))
+        if manner == "good" or manner == "stale":
+            finish = "stop" if stop else "length"
+            await send(response, choice(ids[1:stop], finish))
+            await response.write(b"data: [DONE]\n\n")
+        elif manner == "hang":
+            await asyncio.sleep(60)
+        elif manner == "half_json":
+            await response.write(b'data: {"choices": [{"token_ids": [7, \n\n')
+        elif manner == "drop":
+            request.transport.abort()  # type: ignore[union-attr]
+        elif manner == "foreign":
+            await send(response, choice([VOCABULARY], "length"))
+        elif manner == "gives_up":
+            await send(response, choice([], "error"))
+        else:
+            assert manner == "cut", manner
+
+    async def _write_text(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        """Writes "one two three ..." in pieces of three characters, and stops before a stop word."""
+        words = " one two three four five six seven"[: 3 * body["max_tokens"]]
+        ends = [words.find(stop) for stop in body["stop"] if stop in words]
+        text = words[: min(ends)] if ends else words
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for start in range(0, len(text), 3):
+            await send(response, {"choices": [{"text": text[start : start + 3], "finish_reason": None}]})
+        await send(response, {"choices": [{"text": "", "finish_reason": "stop" if ends else "length"}]})
+        return response
+
+
+def choice(ids: list[int], finish: str | None = None) -> dict[str, Any]:
+    """One event of a stream of ids."""
+    return {"choices": [{"index": 0, "token_ids": ids, "finish_reason": finish}]}
+
+
+async def send(response: web.StreamResponse, message: dict[str, Any]) -> None:
+    await response.write(b"data: " + json.dumps(message).encode() + b"\n\n")
+
+
+@contextmanager
+def bad_server(port: int = 0) -> Iterator[BadServer]:
+    """A `BadServer` in a thread of its own."""
+    server, ready, stop = BadServer(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        runner = web.AppRunner(server.app(), handler_cancellation=True, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
+        await site.start()
+        server.url = "http://{}:{}".format(*runner.addresses[0][:2])
+        ready.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    if not ready.wait(10):
+        raise RuntimeError("the server did not start")
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)

@@ -1,0 +1,225 @@
+"""What the server engine makes of servers: good ones, bad ones, and ones that go away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.engines.server import ServerEngine
+from tessy.errors import UserError
+from tests.bad_server import KEY, VOCABULARY, BadServer, bad_server
+
+PATIENCE_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[BadServer]:
+    with bad_server() as running:
+        yield running
+
+
+class Words:
+    """A codec whose ids are characters, 0 a stop."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) for character in text]
+
+    def decode(self, ids: Any) -> str:
+        return "".join(" five" if token == 0 else chr(token) for token in ids)
+
+
+@asynccontextmanager
+async def engine(*urls: str, **settings: Any) -> AsyncIterator[ServerEngine]:
+    settings = {"timeout_s": PATIENCE_S, "vocabulary": VOCABULARY} | settings
+    connected = await ServerEngine.connect(urls, SamplingParams(0.0), **settings)
+    try:
+        yield connected
+    finally:
+        await connected.close()
+
+
+def request(tokens: int = 10, sample: str = "s", start: int = 1, stop: tuple[int, ...] = ()) -> Request:
+    return Request(sample, [start], tokens, frozenset(stop), "", 4)
+
+
+def fault(url: str, **settings: Any) -> EngineFault:
+    async def ask() -> EngineFault:
+        async with engine(url, **settings) as e:
+            with pytest.raises(EngineFault) as caught:
+                await e.open(request()).finished()
+            return caught.value
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("manner", ["good", "completions"])
+def test_ids_come_back_with_the_reason_they_end(server: BadServer, manner: str) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/{manner}") as e:
+            free = await e.open(request()).finished()
+            assert (free.token_ids, free.finish_reason) == (list(range(2, 12)), "length")
+            stopped = await e.open(request(stop=(5, 9))).finished()
+            assert (stopped.token_ids, stopped.finish_reason) == ([2, 3, 4, 5], "stop")
+
+    asyncio.run(ask())
+
+
+def test_text_is_encoded_where_its_ids_are_settled(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/text", codec=Words()) as e:
+            assert e.accesses[0].way == "text"
+            free = await e.open(request(5)).finished()
+            assert (Words().decode(free.token_ids), free.finish_reason) == (" one two three ", "length")
+            stopped = await e.open(request(20, stop=(0,))).finished()
+            assert Words().decode(stopped.token_ids[:-1]) == " one two three four"
+            assert (stopped.token_ids[-1], stopped.finish_reason) == (0, "stop")
+
+    asyncio.run(ask())
+
+
+def test_nothing_is_asked_beyond_the_servers_context(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/good") as e:
+            long = Request("s", [1] * 95, 20, frozenset(), "", 4)
+            assert len((await e.open(long).finished()).token_ids) == 5
+            full = await e.open(Request("s", [1] * 100, 20, frozenset(), "")).finished()
+            assert (full.token_ids, full.finish_reason) == ([], "length")
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("manner", "reason"),
+    [
+        ("busy", "busy"),
+        ("rush", "busy"),
+        ("broken", "server error"),
+        ("hang", "hangs"),
+        ("silent", "hangs"),
+        ("half_json", "malformed answer"),
+        ("cut", "cut off"),
+        ("drop", "connection lost"),
+        ("foreign", "foreign ids"),
+        ("gives_up", "ended by the server"),
+    ],
+)
+def test_what_goes_wrong_becomes_a_fault_that_may_pass(server: BadServer, manner: str, reason: str) -> None:
+    found = fault(f"{server.url}/{manner}")
+    assert (found.reason, found.unreachable, found.permanent) == (reason, False, False)
+
+
+@pytest.mark.parametrize("manner", ["refuse", "unknown", "late_refusal"])
+def test_a_refusal_is_permanent(server: BadServer, manner: str) -> None:
+    found = fault(f"{server.url}/{manner}")
+    assert (found.reason, found.permanent) == ("refused", True)
+
+
+def test_a_closed_idle_connection_is_no_fault(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/stale") as e:
+            for _ in range(4):
+                assert len((await e.open(request()).finished()).token_ids) == 10
+
+    before = server.seen["stale"]
+    asyncio.run(ask())
+    assert server.seen["stale"] - before > 4
+
+
+def test_after_an_abort_nothing_arrives_and_the_server_stops(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/slow", timeout_s=5) as e:
+            aborts = server.seen["abort"]
+            writing = [e.open(request(90, f"s{n}")) for n in range(8)]
+            await asyncio.gather(*(continuation.grown(3) for continuation in writing))
+            for continuation in writing:
+                continuation.abort()
+            kept = [list(continuation.token_ids) for continuation in writing]
+            await asyncio.sleep(0.1)
+            assert [continuation.token_ids for continuation in writing] == kept
+            assert server.seen["abort"] - aborts == 1
+            early = e.open(request(90, "early"))
+            early.abort()
+            await asyncio.sleep(0.05)
+            assert early.token_ids == []
+            assert sum(replica.open for replica in e._replicas.values()) == 0
+
+    asyncio.run(ask())
+
+
+def test_a_server_that_went_away_is_unreachable_until_it_is_back() -> None:
+    async def ask() -> None:
+        with bad_server() as first:
+            url, port = f"{first.url}/slow", int(first.url.rsplit(":", 1)[1])
+            connected = await ServerEngine.connect([url], SamplingParams(0.0), timeout_s=PATIENCE_S)
+            cut = connected.open(request(90))
+            await cut.grown(3)
+        for writing in (cut, connected.open(request())):
+            with pytest.raises(EngineFault) as caught:
+                await writing.finished()
+            assert caught.value.unreachable
+        assert cut.token_ids == list(range(2, 2 + len(cut.token_ids)))
+        with bad_server(port):
+            for _ in range(40):
+                await asyncio.sleep(0.1)
+                if connected._replicas[url].healthy:
+                    break
+            assert len((await connected.open(request(5)).finished()).token_ids) >= 5
+        await connected.close()
+
+    asyncio.run(ask())
+
+
+def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServer) -> None:
+    async def ask() -> None:
+        with bad_server() as other:
+            urls = [f"{server.url}/good", f"{other.url}/good"]
+            connected = await ServerEngine.connect(urls, SamplingParams(0.0), timeout_s=PATIENCE_S)
+            await asyncio.gather(*(connected.open(request(5, f"s{n}")).finished() for n in range(20)))
+            assert other.seen["good"] > 5
+        lost = await asyncio.gather(
+            *(connected.open(request(5, f"s{n}")).finished() for n in range(20)), return_exceptions=True
+        )
+        faults = [outcome for outcome in lost if isinstance(outcome, EngineFault)]
+        assert 0 < len(faults) < 20
+        assert all(fault.unreachable for fault in faults)
+        await asyncio.gather(*(connected.open(request(5, f"s{n}")).finished() for n in range(20)))
+        await connected.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("manner", "settings", "message"),
+    [
+        ("locked", {}, "api_key_env"),
+        ("two", {}, "set `model` to one of counter, adapter"),
+        ("good", {"model": "other"}, "no model 'other'"),
+        ("text", {}, "no usable way.*HTTP 403: disabled.*text only"),
+        ("words", {"codec": Words()}, "no usable way"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_named_before_anything_starts(
+    server: BadServer, manner: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"(?s){server.url}/{manner}.*{message}"):
+        fault(f"{server.url}/{manner}", **settings)
+
+
+def test_an_address_where_nothing_listens_is_named() -> None:
+    with bad_server() as gone:
+        url = gone.url
+    with pytest.raises(UserError, match=f"{url}.*does not answer"):
+        fault(url)
+
+
+def test_the_key_opens_a_locked_server(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/locked", api_key=KEY) as e:
+            assert e.model == "counter"
+
+    asyncio.run(ask())
