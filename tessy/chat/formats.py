@@ -93,7 +93,8 @@ _DEEPSEEK_R1 = ChatFormat(
 # analysis message is all of the thinking; the model may write several, of which none but the first is used.
 _HARMONY = ChatFormat(
     opening="",
-    system="<|start|>developer<|message|># Instructions\n\n{system}\n\n<|end|>",
+    # As OpenAI's own renderer has it, which engines serve; the Jinja template adds two line breaks.
+    system="<|start|>developer<|message|># Instructions\n\n{system}<|end|>",
     user="<|start|>user<|message|>{prompt}<|end|><|start|>assistant",
     open_thinking="<|channel|>analysis<|message|>",
     close_thinking="<|end|><|start|>assistant<|channel|>final<|message|>",
