@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tessy.errors import UserError
 from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
+from tessy.predictors import AnnotatorExecution, Predictors
 from tessy.sections import MINIATURE, Name, Positive, Rate, Sampler, Section
 from tessy.synthesis.methods import METHODS
 from tessy.training import Train, TrainExecution
@@ -97,45 +98,6 @@ class Models(Section):
     teacher: Model
 
 
-class Checkpoint(Section):
-    """Weights to start from."""
-
-    source: str
-    """A local checkpoint folder or a hub id."""
-    revision: str | None = None
-    """Pins a hub id to a commit."""
-
-
-class Predictors(Section):
-    """Boundary predictors, one per model, trained on segments of that model's own thinking."""
-
-    annotator: Literal["lexicon"]
-    """Who marks style in a segment: `lexicon` matches a phrase list."""
-    lexicon: str
-    """`miniature`, or a text file with one phrase per line."""
-    problems: Positive
-    """Prompts whose thinking is sampled for segments."""
-    segment_words: Positive
-    """Words per segment (paper: 60)."""
-    segments: Positive
-    """Segments per model (paper: 100,000; the release used 10,000)."""
-    window_tokens: Annotated[int, Field(ge=8)]
-    """Tokens of left context a predictor sees, in training as in use (release: 200)."""
-    base: Checkpoint | None = None
-    """What predictors are trained from (paper: Qwen3-0.6B-Base); by default the model they watch."""
-    epochs: Positive
-    """At most this many; fewer where `patience` runs out."""
-    patience: Positive
-    """Epochs without a better boundary F1 on held-out problems before training stops."""
-    learning_rate: Rate
-    batch_size: Positive
-    """In windows."""
-    class_weights: Literal["none", "balanced"]
-    """`balanced` weighs the loss of a class inverse to how often it occurs."""
-    policy: Literal["balanced", "no_style_leak", "no_capability_leak"]
-    """Which error the threshold avoids (`tessy.boundary.token_scores`)."""
-
-
 class Synthesis(Section):
     """How training responses are written."""
 
@@ -178,6 +140,8 @@ class Execution(Section):
     """Programs judged at once in each evaluation stage."""
     concurrency: Positive = 128
     """Samples in flight per synthesis or generation stage."""
+    annotator: AnnotatorExecution | None = None
+    """Required by annotators of kind `llm`."""
     train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
 
@@ -219,6 +183,11 @@ class Recipe(Section):
         if cooperative and self.predictors is None:
             raise ValueError(
                 f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it"
+            )
+        asked = self.predictors and any(a.kind == "llm" for a in self.predictors.annotators)
+        if asked and self.execution.annotator is None:
+            raise ValueError(
+                "section `execution.annotator` is missing, and an annotator of kind llm needs it; add it"
             )
         if self.models.student.format != "qwen3":
             raise ValueError(

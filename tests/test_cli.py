@@ -63,7 +63,7 @@ def test_tessy_and_train_never_import_eval_at_module_level() -> None:
         (["recipes/mini.yaml", "synthesis.metods=[tessy]"], "did you mean 'methods'"),
         (["recipes/mini.yaml", "train.epochs=many"], "train.epochs: 'many'"),
         (["recipes/mini.yaml", "problems.source=gone.jsonl"], "problems.source 'gone.jsonl': no such file"),
-        (["recipes/mini.yaml", "predictors.lexicon=gone.txt"], "predictors.lexicon 'gone.txt': no such file"),
+        (["recipes/mini.yaml", "predictors.annotator.lexicon=gone.txt"], "'gone.txt': no such file"),
     ],
 )
 def test_bad_input_ends_with_2_and_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:

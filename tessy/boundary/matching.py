@@ -105,7 +105,8 @@ def locate(listed: Sequence[str], text: str) -> tuple[Outcome | None, list[Style
 
     Matches begin and end at word borders. Returns what is wrong, and no spans, or None and the spans.
     """
-    folded, spans, keys = _Folded(text), [], []
+    folded, keys = _Folded(text), set[str]()
+    spans: list[StyleSpan] = []
     for span in listed:
         key, after = _fold(span.strip()), spans[-1][1] if spans else 0
         places = list(folded.find(key))
@@ -113,7 +114,7 @@ def locate(listed: Sequence[str], text: str) -> tuple[Outcome | None, list[Style
         if match is None:
             return _why_not(places, spans, key in keys), []
         spans.append(match)
-        keys.append(key)
+        keys.add(key)
     return None, spans
 
 

@@ -152,13 +152,13 @@ def _predictors(
     if recipe.predictors is None:
         return {}
     settings = _plain(recipe)["predictors"]
-    sampling = ("lexicon", "annotator", "problems", "segment_words", "segments")
+    sampling = ("annotator", "agreement", "problems", "segment_words", "segments")
     out: dict[Role, str] = {}
     for role in ROLES:
         reference = {"role": role, "model": _reference(getattr(recipe.models, role)), "seed": recipe.seed}
         config = {
             "predictors": {key: settings[key] for key in sampling},
-            "lexicon_content": _digest(recipe.predictors.lexicon),
+            "annotator_content": [_digest(str(a.file)) for a in recipe.predictors.annotators],
             "synthesis": {
                 "sampler": _plain(recipe)["synthesis"]["sampler"],
                 "max_tokens": recipe.synthesis.max_tokens,

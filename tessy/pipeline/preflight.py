@@ -33,12 +33,12 @@ def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> 
 
 
 def _sources(recipe: Recipe) -> Iterator[str]:
-    named = {"problems.source": recipe.problems.source}
-    if recipe.predictors is not None:
-        named["predictors.lexicon"] = recipe.predictors.lexicon
-    for field, source in named.items():
-        if source != MINIATURE and not Path(source).is_file():
-            yield f"{field} {source!r}: no such file; give an existing one or 'miniature'"
+    source = recipe.problems.source
+    if source != MINIATURE and not Path(source).is_file():
+        yield f"problems.source {source!r}: no such file; give an existing one or 'miniature'"
+    for annotator in recipe.predictors.annotators if recipe.predictors else ():
+        if not annotator.file.is_file():
+            yield f"predictors: {annotator.kind} annotator: '{annotator.file}': no such file or shipped name"
     for lm_eval in recipe.evaluate.lm_eval:
         if lm_eval.data is not None and not Path(lm_eval.data).is_file():
             yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"

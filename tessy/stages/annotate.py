@@ -2,32 +2,85 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tessy.artifacts import read_parquet, write_parquet
-from tessy.boundary.labels import within
+from pydantic import TypeAdapter
+
+from tessy.artifacts import read_parquet, write_json, write_parquet
+from tessy.boundary.agreement import cohens_kappa
+from tessy.boundary.annotators import Annotated, AnswerJournal, annotate, load_prompt
+from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
+from tessy.boundary.labels import token_labels, within
 from tessy.boundary.lexicon import Lexicon
-from tessy.boundary.segments import SEGMENTS, THINKINGS, segments
+from tessy.boundary.segments import SEGMENTS, THINKINGS, Segment, segments
+from tessy.chat import load_tokenizer
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.records import Problem
-from tessy.sections import MINIATURE
+from tessy.predictors import Annotator, LanguageModelAnnotator, LexiconAnnotator
+from tessy.records import Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.synthesize import write_responses
 from tessy.synthesis.methods import METHODS
 from tessy.synthesis.scheduler import samples_of
 
-MINIATURE_LEXICON = Path(__file__).parents[1] / "miniature" / "lexicon.txt"
+RECORD = "annotations.json"
+"""How the annotation went: segments, outcomes by reason, agreement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What there is to annotate: segments, and the whole thinkings they were cut from by sample id."""
+
+    segments: Sequence[Segment]
+    thinkings: Mapping[str, str]
 
 
 def run(job: Job) -> None:
     settings, role = job.config["predictors"], job.config["role"]
-    lexicon = Lexicon.load(
-        MINIATURE_LEXICON if settings["lexicon"] == MINIATURE else Path(settings["lexicon"])
+    responses = sampled_thinking(job)
+    thinkings = {r.sample_id: "".join(s.text for s in r.spans if s.kind == "thinking") for r in responses}
+    triples = [(r.sample_id, r.problem_id, thinkings[r.sample_id]) for r in responses]
+    cut = segments(triples, settings["segment_words"], settings["segments"], job.config["seed"])
+    annotated = mark(job, settings["annotator"], Task(cut, thinkings), "annotator")
+    record = {
+        "segments": len(cut),
+        "annotated": len(annotated.style),
+        "outcomes": dict(annotated.outcomes),
+        "agreement": agreement(job, annotated, Task(cut, thinkings)) if settings["agreement"] else None,
+    }
+    write_json(job.out / RECORD, record)
+    if not any(annotated.style.values()):
+        raise UserError(
+            f"predictors.annotator: marked no style in {len(cut)} segments of the {role}'s thinking; "
+            f"outcomes: {dict(annotated.outcomes)}; use another lexicon, model or prompt"
+        )
+    rows = [
+        row(segment, annotated.style[segment.segment_id])
+        for segment in cut
+        if segment.segment_id in annotated.style
+    ]
+    about = (
+        f"Segments of the {role}'s thinking, style marked by an annotator: {settings['annotator']['kind']}."
     )
+    write_parquet(job.out / SEGMENTS, rows, job.name, about)
+    write_parquet(
+        job.out / THINKINGS,
+        [{"sample_id": sample, "problem_id": problem, "text": text} for sample, problem, text in triples],
+        job.name,
+        f"The {role}'s thinkings that segments were cut from.",
+    )
+    job.tracker.log({"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)})
+
+
+def sampled_thinking(job: Job) -> list[Trajectory]:
+    """The model's own responses to the first problems."""
+    settings, role = job.config["predictors"], job.config["role"]
     problems = list(read_parquet(job.inputs["problems"] / PROBLEMS, Problem))[: settings["problems"]]
-    responses = write_responses(
+    return write_responses(
         job,
         samples_of(problems),
         name=f"{role}-thinking",
@@ -37,41 +90,85 @@ def run(job: Job) -> None:
         model_inputs={role: "model"},
         home=role,
     )
-    thinkings = {r.sample_id: "".join(s.text for s in r.spans if s.kind == "thinking") for r in responses}
-    triples = [(r.sample_id, r.problem_id, thinkings[r.sample_id]) for r in responses]
-    # The lexicon reads whole thinkings: a segment may begin in the middle of a phrase.
-    style = {sample_id: lexicon.style_spans(text) for sample_id, text in thinkings.items()}
-    rows: list[dict[str, Any]] = [
-        {
-            "segment_id": segment.segment_id,
-            "sample_id": segment.sample_id,
-            "problem_id": segment.problem_id,
-            "start": segment.start,
-            "text": segment.text,
-            "style": [
-                {"start": start, "end": end}
-                for start, end in within(
-                    style[segment.sample_id], segment.start, segment.start + len(segment.text)
-                )
-            ],
-        }
-        for segment in segments(triples, settings["segment_words"], settings["segments"], job.config["seed"])
-    ]
-    if not any(row["style"] for row in rows):
-        raise UserError(
-            f"predictors.lexicon {settings['lexicon']}: matches nothing in {len(rows)} segments "
-            f"of the {role}'s thinking"
+
+
+def row(segment: Segment, style: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    return {
+        "segment_id": segment.segment_id,
+        "sample_id": segment.sample_id,
+        "problem_id": segment.problem_id,
+        "start": segment.start,
+        "text": segment.text,
+        "style": [{"start": start, "end": end} for start, end in style],
+    }
+
+
+# Annotators ---------------------------------------------------------------------------------------
+
+
+def mark(job: Job, settings: Mapping[str, Any], task: Task, name: str) -> Annotated:
+    """Annotate with the annotator that `settings` describe; `name` keeps two of one stage apart."""
+    annotator: Any = TypeAdapter(Annotator).validate_python(settings)
+    if isinstance(annotator, LexiconAnnotator):
+        return mark_by_lexicon(annotator, task)
+    return asyncio.run(mark_by_model(job, annotator, task, name))
+
+
+def mark_by_lexicon(annotator: LexiconAnnotator, task: Task) -> Annotated:
+    """The lexicon reads whole thinkings: a segment may begin in the middle of a phrase."""
+    lexicon = Lexicon.load(annotator.file)
+    style = {sample_id: lexicon.style_spans(text) for sample_id, text in task.thinkings.items()}
+    return Annotated(
+        {s.segment_id: within(style[s.sample_id], s.start, s.start + len(s.text)) for s in task.segments},
+        {"accepted": len(task.segments)},
+    )
+
+
+async def mark_by_model(job: Job, annotator: LanguageModelAnnotator, task: Task, name: str) -> Annotated:
+    prompt, where = load_prompt(annotator.file), job.execution["annotator"]
+    options = ChatOptions(
+        annotator.model,
+        annotator.max_tokens,
+        annotator.sampler.model_dump(),
+        thinking=annotator.thinking,
+    )
+    endpoint = await ChatEndpoint.connect(
+        where["url"], options, key=os.environ.get(where["key_variable"]), timeout_s=where["timeout_s"]
+    )
+    async with endpoint:
+        found = endpoint.options
+        job.say(f"{name}: JSON schema {found.schema}, thinking switch {found.thinking is not None}")
+        with AnswerJournal(job.work / f"{name}.answers.jsonl") as journal:
+            return await annotate(
+                task.segments,
+                endpoint.ask,
+                journal,
+                prompt=prompt,
+                attempts=annotator.attempts,
+                # A second pass of the same annotator must not repeat the first.
+                seed=f"{job.config['seed']}/{name}",
+                concurrency=job.execution["concurrency"],
+                on_done=lambda done: job.progress(done, len(task.segments), "segments"),
+            )
+
+
+def agreement(job: Job, first: Annotated, task: Task) -> dict[str, Any]:
+    """Annotate some segments again; kappa over the tokens of segments that both annotated."""
+    settings = job.config["predictors"]["agreement"]
+    chosen = Task(task.segments[: settings["segments"]], task.thinkings)
+    second = mark(job, settings["annotator"], chosen, "second-annotator")
+    tokenizer = load_tokenizer(*job.model())
+    labels: tuple[list[int], list[int]] = ([], [])
+    shared = [s for s in chosen.segments if s.segment_id in first.style and s.segment_id in second.style]
+    for segment in shared:
+        encoded = tokenizer(
+            segment.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
         )
-    write_parquet(
-        job.out / SEGMENTS,
-        rows,
-        job.name,
-        f"Segments of the {role}'s thinking with style marked by the lexicon.",
-    )
-    write_parquet(
-        job.out / THINKINGS,
-        [{"sample_id": sample, "problem_id": problem, "text": text} for sample, problem, text in triples],
-        job.name,
-        f"The {role}'s thinkings that segments were cut from.",
-    )
-    job.tracker.log({"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)})
+        for out, annotated in zip(labels, (first, second), strict=True):
+            out += token_labels(encoded["offset_mapping"], annotated.style[segment.segment_id])
+    return {
+        "kappa": cohens_kappa(*labels),
+        "tokens": len(labels[0]),
+        "segments": len(shared),
+        "outcomes": dict(second.outcomes),
+    }

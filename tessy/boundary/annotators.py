@@ -1,0 +1,133 @@
+"""Asks a language model for the style of segments until an answer can be used, and counts what could not.
+
+Every answer is journaled before it is read, so an interrupted annotation goes on where it stopped and an
+answer is paid for once. A segment none of whose answers can be used is dropped (paper); faults of the
+endpoint are not answers and end the stage instead.
+
+Not covered: the endpoint (`chat_endpoint`), what makes an answer usable (`matching`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tessy.boundary.labels import StyleSpan
+from tessy.boundary.matching import ACCEPTED, Outcome, read_answer
+from tessy.boundary.segments import Segment
+from tessy.errors import UserError
+
+Ask = Callable[[str, int], Awaitable[str]]
+"""A prompt and a seed for its random numbers -> the answer."""
+
+PLACE = "{segment}"
+"""Where a prompt file has the segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """Style spans by segment id, for segments with a usable answer, and how often each outcome occurred."""
+
+    style: Mapping[str, Sequence[StyleSpan]]
+    outcomes: Mapping[Outcome, int]
+
+
+class AnswerJournal:
+    """Every answer as a line of JSON, written before anything is made of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.answers: dict[str, list[str]] = defaultdict(list)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        # A last line without its end was cut off by a kill.
+        whole = [line for line in lines if line.endswith("\n")]
+        for row in map(json.loads, whole):
+            self.answers[row["segment_id"]].append(row["answer"])
+        self._stream = path.open("w", encoding="utf-8")
+        self._stream.writelines(whole)
+        self._stream.flush()
+
+    def append(self, segment_id: str, answer: str) -> None:
+        self.answers[segment_id].append(answer)
+        self._stream.write(json.dumps({"segment_id": segment_id, "answer": answer}) + "\n")
+        self._stream.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+def load_prompt(path: Path) -> str:
+    """A prompt with a place for the segment."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"prompt {path}: cannot be read: {error}; check predictors.annotator.prompt"
+        ) from None
+    if text.count(PLACE) != 1:
+        raise UserError(f"prompt {path}: holds {PLACE} {text.count(PLACE)} times; it must stand there once")
+    return text
+
+
+async def annotate(
+    segments: Sequence[Segment],
+    ask: Ask,
+    journal: AnswerJournal,
+    *,
+    prompt: str,
+    attempts: int,
+    seed: str,
+    concurrency: int,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> Annotated:
+    """Ask about every segment, at most `concurrency` at once and `attempts` times each."""
+    gate, done = asyncio.Semaphore(concurrency), 0
+
+    async def one(segment: Segment) -> None:
+        nonlocal done
+        async with gate:
+            answers = journal.answers[segment.segment_id]
+            while not usable(answers, segment) and len(answers) < attempts:
+                question = prompt.replace(PLACE, segment.text.strip())
+                journal.append(
+                    segment.segment_id,
+                    await ask(question, seed_of(seed, segment.segment_id, len(answers))),
+                )
+        done += 1
+        on_done(done)
+
+    async with asyncio.TaskGroup() as group:
+        for segment in segments:
+            group.create_task(one(segment))
+    return summarize(segments, journal.answers)
+
+
+def usable(answers: Sequence[str], segment: Segment) -> bool:
+    return bool(answers) and read_answer(answers[-1], segment.text).outcome in ACCEPTED
+
+
+def summarize(segments: Sequence[Segment], answers: Mapping[str, Sequence[str]]) -> Annotated:
+    """Every answer read: the usable one of each segment, and the outcomes of all."""
+    style: dict[str, Sequence[StyleSpan]] = {}
+    outcomes: Counter[Outcome] = Counter()
+    for segment in segments:
+        for answer in answers.get(segment.segment_id, ()):
+            reading = read_answer(answer, segment.text)
+            outcomes[reading.outcome] += 1
+            if reading.outcome in ACCEPTED:
+                style[segment.segment_id] = reading.spans
+    return Annotated(style, dict(outcomes))
+
+
+def seed_of(seed: str, segment_id: str, attempt: int) -> int:
+    """31 bits that no two questions share but by accident."""
+    digest = hashlib.blake2b(f"{seed}/{segment_id}/{attempt}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,156 @@
+"""An OpenAI-compatible chat endpoint, asked for a JSON array of strings.
+
+What the server can do is found out with a first question: constrain answers to a JSON schema, switch
+thinking on or off in the chat template. What it refuses is left out. A server that is busy or briefly
+gone is asked again; one that stays away ends the stage, which goes on later where it stopped.
+
+Not covered: streaming, tools, what the answers say (`matching`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import aiohttp
+
+from tessy.errors import UserError
+
+SCHEMA = {"type": "array", "items": {"type": "string"}}
+TRIES = 6
+"""Of one question, before an endpoint that does not answer ends the stage."""
+PAUSE_S = (0.5, 30.0)
+"""First and longest pause between tries."""
+PROBE_TOKENS = 16
+
+
+class EndpointFault(RuntimeError):
+    """The endpoint gave no answer; the same question may get one later."""
+
+
+class Refused(RuntimeError):
+    """The endpoint will not take this request, however often it is asked."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"status {status}: {said[:300]}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """What every question is asked with; `thinking` is None where the server knows no such switch."""
+
+    model: str
+    max_tokens: int
+    sampler: Mapping[str, float]
+    schema: bool = True
+    thinking: bool | None = False
+
+    def body(self, prompt: str, seed: int) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "max_tokens": self.max_tokens,
+            "seed": seed,
+            "temperature": self.sampler["temperature"],
+            "top_p": self.sampler["top_p"],
+        }
+        if self.sampler["top_k"]:
+            body["top_k"] = self.sampler["top_k"]
+        if self.schema:
+            named = {"name": "style_spans", "schema": SCHEMA, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        if self.thinking is not None:
+            body["chat_template_kwargs"] = {"enable_thinking": self.thinking}
+        return body
+
+
+class ChatEndpoint:
+    """Made by `connect`; `options` say what the server turned out to support."""
+
+    def __init__(self, url: str, options: ChatOptions, session: aiohttp.ClientSession) -> None:
+        self.url, self.options, self._session = url.rstrip("/") + "/chat/completions", options, session
+
+    @classmethod
+    async def connect(
+        cls, url: str, options: ChatOptions, *, key: str | None, timeout_s: float
+    ) -> ChatEndpoint:
+        """Find out what the server at `url` takes; raises `UserError` where it cannot be used."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=timeout_s))
+        endpoint = cls(url, options, session)
+        try:
+            await endpoint._probe()
+        except BaseException:
+            await session.close()
+            raise
+        return endpoint
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def ask(self, prompt: str, seed: int) -> str:
+        """The answer's text, empty where the model wrote none; raises `EndpointFault` or `Refused`."""
+        pause = PAUSE_S[0]
+        for attempt in range(TRIES):
+            try:
+                return await self._post(self.options.body(prompt, seed))
+            except EndpointFault:
+                if attempt == TRIES - 1:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(2 * pause, PAUSE_S[1])
+        raise AssertionError("unreachable")
+
+    async def _probe(self) -> None:
+        """Ask with everything, then without the schema, the thinking switch, both: the first that works."""
+        wanted, refusals = self.options, []
+        for schema, thinking in (
+            (True, wanted.thinking),
+            (False, wanted.thinking),
+            (True, None),
+            (False, None),
+        ):
+            self.options = replace(wanted, schema=schema, thinking=thinking)
+            body = self.options.body("Answer with a JSON array of strings.", 0)
+            try:
+                await self._post({**body, "max_tokens": min(PROBE_TOKENS, wanted.max_tokens)})
+                return
+            except EndpointFault as fault:
+                raise UserError(f"execution.annotator.url: {self.url}: {fault}; is the server up?") from None
+            except Refused as refusal:
+                if refusal.status in (401, 403):
+                    raise UserError(
+                        f"execution.annotator: {self.url} wants a key: {refusal}; set the variable "
+                        "that execution.annotator.key_variable names"
+                    ) from None
+                refusals.append(str(refusal))
+        raise UserError(
+            f"execution.annotator: {self.url} refuses model {wanted.model!r}: {refusals[-1]}; check URL and "
+            "predictors.annotator.model"
+        )
+
+    async def _post(self, body: Mapping[str, Any]) -> str:
+        try:
+            async with self._session.post(self.url, json=body) as response:
+                if response.status in (408, 409, 429) or response.status >= 500:
+                    raise EndpointFault(f"status {response.status}: {(await response.text())[:300]}")
+                if response.status >= 400:
+                    raise Refused(response.status, await response.text())
+                answer = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EndpointFault(f"{type(error).__name__}: {error}") from None
+        return _content(answer)
+
+
+def _content(answer: Any) -> str:
+    try:
+        return answer["choices"][0]["message"]["content"] or ""
+    except (KeyError, IndexError, TypeError):
+        raise EndpointFault(f"not a chat completion: {str(answer)[:300]}") from None

@@ -1,0 +1,127 @@
+"""The recipe's section `predictors`: who marks style, on what, and how predictors are trained on it.
+
+Not covered: where an annotator runs (`execution.annotator`); whether named files exist
+(`tessy.pipeline.preflight`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tessy.sections import MINIATURE, Positive, Rate, Sampler, Section
+
+SHIPPED = Path(__file__).parent / "boundary"
+SHIPPED_LEXICONS = {
+    MINIATURE: Path(__file__).parent / "miniature" / "lexicon.txt",
+    "english": SHIPPED / "lexicons" / "english.txt",
+}
+SHIPPED_PROMPTS = {"style_spans_1": SHIPPED / "prompts" / "style_spans_1.txt"}
+"""Prompts by name; the number is the version: a changed prompt is a new file."""
+
+
+class LexiconAnnotator(Section):
+    """Marks style by a list of phrases: free, and blind to everything not on the list."""
+
+    kind: Literal["lexicon"]
+    lexicon: str
+    """`miniature`, `english` (a start for reasoning traces), or a text file with one phrase per line."""
+
+    @property
+    def file(self) -> Path:
+        return SHIPPED_LEXICONS.get(self.lexicon, Path(self.lexicon))
+
+
+class LanguageModelAnnotator(Section):
+    """Asks a model for the style spans of each segment, verbatim and in order (paper, section 3)."""
+
+    kind: Literal["llm"]
+    model: str
+    """What `execution.annotator` calls it (paper: the teacher; release: Qwen3-32B)."""
+    prompt: str
+    """`style_spans_1`, or a text file that holds `{segment}`."""
+    thinking: bool
+    """Whether the model may think first (release: no), where its chat template knows `enable_thinking`."""
+    sampler: Sampler
+    max_tokens: Positive
+    """Longest answer, thinking included."""
+    attempts: Positive
+    """How often a segment is asked about until an answer can be used; then it is dropped."""
+
+    @property
+    def file(self) -> Path:
+        return SHIPPED_PROMPTS.get(self.prompt, Path(self.prompt))
+
+
+Annotator = Annotated[LexiconAnnotator | LanguageModelAnnotator, Field(discriminator="kind")]
+
+
+class Agreement(Section):
+    """A second annotation of some segments, reported as Cohen's kappa per token; never trained on."""
+
+    annotator: Annotator
+    """Another annotator, or the same for a second pass with other random numbers."""
+    segments: Positive
+
+
+class Checkpoint(Section):
+    """Weights to start from."""
+
+    source: str
+    """A local checkpoint folder or a hub id."""
+    revision: str | None = None
+    """Pins a hub id to a commit."""
+
+
+class Predictors(Section):
+    """Boundary predictors, one per model, trained on segments of that model's own thinking."""
+
+    annotator: Annotator
+    """Who marks style in a segment."""
+    agreement: Agreement | None = None
+    problems: Positive
+    """Prompts whose thinking is sampled for segments."""
+    segment_words: Positive
+    """Words per segment (paper: 60)."""
+    segments: Positive
+    """Segments per model (paper: 100,000; the release used 10,000)."""
+    window_tokens: Annotated[int, Field(ge=8)]
+    """Tokens a predictor sees, at least half of them to the left, in training as in use (release: 200)."""
+    base: Checkpoint | None = None
+    """What predictors are trained from (paper: Qwen3-0.6B-Base); by default the model they watch."""
+    epochs: Positive
+    """At most this many; fewer where `patience` runs out."""
+    patience: Positive
+    """Epochs without a better boundary F1 on held-out problems before training stops."""
+    learning_rate: Rate
+    batch_size: Positive
+    """In windows."""
+    class_weights: Literal["none", "balanced"]
+    """`balanced` weighs the loss of a class inverse to how often it occurs."""
+    policy: Literal["balanced", "no_style_leak", "no_capability_leak"]
+    """Which error the threshold avoids (`tessy.boundary.token_scores`)."""
+
+    @property
+    def annotators(self) -> list[LexiconAnnotator | LanguageModelAnnotator]:
+        return [self.annotator, *([self.agreement.annotator] if self.agreement else [])]
+
+    @model_validator(mode="after")
+    def _agreement_says_something(self) -> Self:
+        if self.agreement and self.agreement.annotator == self.annotator and self.annotator.kind == "lexicon":
+            raise ValueError(
+                "agreement.annotator: a lexicon always agrees with itself; name another annotator"
+            )
+        return self
+
+
+class AnnotatorExecution(Section):
+    """The OpenAI-compatible endpoint that annotators of kind `llm` are asked at."""
+
+    url: str
+    """Its base, with the version: http://localhost:8000/v1."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable with the key; unset where none is needed."""
+    timeout_s: Positive = 600
+    """How long one answer may take."""
