@@ -1,0 +1,38 @@
+"""Outcomes: how a response that nobody failed to write ended.
+
+Not covered: whether the answer is right (`eval.judge`), and engines that failed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tessy.records import StopReason
+from tessy.synthesis.cooperation import TurnEnd
+
+_REFUSAL = re.compile(
+    r"((i'm |i am |we're |we are )?(very |really |so )?sorry,? (but )?)?"
+    r"(i|we) (can't|cannot|can not|won't|will not|am unable to|are unable to|'m unable to|am not able to) "
+    r"(help|assist|comply|continue|do that|fulfill|provide)\b[^.!?\n]{0,100}[.!]?"
+)
+
+
+def stop_reason(thinking: str, answer: str, *, ended_by: TurnEnd, fits: bool) -> StopReason:
+    """The outcome of a response whose last turn ended by `ended_by`; `fits` within the length cap."""
+    if ended_by == "repetition":
+        return "repetitive"
+    if ended_by != "end" or not fits:
+        return "length"
+    if not thinking.strip() or not answer.strip():
+        return "empty"
+    return "refused" if refused(answer) else "finished"
+
+
+def refused(answer: str) -> bool:
+    """Whether the whole answer is one English sentence that declines to help.
+
+    Deliberately narrow: an answer that says anything else besides is an answer, and refusals in other
+    words or languages pass for one.
+    """
+    said = " ".join(answer.replace("\u2019", "'").lower().split())
+    return _REFUSAL.fullmatch(said) is not None
