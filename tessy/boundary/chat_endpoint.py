@@ -71,17 +71,26 @@ class ChatOptions:
 class ChatEndpoint:
     """Made by `connect`; `options` say what the server turned out to support."""
 
-    def __init__(self, url: str, options: ChatOptions, session: aiohttp.ClientSession) -> None:
-        self.url, self.options, self._session = url.rstrip("/") + "/chat/completions", options, session
+    def __init__(
+        self, url: str, options: ChatOptions, session: aiohttp.ClientSession, pauses: tuple[float, float]
+    ) -> None:
+        self.url, self.options = url.rstrip("/") + "/chat/completions", options
+        self._session, self._pauses = session, pauses
 
     @classmethod
     async def connect(
-        cls, url: str, options: ChatOptions, *, key: str | None, timeout_s: float
-    ) -> ChatEndpoint:
+        cls,
+        url: str,
+        options: ChatOptions,
+        *,
+        key: str | None,
+        timeout_s: float,
+        pauses: tuple[float, float] = PAUSE_S,
+    ) -> Self:
         """Find out what the server at `url` takes; raises `UserError` where it cannot be used."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=timeout_s))
-        endpoint = cls(url, options, session)
+        endpoint = cls(url, options, session, pauses)
         try:
             await endpoint._probe()
         except BaseException:
@@ -97,7 +106,7 @@ class ChatEndpoint:
 
     async def ask(self, prompt: str, seed: int) -> str:
         """The answer's text, empty where the model wrote none; raises `EndpointFault` or `Refused`."""
-        pause = PAUSE_S[0]
+        pause, longest = self._pauses
         for attempt in range(TRIES):
             try:
                 return await self._post(self.options.body(prompt, seed))
@@ -105,7 +114,7 @@ class ChatEndpoint:
                 if attempt == TRIES - 1:
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(2 * pause, PAUSE_S[1])
+            pause = min(2 * pause, longest)
         raise AssertionError("unreachable")
 
     async def _probe(self) -> None:
