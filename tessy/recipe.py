@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
 
+from tessy.engines.settings import Engines
 from tessy.errors import UserError
 from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
@@ -142,6 +143,7 @@ class Execution(Section):
     """Samples in flight per synthesis or generation stage."""
     annotator: AnnotatorExecution | None = None
     """Required by annotators of kind `llm`."""
+    engines: Engines = Engines()
     train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
 

