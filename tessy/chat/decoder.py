@@ -11,21 +11,30 @@ from typing import Any
 
 from tessy.errors import UserError
 
+LONGEST_HELD = 64
+"""Characters. Ids that end inside a character follow each other for a word at most, unless a model raves."""
+
 
 class Decoder:
-    """Turns a growing list of ids into text, id by id.
+    """Turns a growing list of ids into text, id by id, and only where ids and text end together.
 
-    An id that ends inside a UTF-8 character adds nothing until the character is whole; bytes that can
-    never become one add U+FFFD at once. At most three bytes are ever held back.
+    An id that ends inside a UTF-8 character adds nothing until an id ends with one: the ids so far then
+    are the text so far, so both can be cut there. (Tokens that hold a whole character and the beginning
+    of the next are common in scripts of three bytes a character.) Bytes that can never become a character
+    become U+FFFD.
     """
 
     def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
         self._bytes = token_bytes
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
 
     def step(self, token_id: int) -> str:
         """The text `token_id` adds; "" for an id that the vocabulary does not use."""
-        return self._utf8.decode(self._bytes.get(token_id, b""))
+        text = self._held + self._utf8.decode(self._bytes.get(token_id, b""))
+        unfinished = self._utf8.getstate()[0] and len(text) < LONGEST_HELD
+        self._held = text if unfinished else ""
+        return "" if unfinished else text
 
 
 def token_bytes(tokenizer: Any) -> dict[int, bytes]:
