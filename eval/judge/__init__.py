@@ -11,6 +11,9 @@
   guard work; wrong answers to problems in its errata are SKIP;
 - a compile error is CE in both; officially LiveCodeBench-Pro calls it "Judge Failed".
 
+Both can be had at once: a program is run once where the modes agree on what is run and for how long, and
+its outcome read in both ways. LiveCodeBench's are run twice.
+
 Useful alone: no torch, no model, no container service.
 `judge` yields one `Judgement` per `Submission`, in order.
 """

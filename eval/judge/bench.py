@@ -13,7 +13,7 @@ from pathlib import Path
 
 from eval.judge.compile import DMOJ, build
 from eval.judge.records import MIB, Source
-from eval.judge.run import physical_cores
+from eval.judge.workers import physical_cores
 from eval.sandbox import Limits, Sealed, require, run, scratch
 
 _EMPTY = Source("cpp", {"main.cpp": b"int main() {}"})

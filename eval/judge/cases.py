@@ -1,6 +1,6 @@
 """Runs one test of one submission in the sandbox and says what came of it.
 
-Not covered: which tests run (`verdicts.goes_on`) and retries (`run`). Raises `SandboxError` when the sandbox
+Not covered: which tests run (`trial`) and retries (`workers`). Raises `SandboxError` when the sandbox
 is at fault.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from eval.judge import verdicts
 from eval.judge.checkers import BUILT_IN
@@ -26,55 +27,73 @@ _NOTE_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What stays the same over a submission's tests. `checkers` are the built ones, by `id` of the source."""
+    """What stays the same over a program's tests. `checkers` are the built ones, by `id` of the source.
+
+    One run serves all `modes`: they read the same outcome differently.
+    """
 
     format: Format
-    mode: Mode
+    modes: tuple[Mode, ...]
     problem: JudgeProblem
     program: Program
-    checkers: dict[int, Program]
+    checkers: Mapping[int, Program]
     interactor: Program | None
-    core: int | None
 
 
-def run_case(bench: Bench, case: Case) -> tuple[CaseResult, bool]:
-    """The result, and whether it was a time limit missed so narrowly that a quieter machine could help."""
-    limits = dataclasses.replace(
-        verdicts.limits(bench.format, bench.problem, case, bench.mode), core=bench.core
-    )
+Words: TypeAlias = Mapping[Mode, Word]
+
+
+def run_case(bench: Bench, case: Case, core: int | None) -> tuple[dict[Mode, CaseResult], bool]:
+    """The result in each mode, and whether it was a time limit missed so narrowly that a quieter machine
+    could help. `core` is the CPU to run on, None for any."""
+    limits = dataclasses.replace(verdicts.limits(bench.format, bench.problem, case, bench.modes), core=core)
     with _sealed(case.input) as given, _scratch() as out, _scratch() as err, _scratch() as result:
         if bench.interactor:
-            outcome, (verdict, official), note = _talk(bench, bench.interactor, case, limits, given, err)
+            outcome, words, note = _talk(bench, bench.interactor, case, limits, given, err)
         else:
             called = (result,) if bench.problem.functional else ()
             outcome = run(
                 (*bench.program.argv, *map(inside, range(len(called)))), limits,
                 files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
             )  # fmt: skip
-            fault = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=False)
-            if fault:
-                (verdict, official), note = fault, _said(err)
-            else:
-                (verdict, official), note = _check(bench, case, given, result if called else out)
-        found = CaseResult(
-            case.name, verdict, official, round(outcome.cpu_s, 4), round(outcome.wall_s, 4),
+            words, note = _faults(bench, outcome, case), _said(err)
+            if len(words) < len(bench.modes):
+                passed, note = _check(bench, case, given, result if called else out)
+                words = {**passed, **words}
+    results = {
+        mode: CaseResult(
+            case.name, *words[mode], round(outcome.cpu_s, 4), round(outcome.wall_s, 4),
             round(outcome.memory / MIB, 2), note,
-        )  # fmt: skip
-        near = verdicts.near_limit(bench.format, outcome, case, bench.mode, bench.interactor is not None)
-        return found, near and verdict == "TLE"
+        )
+        for mode in bench.modes
+    }  # fmt: skip
+    return results, any(
+        words[mode][0] == "TLE"
+        and verdicts.near_limit(bench.format, outcome, case, mode, bench.interactor is not None)
+        for mode in bench.modes
+    )
 
 
-def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Word, str]:
+def _faults(bench: Bench, outcome: Outcome, case: Case) -> dict[Mode, Word]:
+    """In which modes the run alone decides, and how."""
+    interactive = bench.interactor is not None
+    faults = ((mode, verdicts.fault(bench.format, outcome, case, mode, interactive)) for mode in bench.modes)
+    return {mode: word for mode, word in faults if word}
+
+
+def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Words, str]:
     """Compare what stands in `out`, the standard output or the result of a call, with the answer."""
     checker = case.checker or bench.problem.checker
     with _sealed(case.answer) as answer:
         if checker.program is not None:
             return _run_checker(bench, checker, given, out, answer)
         passed = BUILT_IN[checker.name](read_all(out), answer.read(), checker.options)
-        return verdicts.word(bench.format, "AC" if passed else "WA"), ""
+        return dict.fromkeys(bench.modes, verdicts.word(bench.format, "AC" if passed else "WA")), ""
 
 
-def _run_checker(bench: Bench, checker: Checker, given: Sealed, out: int, answer: Sealed) -> tuple[Word, str]:
+def _run_checker(
+    bench: Bench, checker: Checker, given: Sealed, out: int, answer: Sealed
+) -> tuple[Words, str]:
     program = bench.checkers[id(checker.program)]
     output = os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC)
     shown = (given.reader(), output, answer.reader())
@@ -84,7 +103,7 @@ def _run_checker(bench: Bench, checker: Checker, given: Sealed, out: int, answer
                 (*program.argv, *map(inside, range(len(shown)))), verdicts.CHECKER_LIMITS,
                 files=program.files, stdin=None, stdout=said, stderr=err, shown=shown,
             )  # fmt: skip
-            return verdicts.checked(bench.format, outcome, bench.mode), _note(outcome, err)
+            return _checked(bench, outcome), _note(outcome, err)
     finally:
         for fd in shown:
             os.close(fd)
@@ -92,7 +111,7 @@ def _run_checker(bench: Bench, checker: Checker, given: Sealed, out: int, answer
 
 def _talk(
     bench: Bench, interactor: Program, case: Case, limits: Limits, given: Sealed, err: int
-) -> tuple[Outcome, Word, str]:
+) -> tuple[Outcome, Words, str]:
     """Submission and interactor, each in its own sandbox, joined by two pipes."""
     from_judge, to_program = os.pipe()
     from_program, to_judge = os.pipe()
@@ -125,9 +144,13 @@ def _talk(
             judge.abandon()
             raise
         spoken = judge.wait()
-        mine = verdicts.fault(bench.format, outcome, case, bench.mode, interactive=True)
-        theirs = verdicts.checked(bench.format, spoken, bench.mode)
-        return outcome, verdicts.interaction(mine, theirs, bench.mode), _note(spoken, said)
+        mine, theirs = _faults(bench, outcome, case), _checked(bench, spoken)
+        words = {mode: verdicts.interaction(mine.get(mode), theirs[mode], mode) for mode in bench.modes}
+        return outcome, words, _note(spoken, said)
+
+
+def _checked(bench: Bench, outcome: Outcome) -> dict[Mode, Word]:
+    return {mode: verdicts.checked(bench.format, outcome, mode) for mode in bench.modes}
 
 
 def _note(outcome: Outcome, err: int) -> str:

@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,9 @@ _PLAIN_EVERY_S = 10.0
 @click.option("--out", type=click.Path(path_type=Path), help="JSONL file to write, one row per row read.")
 @click.option("--workers", type=click.IntRange(min=1), help="Programs at once.  [default: physical cores]")
 @click.option(
-    "--mode", type=click.Choice(["strict", "fixed"]), default="strict", show_default=True,
-    help="As the official judge decides, or with its known faults repaired.",
+    "--mode", type=click.Choice(["strict", "fixed", "both"]), default="strict", show_default=True,
+    help="As the official judge decides, or with its known faults repaired. With both, a row is the strict "
+    "judgement and holds the fixed one under `fixed`; programs run once where that serves both.",
 )  # fmt: skip
 @click.option("--self-test", is_flag=True, help="Judge programs of known verdict on this machine instead.")
 def judge_command(
@@ -76,7 +78,8 @@ def _judge_file(
     rows = list(_rows(responses))
     submissions = [_submission(responses, number, row) for number, row in rows]
     show = _Progress()
-    verdicts: dict[str, int] = {}
+    verdicts: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
     judged = judge(
         submissions, format=format_, problems=problems, workers=workers, mode=mode, on_progress=show.update
     )
@@ -84,17 +87,24 @@ def _judge_file(
     try:
         with partial.open("w", encoding="utf-8") as stream:
             for (_, row), judgement in zip(rows, judged, strict=True):
-                verdicts[judgement.verdict] = verdicts.get(judgement.verdict, 0) + 1
+                verdicts[judgement.verdict] += 1
+                if judgement.fixed and judgement.fixed.verdict != judgement.verdict:
+                    changes[f"{judgement.verdict} to {judgement.fixed.verdict}"] += 1
                 stream.write(json.dumps({**row, **_result(judgement)}, ensure_ascii=False) + "\n")
                 stream.flush()
         os.replace(partial, out)
     except OSError as error:
         raise UserError(f"out {out}: cannot be written: {error.strerror}; choose another place") from None
     show.end()
-    counts = ", ".join(f"{verdict} {count}" for verdict, count in sorted(verdicts.items()))
-    click.echo(f"{len(rows)} judged ({mode}): {counts or 'nothing to judge'} -> {out}", err=True)
-    if verdicts.get("IE"):
+    click.echo(f"{len(rows)} judged ({mode}): {_counts(verdicts) or 'nothing to judge'} -> {out}", err=True)
+    if mode == "both":
+        click.echo(f"fixed differs in {changes.total()}: {_counts(changes) or 'nothing'}", err=True)
+    if verdicts["IE"]:
         click.echo(f"warning: {verdicts['IE']} IE: not judged, by no fault of theirs; see `detail`", err=True)
+
+
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(of.items()))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -137,12 +147,13 @@ def _submission(path: Path, number: int, row: dict[str, Any]) -> Submission:
 
 
 def _result(judgement: Judgement) -> dict[str, Any]:
-    return {
+    row = {
         "verdict": judgement.verdict,
         "official": judgement.official,
         "tests": [asdict(test) for test in judgement.tests],
         "detail": judgement.detail,
     }
+    return row | {"fixed": _result(judgement.fixed)} if judgement.fixed else row
 
 
 class _Progress:

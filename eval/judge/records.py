@@ -154,7 +154,10 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A submission's verdict, `tests` in the order they ran, `detail` for people."""
+    """A submission's verdict, `tests` in the order they ran, `detail` for people.
+
+    `fixed` is the judgement of mode `fixed` beside a strict one, where both were asked for.
+    """
 
     sample_id: str
     problem_id: str
@@ -162,3 +165,4 @@ class Judgement:
     official: str
     tests: tuple[CaseResult, ...] = ()
     detail: str = ""
+    fixed: Judgement | None = None

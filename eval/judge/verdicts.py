@@ -47,8 +47,8 @@ def word(format: Format, verdict: Verdict) -> Word:
     return verdict, WORDS[format][verdict]
 
 
-def limits(format: Format, problem: JudgeProblem, case: Case, mode: Mode) -> Limits:
-    """What the submission may use on this case."""
+def limits(format: Format, problem: JudgeProblem, case: Case, modes: Sequence[Mode]) -> Limits:
+    """What the submission may use on this case: where modes differ, what the most generous of them grants."""
     cpu_s, wall_s = allowed_s(case.time_s), allowed_s(case.time_s * problem.wall_factor)
     if format == "lightcp":
         return Limits(
@@ -58,7 +58,7 @@ def limits(format: Format, problem: JudgeProblem, case: Case, mode: Mode) -> Lim
         )  # fmt: skip
     if format == "dmoj":
         # DMOJ's clock runs while the child runs or sleeps; with wall time less queueing that is this clock.
-        wall_s = wall_s if mode == "fixed" or problem.interactor else cpu_s
+        wall_s = wall_s if "fixed" in modes or problem.interactor else cpu_s
         return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output)
     return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, tmp=64 * MIB)
 
@@ -120,17 +120,16 @@ def interaction(submission: Word | None, judge: Word, mode: Mode) -> Word:
     return submission or judge
 
 
-def goes_on(format: Format, problem: JudgeProblem, case: Case, done: Sequence[CaseResult]) -> bool | None:
-    """Whether `case` runs after `done`: True, False (skip it), or None (nothing runs any more)."""
+def goes_on(format: Format, case: Case, failed: Sequence[Case], skipped: Sequence[Case]) -> bool | None:
+    """Whether `case` runs after earlier ones failed or were skipped: True, False (skip it), or None (nothing
+    runs any more)."""
     if format != "dmoj":
-        return True if all(result.verdict == "AC" for result in done) else None
-    failed_batches = set()
-    for earlier, result in zip(problem.cases, done, strict=False):
-        if result.verdict != "AC":
-            if earlier.pretest and result.verdict != "SKIP" and not case.pretest:
-                return None
-            failed_batches.add(earlier.batch)
-    return not (case.batch is not None and failed_batches & {case.batch, *case.needs})
+        return None if failed else True
+    if not case.pretest and any(one.pretest for one in failed):
+        return None
+    if case.batch is None:
+        return True
+    return {case.batch, *case.needs}.isdisjoint(one.batch for one in (*failed, *skipped))
 
 
 def combine(format: Format, done: Sequence[CaseResult]) -> Word:

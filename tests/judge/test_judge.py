@@ -174,6 +174,33 @@ def test_command_keeps_rows_and_adds_verdicts(problems: Path, tmp_path: Path) ->
     assert [{k: row[k] for k in before} for row, before in zip(judged, rows, strict=True)] == rows
 
 
+def test_command_reports_both_modes_and_their_difference(problems: Path, tmp_path: Path) -> None:
+    rows = [
+        {"problem_id": "sum", "language": "cpp", "code": KINDS["AC"]},
+        {"problem_id": "sum", "language": "cpp", "response": f"```cpp\n{KINDS['WA']}\n```"},
+        {"problem_id": "sum", "language": "cpp", "response": f"```c++\n{KINDS['AC']}\n```"},
+        {
+            "problem_id": "sum",
+            "language": "cpp",
+            "response": f"```c++\n{KINDS['AC'].replace('int main', 'signed main')}",
+        },
+        {"problem_id": "sum", "language": "cpp", "response": "I do not know."},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["--format", "lightcp", "--problems", problems, "--responses", tmp_path / "in.jsonl"]
+    verdicts = {}
+    for mode in ("strict", "fixed", "both"):
+        out = tmp_path / f"{mode}.jsonl"
+        result = CliRunner().invoke(judge_command, [*map(str, arguments), "--out", str(out), "--mode", mode])
+        assert result.exit_code == 0, result.output
+        verdicts[mode] = [json.loads(line) for line in out.read_text().splitlines()]
+    assert "fixed differs in 1: NO_CODE to AC 1" in result.output
+    assert [row["verdict"] for row in verdicts["both"]] == [row["verdict"] for row in verdicts["strict"]]
+    assert [row["fixed"]["verdict"] for row in verdicts["both"]] == [
+        row["verdict"] for row in verdicts["fixed"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
