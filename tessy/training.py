@@ -7,7 +7,7 @@ gets of them is derived (`train.batches`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -44,6 +44,8 @@ class Train(Section):
     warmup_share: Share
     schedule: Literal["constant", "linear", "cosine"]
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Rate = 1.0
+    """Gradients are scaled down to this norm."""
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     """One training run per seed and method."""
     method: Literal["full", "lora"] = "full"
@@ -80,8 +82,8 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _something_is_learned(self) -> Self:
-        if self.loss_weights and not any(self.loss_weights.values()):
-            raise ValueError("loss_weights are all 0, so nothing would be learned; raise one")
+        if not any(self.loss_weights.get(kind, 1) for kind in get_args(SpanKind)):
+            raise ValueError("loss_weights are 0 for every kind, so nothing would be learned; raise one")
         return self
 
 

@@ -1,21 +1,28 @@
-"""What every training run here shares: resuming, progress, and a clean export.
+"""What every training run here shares: resuming, progress, retention, and a clean export.
 
-A checkpoint counts only once its marker file is there, written after everything else, so a kill in
-the middle of saving costs the steps since the one before and never a broken resume.
+A checkpoint counts only once its marker file is there, written after everything else and after every
+process has written its part, so a kill in the middle of saving costs the steps since the one before and
+never a broken resume.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tessy.artifacts import write_json
+from tessy.artifacts import read_json, write_json
+from tessy.errors import UserError
 from tessy.pipeline.job import Job
 
 COMPLETE = "complete"
+TOKENIZER_FILES = ("tokenizer", "special_tokens", "vocab", "merges", "chat_template", "generation_config")
+"""How the names of files begin that travel with a model as they are."""
 
 
 class Watch(TrainerCallback):
@@ -37,7 +44,7 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        if logs:
+        if logs and state.is_world_process_zero:
             self.job.tracker.log(
                 {f"train/{key}": value for key, value in logs.items()}, step=state.global_step
             )
@@ -45,37 +52,112 @@ class Watch(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        (Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        _wait_for_all()
+        if state.is_world_process_zero:
+            (Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+class KeepLast(TrainerCallback):
+    """Removes every checkpoint before the newest, once that one is complete. Comes after `Watch`."""
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        newest = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}"
+        for path in newest.parent.glob("checkpoint-*") if state.is_world_process_zero else ():
+            if path != newest:
+                shutil.rmtree(path)
 
 
 def latest_checkpoint(folder: Path) -> str | None:
-    """The last complete checkpoint in `folder`; half-written ones are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for path in found:
-        if not (path / COMPLETE).exists():
-            shutil.rmtree(path)
-    complete = [path for path in found if path.exists()]
-    return str(complete[-1]) if complete else None
+    """The last complete checkpoint in `folder`."""
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    found = sorted(complete, key=lambda path: int(path.name.rpartition("-")[2]))
+    return str(found[-1]) if found else None
 
 
 def train(trainer: Any, job: Job) -> None:
     """Train to the end from the last complete checkpoint, and write the loss curve to the artifact."""
-    trainer.train(resume_from_checkpoint=latest_checkpoint(Path(trainer.args.output_dir)))
-    curve = [{"step": row["step"], "loss": row["loss"]} for row in trainer.state.log_history if "loss" in row]
-    write_json(job.out / "curve.json", curve)
+    folder = Path(trainer.args.output_dir)
+    if trainer.is_world_process_zero():
+        for half in folder.glob("checkpoint-*"):
+            if not (half / COMPLETE).exists():
+                shutil.rmtree(half)
+    _wait_for_all()
+    trainer.train(resume_from_checkpoint=latest_checkpoint(folder))
+    if trainer.is_world_process_zero():
+        steps = [row for row in trainer.state.log_history if "loss" in row]
+        curve = [
+            {key: value for key, value in row.items() if key == "step" or key.startswith("loss")}
+            for row in steps
+        ]
+        write_json(job.out / "curve.json", curve)
 
 
-def export(trainer: Any, tokenizer_source: tuple[str, str | None], folder: Path) -> None:
-    """Save the model with the tokenizer files of `tokenizer_source` as they were, not re-serialised."""
-    trainer.model.save_pretrained(folder)
-    source, revision = tokenizer_source
-    if Path(source).is_dir():
-        for file in Path(source).iterdir():
-            if file.name.startswith(
-                ("tokenizer", "special_tokens", "vocab", "merges", "chat_template", "generation_config")
-            ):
+def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
+    """Save the trained model, adapters merged, with the tokenizer files and generation settings of
+    `source` as they are there, and in its number type. Every process has to call this."""
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.is_world_process_zero():
+        model = trainer.model
+        if hasattr(model, "peft_config"):
+            adapters = model.peft_config["default"]
+            state = merged(state, adapters.lora_alpha / adapters.r)
+            model = model.get_base_model()
+        origin = local_files(source)
+        dtype = read_json(origin / "config.json").get("dtype", "float32")
+        tied = model.all_tied_weights_keys
+        state = {key: _cast(value, getattr(torch, dtype)) for key, value in state.items() if key not in tied}
+        shutil.rmtree(folder, ignore_errors=True)
+        model.save_pretrained(folder, state_dict=state)
+        write_json(folder / "config.json", read_json(folder / "config.json") | {"dtype": dtype})
+        for file in origin.iterdir():
+            if file.name.startswith(TOKENIZER_FILES):
                 shutil.copy2(file, folder / file.name)
-        return
-    from transformers import AutoTokenizer
+    _wait_for_all()
 
-    AutoTokenizer.from_pretrained(source, revision=revision).save_pretrained(folder)
+
+def merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """The weights of the base model with what low-rank adapters add: W + scale * B A (computed in float32),
+    from the state of a `PeftModel`."""
+    out = {}
+    for key, weight in state.items():
+        if ".lora_" in key:
+            continue
+        if key.endswith(".base_layer.weight"):
+            down, up = (
+                state[key.replace("base_layer.weight", f"lora_{side}.default.weight")] for side in "AB"
+            )
+            weight = (weight.float() + scale * up.float() @ down.float()).to(weight.dtype)
+        out[key.removeprefix("base_model.model.").replace(".base_layer", "")] = weight
+    return out
+
+
+def local_files(source: tuple[str, str | None]) -> Path:
+    """The folder of a checkpoint's small files; those of a hub id are fetched."""
+    name, revision = source
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    patterns = ["config.json", *(f"{name}*" for name in TOKENIZER_FILES)]
+    return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+
+
+def require_disk(folder: Path, needed: int) -> None:
+    """Raise `UserError` unless `needed` bytes are free where `folder` is."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"--runs-dir: {folder} has {free >> 20} MiB free, training leaves up to {needed >> 20} MiB of "
+            "checkpoints; free some or choose another disk"
+        )
+
+
+def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.to(dtype) if value.is_floating_point() else value
+
+
+def _wait_for_all() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()

@@ -89,6 +89,12 @@ class _Reporter:
         os.write(self._fd, (json.dumps(message) + "\n").encode())
 
 
+def open_job(folder: Path, spec: Mapping[str, Any], tracker: Any, report: Any) -> Job:
+    """The stage that `folder` and its `job.json` describe, reporting to `tracker` and `report`."""
+    inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}
+    return Job(spec["name"], spec["kind"], spec["config"], inputs, folder, spec["execution"], tracker, report)
+
+
 def run(folder: Path) -> None:
     """Run the stage in `folder` and seal its artifact."""
     spec = read_json(folder / JOB)
@@ -103,10 +109,7 @@ def run(folder: Path) -> None:
         config=spec["config"],
         mirror=folder.parent / "wandb",
     )
-    inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}
-    job = Job(
-        spec["name"], spec["kind"], spec["config"], inputs, folder, spec["execution"], tracker, reporter
-    )
+    job = open_job(folder, spec, tracker, reporter)
     module, function = spec["entry"].split(":")
     getattr(importlib.import_module(module), function)(job)
     spent = spec["seconds_before"] + time.time() - started
@@ -141,7 +144,7 @@ def environment() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     out = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in ("torch", "transformers", "trl", "datasets", "lm-eval", "tessy"):
+    for package in ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "lm-eval", "tessy"):
         try:
             out[package] = version(package)
         except PackageNotFoundError:
@@ -149,7 +152,7 @@ def environment() -> dict[str, str]:
     return out
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A stage never outlives the run that started it, however that ended."""
     import ctypes
 
@@ -160,7 +163,7 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    _die_with_parent()
+    die_with_parent()
     folder = Path(sys.argv[1])
     try:
         run(folder)

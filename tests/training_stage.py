@@ -1,0 +1,161 @@
+"""A whole SFT stage for tests: a tiny random student, cooperative trajectories of many lengths, a job."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tessy.artifacts import read_json, write_parquet
+from tessy.chat import Renderer
+from tessy.miniature.tokens import train_tokenizer
+from tessy.miniature.traces import Trace
+from tessy.records import Span, Trajectory
+from tessy.training import Train, TrainExecution
+
+ROOT = Path(__file__).parents[1]
+WORDS = ("so", "wait", "then", "let", "me", "see", "next", "one", "good", "now", "have", "it", "that", "all")
+SETTINGS = {
+    "epochs": 2,
+    "learning_rate": 1e-2,
+    "batch_size": 8,
+    "max_length": 160,
+    "warmup_share": 0.1,
+    "schedule": "cosine",
+    "seeds": [0],
+}
+
+
+def tokenizer() -> Any:
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices(WORDS, k=30)) for _ in range(20)]
+    return train_tokenizer("student", [Trace("p", text, text, text) for text in texts], 400)
+
+
+def trajectory(number: int, renderer: Renderer, rng: random.Random) -> Trajectory:
+    """A response of random length with the spans of cooperation."""
+    spans = [
+        Span(author, kind, "\n" * (i > 0) + " ".join(rng.choices(WORDS, k=rng.randint(2, 9))), 0, "boundary")
+        for i in range(rng.randint(1, 4))
+        for author, kind in ((("student", "style"), ("teacher", "capability"))[i % 2],)
+    ]
+    thinking = "".join(span.text for span in spans)
+    closing = "\n</think>\n\n"
+    answer = " ".join(rng.choices(WORDS, k=rng.randint(2, 20)))
+    prompt = renderer.prompt_ids(f"problem {number}")
+    written = [token for span in spans for token in renderer.encode(span.text)]
+    response = [*renderer.open_thinking_ids(), *written, *renderer.close_thinking_ids(thinking)]
+    response += [*renderer.encode(answer), *renderer.close_answer_ids()]
+    spans += [
+        Span("student", "markup", closing, 0, "template"),
+        Span("student", "answer", answer, 0, "end_of_answer"),
+    ]
+    return Trajectory(
+        sample_id=f"p{number}#0",
+        problem_id=f"p{number}",
+        method="tessy",
+        prompt=f"problem {number}",
+        messages=[],
+        spans=spans,
+        student_token_ids=prompt + response,
+        prompt_tokens=len(prompt),
+        stop_reason="finished",
+        generated_tokens=0,
+        rolled_back_tokens=0,
+        seed=0,
+        sampler={},
+        models={},
+    )
+
+
+def trajectories(count: int, words: Any = None) -> list[Trajectory]:
+    renderer, rng = Renderer(words or tokenizer(), "qwen3"), random.Random(1)
+    return [trajectory(number, renderer, rng) for number in range(count)]
+
+
+def tiny_config(**changes: Any) -> Any:
+    from transformers import Qwen3Config
+
+    return Qwen3Config(
+        **{
+            "vocab_size": 400,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "intermediate_size": 64,
+            "max_position_embeddings": 256,
+            "tie_word_embeddings": True,
+            "pad_token_id": 0,
+        }
+        | changes
+    )
+
+
+def make_inputs(folder: Path, count: int = 21) -> None:
+    """The stage's inputs: `model-student-x` and `synthesize-tessy-x` in the run folder `folder`."""
+    import torch
+    from transformers import Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    model = folder / "model-student-x" / "model"
+    Qwen3ForCausalLM(tiny_config()).save_pretrained(model)
+    words.save_pretrained(model)
+    (model / "generation_config.json").write_text('{"eos_token_id": 2, "temperature": 0.6}')
+    write_parquet(
+        folder / "synthesize-tessy-x" / "trajectories.parquet", trajectories(count, words), "t", "t"
+    )
+
+
+def make_job(folder: Path, name: str, train: dict[str, Any] | None = None, **execution: Any) -> Path:
+    """The half-done artifact of a stage `name`, ready to run."""
+    settings = Train(**(SETTINGS | (train or {}))).model_dump(mode="json", exclude={"seeds"})
+    spec = {
+        "recipe": "test",
+        "name": name,
+        "kind": "sft",
+        "entry": "train.sft:run",
+        "revision": 1,
+        "fingerprint": "x",
+        "config": {"train": settings, "seed": 0, "model": {"format": "qwen3"}},
+        "inputs": {"trajectories": "synthesize-tessy-x", "model": "model-student-x"},
+        "execution": {
+            "train": TrainExecution(**execution).model_dump(mode="json"),
+            "tracking": {"wandb": "disabled", "project": "test"},
+        },
+        "seconds_before": 0,
+    }
+    partial = folder / f"{name}-x.partial"
+    partial.mkdir()
+    (partial / "job.json").write_text(json.dumps(spec))
+    return partial
+
+
+def start(partial: Path) -> subprocess.Popen[bytes]:
+    """The stage's process, as a run starts it; its output goes to `stage.log` beside its folder."""
+    log = partial.with_suffix(".log").open("ab")
+    return subprocess.Popen(
+        [sys.executable, "-m", "tessy.pipeline.job", str(partial)], cwd=ROOT, stdout=log, stderr=log
+    )
+
+
+def run(partial: Path) -> Path:
+    """Run the stage to its end; returns the artifact."""
+    status = start(partial).wait()
+    assert status == 0, partial.with_suffix(".log").read_text()[-3000:]
+    return partial.with_suffix("")
+
+
+def weights(artifact: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(artifact / "model" / "model.safetensors")
+
+
+def losses(artifact: Path) -> list[float]:
+    return [row["loss"] for row in read_json(artifact / "curve.json")]

@@ -1,0 +1,72 @@
+"""Loads a finished checkpoint as those who use it will, and has it answer one prompt.
+
+transformers answers on the CPU. vLLM takes the device, in a process of its own: `python -m train.answer
+FOLDER` with the prompt's ids as JSON on standard input.
+
+Not covered: whether the answer is any good; that is what evaluation is for.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+TOKENS = 16
+"""Length of the answer asked for."""
+
+
+def require_answer(folder: Path, prompt: Sequence[int], engine: str) -> str:
+    """What the checkpoint in `folder` says to `prompt`; raises `RuntimeError` where it says nothing."""
+    from transformers import AutoTokenizer
+
+    ids = [int(token) for token in prompt]
+    answer = with_transformers(folder, ids) if engine == "transformers" else _elsewhere(folder, ids)
+    if not answer:
+        raise RuntimeError(f"the checkpoint in {folder} answers nothing")
+    return str(AutoTokenizer.from_pretrained(folder).decode(answer))
+
+
+def with_transformers(folder: Path, prompt: list[int]) -> list[int]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    ids = torch.tensor([prompt])
+    with torch.no_grad():
+        if not model(ids).logits.isfinite().all():
+            raise RuntimeError(f"the checkpoint in {folder} is broken: its outputs are not finite")
+    written = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False)
+    answer: list[int] = written[0, len(prompt) :].tolist()
+    return answer
+
+
+def with_vllm(folder: Path, prompt: list[int]) -> list[int]:
+    from vllm import LLM, SamplingParams, TokensPrompt
+
+    model = LLM(model=str(folder), max_model_len=len(prompt) + TOKENS, enforce_eager=True)
+    (output,) = model.generate(
+        [TokensPrompt(prompt_token_ids=prompt)],
+        SamplingParams(temperature=0, max_tokens=TOKENS),
+        use_tqdm=False,
+    )
+    return list(output.outputs[0].token_ids)
+
+
+def _elsewhere(folder: Path, prompt: list[int]) -> list[int]:
+    done = subprocess.run(
+        [sys.executable, "-m", "train.answer", str(folder)],
+        input=json.dumps(prompt),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"vLLM cannot use the checkpoint in {folder}; its complaint is above")
+    answer: list[int] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+if __name__ == "__main__":
+    print("\n" + json.dumps(with_vllm(Path(sys.argv[1]), json.load(sys.stdin))), flush=True)

@@ -1,0 +1,81 @@
+"""Starts the training processes of one stage with torchrun, and passes on what the first of them says.
+
+Each process is `train.worker`. Messages to the stage (progress, metrics, errors) travel as marked lines
+on standard output; everything else goes to the stage's log. Whichever process ends, all end: a worker
+dies with its launcher, the launcher with the stage.
+
+Other nodes of a run run the command this stage shows, in the same run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tessy.errors import UserError
+from tessy.pipeline.job import Job, die_with_parent
+from tessy.training import TrainExecution
+
+MARK = "\x1e"
+"""Opens a line that is a message."""
+
+
+def send(message: Mapping[str, Any]) -> None:
+    """Tell the stage. One write per line, so that those of several processes do not mix."""
+    os.write(1, f"\n{MARK}{json.dumps(message)}\n".encode())
+
+
+class Relay:
+    """In a worker, stands for the stage's tracker."""
+
+    def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
+        send({"metrics": dict(metrics), "step": step})
+
+
+def launch(job: Job, spread: TrainExecution) -> None:
+    """Train in `spread`'s processes; raises `UserError` for what one of them refused."""
+    arguments = torchrun_arguments(job, spread)
+    if spread.nodes > 1:
+        job.say("on each other node run: python -m torch.distributed.run " + " ".join(arguments))
+    command = [sys.executable, "-m", "train.launch", *arguments]
+    refusal = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(MARK):
+                refusal = refusal or _pass_on(job, json.loads(line[1:]))
+            else:
+                print(line, end="", flush=True)
+    if refusal:
+        raise UserError(refusal)
+    if process.returncode:
+        raise RuntimeError(f"a training process ended with a fault; status {process.returncode}")
+
+
+def torchrun_arguments(job: Job, spread: TrainExecution) -> list[str]:
+    meet = ["--standalone"]
+    if spread.nodes > 1:
+        endpoint = f"--rdzv-endpoint={spread.rendezvous}"
+        meet = ["--rdzv-backend=c10d", endpoint, f"--rdzv-id={job.out.name}"]
+    size = [f"--nnodes={spread.nodes}", f"--nproc-per-node={spread.processes}", "--max-restarts=0"]
+    return [*size, *meet, "-m", "train.worker", str(job.out.resolve())]
+
+
+def _pass_on(job: Job, message: Mapping[str, Any]) -> str:
+    """Returns the error, if the message is one."""
+    if "metrics" in message:
+        job.tracker.log(message["metrics"], step=message["step"])
+    elif "error" not in message:
+        job.report(message)
+    return str(message.get("error", ""))
+
+
+if __name__ == "__main__":
+    from torch.distributed.run import main
+
+    die_with_parent()
+    main(sys.argv[1:])
