@@ -106,7 +106,7 @@ def _once(ranks: Path, build: Callable[[str], Tokenizer]) -> str:
     )
     if not made.exists():
         unfinished = made.with_suffix(f".{os.getpid()}")
-        build(str(ranks)).save(str(unfinished))
+        build(str(ranks)).save(str(unfinished), pretty=False)
         unfinished.replace(made)
     return str(made)
 
