@@ -10,7 +10,10 @@ import click
 
 from tessy.errors import UserError
 
-ELSEWHERE = {"judge": "eval.judge.command:judge_command"}
+ELSEWHERE = {
+    "judge": "eval.judge.command:judge_command",
+    "lexicon": "tessy.boundary.command:lexicon_command",
+}
 """Commands that live in another room, imported when they are asked for."""
 
 

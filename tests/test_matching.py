@@ -57,6 +57,8 @@ def test_a_span_inside_a_word_is_not_in_the_text() -> None:
         ('["Okay, so", "Hmm, wai', "truncated_json"),
         ('["Okay, so", ["Hmm, wait,"], "th', "truncated_json"),
         ("[", "truncated_json"),
+        ('["Hmm,\nwait,"]', "accepted"),
+        ('["</think>", "Okay, so"', "truncated_json"),
         ("I see no style in it.", "no_json"),
         ("[Okay, so]", "no_json"),
         ('[{"span": "Okay, so"}]', "not_strings"),

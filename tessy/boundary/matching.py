@@ -73,14 +73,16 @@ def _with_space_before(spans: Sequence[StyleSpan], text: str) -> list[StyleSpan]
 
 def parse(answer: str) -> tuple[Outcome, list[str]]:
     """The strings of the JSON array in `answer`; empty unless the outcome is `ACCEPTED`."""
-    # Of a model whose thinking is not kept apart, what follows it is the answer.
-    text = answer.rpartition("</think>")[2].strip()
+    text = answer.strip()
+    if not text.startswith("["):
+        # Of a model whose thinking is not kept apart, what follows it is the answer.
+        text = text.rpartition("</think>")[2].strip()
     if not text:
         return "empty_answer", []
     found: Outcome = "no_json"
     for start in (match.start() for match in re.finditer(r"\[", text)):
         try:
-            array, end = json.JSONDecoder().raw_decode(text, start)
+            array, end = _LENIENT.raw_decode(text, start)
         except ValueError:
             # An array of strings that breaks off; other brackets may be prose.
             if re.match(r'\[\s*"', text[start:]):
@@ -91,6 +93,10 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
             return ("accepted" if (start, end) == (0, len(text)) else "accepted_with_prose"), array
         found = "not_strings"
     return found, []
+
+
+_LENIENT = json.JSONDecoder(strict=False)
+"""Takes line breaks inside strings, which models write as they stand."""
 
 
 def _all_text(values: list[Any]) -> bool:
