@@ -117,7 +117,7 @@ def judge_responses(
             format=JUDGE_FORMAT[benchmark.kind],
             problems=tests,
             workers=job.execution["judge_workers"],
-            mode=benchmark.mode,
+            mode="both" if benchmark.mode == "strict" else "fixed",
         ):
             row = judged[judgement.sample_id] = _row(judgement)
             stream.write(json.dumps(row) + "\n")
@@ -148,6 +148,7 @@ def _row(judgement: Judgement) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "official": judgement.official,
         "detail": judgement.detail,
+        "fixed_verdict": judgement.fixed.verdict if judgement.fixed else None,
         "tests": [asdict(test) for test in judgement.tests],
     }
 

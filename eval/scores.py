@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eval.benchmarks import KINDS, Contest
+from eval.judge.formats import FORMATS
 from tessy.evaluation import CodeBenchmark
 from tessy.records import Problem, Response
 from tessy.sections import MINIATURE
@@ -36,7 +37,11 @@ def scored(
     responses: Sequence[Response],
     judged: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    """One row per response that was judged, with the problem's tags beside its verdict."""
+    """One row per response that was judged, with the problem's tags beside its verdict.
+
+    `fixed` is whether it passes in mode `fixed`: None where that was not judged, or decides nothing.
+    """
+    errata = FORMATS[KINDS[benchmark.kind].format].errata
     tags = {(problem.problem_id, problem.language): problem.tags for problem in problems}
     for r in responses:
         row = judged[r.sample_id]
@@ -46,6 +51,7 @@ def scored(
                 **_verdict_row(benchmark, r.problem_id, r.language, tags[r.problem_id, r.language]),
                 "passed": passed,
                 "prefix": _prefixes(benchmark, [test["verdict"] for test in row["tests"]], passed),
+                "fixed": None if r.problem_id in errata else _decided(row["fixed_verdict"]),
                 "tokens": r.tokens,
                 "truncated": r.truncated,
                 "judgeable": True,
@@ -64,15 +70,21 @@ def failed(benchmark: CodeBenchmark, contest: Contest, samples: int) -> Iterator
                 **_verdict_row(benchmark, problem.problem_id, problem.language, problem.tags),
                 "passed": False,
                 "prefix": _prefixes(benchmark, [], False),
+                "fixed": None,
                 "tokens": 0,
                 "truncated": False,
                 "judgeable": False,
                 "sample_id": f"{problem.problem_id}/{problem.language}#{number}",
                 "verdict": "SKIP",
                 "official": "Judge Failed" if missing else "Skip",
+                "fixed_verdict": None,
                 "detail": "no tests published" if missing else "the official judge skips this problem",
                 "tests": [],
             }
+
+
+def _decided(verdict: str | None) -> bool | None:
+    return None if verdict in (None, "SKIP", "IE") else verdict == "AC"
 
 
 def _verdict_row(
@@ -122,7 +134,20 @@ def scorecard(
             "truncated": sum(row["truncated"] for row in judged) / max(1, len(judged)),
             "unjudged": unjudged,
             "verdicts": dict(Counter(row["verdict"] for row in rows)),
+            "fixed": difference(rows) if benchmark.mode == "strict" else None,
         },
+    }
+
+
+def difference(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What mode `fixed` makes of the same responses, and how often it changed which verdict to which."""
+    decided = [row["fixed"] for row in rows if row["fixed"] is not None]
+    judged = [row for row in rows if row["fixed_verdict"] is not None]
+    changes = Counter(f"{row['verdict']} to {row['fixed_verdict']}" for row in judged)
+    return {
+        "pass@1": sum(decided) / max(1, len(decided)),
+        "responses": len(decided),
+        "changed": {name: n for name, n in changes.items() if len(set(name.split(" to "))) > 1},
     }
 
 

@@ -13,9 +13,10 @@ from benchmark_samples import lcb_row, livecodebench, ojbench, pro_statement, pr
 from pydantic import ValidationError
 
 from eval.benchmarks import KINDS, check, load
-from eval.scores import failed, scorecard
+from eval.scores import difference, failed, scorecard, scored
 from tessy.errors import UserError
 from tessy.evaluation import CodeBenchmark, Evaluate, LmEvalBenchmark
+from tessy.records import Response
 
 
 def benchmark(kind: str, source: Path, **fields: Any) -> CodeBenchmark:
@@ -192,6 +193,34 @@ def test_pass_at_more_than_any_benchmark_samples_is_refused() -> None:
     assert Evaluate.model_validate({**given, "pass_at": [4]}).pass_at == (4,)
     with pytest.raises(ValidationError, match="no benchmark has over 4"):
         Evaluate.model_validate({**given, "pass_at": [5]})
+
+
+def test_the_card_tells_strict_from_fixed(tmp_path: Path) -> None:
+    rows = [lcb_row("abc311_c", "2025-01-05"), lcb_row("abc400_a", "2025-01-06")]
+    write_jsonl(tmp_path / "test5.jsonl", rows)
+    given = benchmark("livecodebench_v5", tmp_path)
+    contest = load(given)
+    verdicts = {
+        "a": ("WA", "AC"),
+        "b": ("WA", "SKIP"),
+        "c": ("WA", "AC"),
+        "d": ("AC", "AC"),
+        "e": ("WA", "IE"),
+    }
+    responses = [
+        Response(name, "abc311_c" if name in "ab" else "abc400_a", "b", "python", "", "", 1, False, 0)
+        for name in verdicts
+    ]
+    judged = {
+        name: {"sample_id": name, "verdict": strict, "fixed_verdict": fixed, "tests": []}
+        for name, (strict, fixed) in verdicts.items()
+    }
+    found = list(scored(given, contest.problems, responses, judged))
+    # Of a problem in the errata a wrong answer says nothing, so a right one must not count either.
+    assert [row["fixed"] for row in found] == [None, None, True, True, None]
+    assert difference(found) == {
+        "pass@1": 1.0, "responses": 2, "changed": {"WA to AC": 2, "WA to SKIP": 1, "WA to IE": 1}
+    }  # fmt: skip
 
 
 def test_the_card_says_over_which_problems_a_score_is(tmp_path: Path) -> None:

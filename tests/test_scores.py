@@ -102,6 +102,15 @@ def test_problems_without_tests_count_as_failed_and_are_told_apart() -> None:
     assert found == {"pass@1": 0.5, "pass@1, judgeable problems only": 1.0, "truncated": 0.0}
 
 
+def test_what_the_judge_s_known_faults_cost_is_a_metric_of_its_own() -> None:
+    samples = [Sample("p", 0.0, False, fixed=fixed) for fixed in (True, False, None)]
+    unknown = [Sample("q", 1.0, False)]
+    found = {s.metric: s for s in cells("TESSY", BENCHMARK, {0: {"p": samples, "q": unknown}}, ())}
+    assert found["pass@1"].value == 0.5
+    assert found["pass@1, judge's faults repaired"].value == 0.5
+    assert found["pass@1, judge's faults repaired"].n_problems == 1
+
+
 def test_prefix_verdicts_are_metrics_of_their_own() -> None:
     sample = Sample("p", 0.0, False, prefix={"1/8": True, "1/4": False})
     assert list(metrics(BENCHMARK, {0: {"p": [sample]}}, ())) == [

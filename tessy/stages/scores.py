@@ -35,7 +35,10 @@ DIFFICULTIES = ("easy", "medium", "hard")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response's worth: a score in [0, 1], and what it may be broken down by."""
+    """One response's worth: a score in [0, 1], and what it may be broken down by.
+
+    `fixed` is whether it passes when the judge's known faults are repaired, None where that is unknown.
+    """
 
     problem: str
     score: float
@@ -43,6 +46,7 @@ class Sample:
     judgeable: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
     prefix: Mapping[str, bool] = field(default_factory=dict)
+    fixed: bool | None = None
 
 
 Runs: TypeAlias = Mapping[int, Mapping[str, Sequence[Sample]]]
@@ -72,6 +76,7 @@ def _code_samples(job: Job, label: str, name: str) -> Iterator[Sample]:
             judgeable=row["judgeable"],
             tags={key: tag for key, tag in row["tags"].items() if tag is not None},
             prefix=row["prefix"] or {},
+            fixed=row["fixed"],
         )
 
 
@@ -105,6 +110,8 @@ def metrics(benchmark: Mapping[str, Any], runs: Runs, pass_at: Sequence[int]) ->
         found[f"{name}, first {share} of tests"] = partial(_prefix, share=share)
     if not all(sample.judgeable for sample in samples):
         found[f"{name}, judgeable problems only"] = _judgeable_score
+    if any(sample.fixed is not None for sample in samples):
+        found[f"{name}, judge's faults repaired"] = _fixed
     found["truncated"] = _truncated
     return found
 
@@ -125,6 +132,11 @@ def _pass_at(samples: Sequence[Sample], k: int) -> float | None:
 
 def _prefix(samples: Sequence[Sample], share: str) -> float:
     return fmean(sample.prefix[share] for sample in samples)
+
+
+def _fixed(samples: Sequence[Sample]) -> float | None:
+    decided = [sample.fixed for sample in samples if sample.fixed is not None]
+    return fmean(decided) if decided else None
 
 
 def _truncated(samples: Sequence[Sample]) -> float | None:
