@@ -26,9 +26,9 @@ from tessy.records import Problem, Response, Trajectory
 from tessy.sections import MINIATURE
 from tessy.stages.miniature import CONTESTS
 from tessy.stages.scores import SCORECARD, VERDICTS
-from tessy.stages.synthesize import write_responses
+from tessy.stages.writing import write_responses
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.scheduler import samples_of
+from tessy.synthesis.drafts import samples_of
 
 RESPONSES = "responses/responses.parquet"
 MOST_UNJUDGED = 0.01

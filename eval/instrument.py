@@ -25,11 +25,12 @@ from tessy.miniature.world import World
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Role, Trajectory
 from tessy.stages.miniature import CONTESTS, TRAIN_CONTESTS, load_world
-from tessy.stages.synthesize import FILE, write_responses
+from tessy.stages.synthesize import FILE
+from tessy.stages.writing import write_responses
 from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.scheduler import samples_of
+from tessy.synthesis.drafts import samples_of
 
 RESULT = "instrument.json"
 KIND_OF = {"python": "ojbench", "cpp": "livecodebench_pro"}
@@ -161,11 +162,10 @@ def answers_from_gold(job: Job, world: World, problems: Sequence[Problem]) -> Ch
     """The student's answers when the thinking, of new concepts, is given and right."""
     traces = {t.problem_id: t for t in gold_traces(world, problems, STUDENT, job.config["seed"])}
     samples = samples_of(problems)
-    with Journal(job.work / "from-gold.journal.jsonl") as journal:
+    with Journal(job.work / "from-gold.journal") as journal:
         for sample in samples:
-            if not journal.turns.get(sample.sample_id):
-                thinking = traces[sample.problem.problem_id].thinking
-                journal.append(sample.sample_id, Turn("thinking", "teacher", thinking, (), (), 0, 0, "end"))
+            thinking = traces[sample.problem.problem_id].thinking
+            journal.append(sample.sample_id, Turn("thinking", "teacher", thinking, (), (), 0, 0, "end"))
     trajectories = write_responses(
         job, samples, name="from-gold", method=METHODS["teacher_think"], **_limits(job)
     )
@@ -210,9 +210,7 @@ def predictor_quality(
         )
         for t in trajectories:
             thinking = "".join(span.text for span in t.spans if span.kind == "thinking")
-            labels = [
-                (offset, style > 0.5) for offset, style in predictor.style_probabilities([("", thinking)])[0]
-            ]
+            labels = [(offset, style > 0.5) for offset, style in predictor.style_probabilities(thinking)]
             total += compare(thinking, labels, truth(thinking))
     cooperative = [
         t

@@ -15,6 +15,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,22 +113,35 @@ def manifest_of(artifact: Path) -> dict[str, Any] | None:
 # Datasets -----------------------------------------------------------------------------------------
 
 
-def write_parquet(path: Path, rows: Iterable[Any], name: str, about: str) -> int:
+def write_parquet(
+    path: Path, rows: Iterable[Any], name: str, about: str, *, rows_at_once: int | None = None
+) -> int:
     """Write records or mappings as Parquet with a dataset card beside it; returns the row count.
 
-    Rows need the same fields. `datasets.load_dataset("parquet", data_files=...)` reads the result.
+    Rows need the same fields. With `rows_at_once` no more than so many are ever in memory; the first of
+    these must then show every column's type. `datasets.load_dataset("parquet", data_files=...)` reads
+    the result.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    plain = [row if isinstance(row, Mapping) else to_row(row) for row in rows]
+    plain = (row if isinstance(row, Mapping) else to_row(row) for row in rows)
+    columnar = ({k: _columnar(v) for k, v in row.items()} for row in plain)
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist([{k: _columnar(v) for k, v in row.items()} for row in plain])
     temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary)
+    table = pa.Table.from_pylist(list(islice(columnar, rows_at_once)))
+    schema, count = table.schema, 0
+    with pq.ParquetWriter(temporary, schema) as writer:
+        while True:
+            writer.write_table(table)
+            count += table.num_rows
+            group = list(islice(columnar, rows_at_once))
+            if not group:
+                break
+            table = pa.Table.from_pylist(group, schema=schema)
     os.replace(temporary, path)
-    write_text(path.with_name("README.md"), _card(path, name, about, table))
-    return len(plain)
+    write_text(path.with_name("README.md"), _card(path, name, about, schema, count))
+    return count
 
 
 def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
@@ -152,11 +166,11 @@ def _columnar(value: Any) -> Any:
     return None if isinstance(value, Mapping) and not value else value
 
 
-def _card(path: Path, name: str, about: str, table: Any) -> str:
-    columns = "\n".join(f"| `{field.name}` | {field.type} |" for field in table.schema)
+def _card(path: Path, name: str, about: str, schema: Any, count: int) -> str:
+    columns = "\n".join(f"| `{field.name}` | {field.type} |" for field in schema)
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files: {path.name}\n---\n\n# {name}\n\n{about}\n\n"
-        f"{table.num_rows} rows.\n\n| column | type |\n|---|---|\n{columns}\n\n"
+        f"{count} rows.\n\n| column | type |\n|---|---|\n{columns}\n\n"
         "```python\nfrom datasets import load_dataset\n\n"
         f'load_dataset("parquet", data_files="{path.name}")\n```\n'
     )

@@ -140,7 +140,15 @@ class Execution(Section):
     judge_workers: Positive = 1
     """Programs judged at once in each evaluation stage."""
     concurrency: Positive = 128
-    """Samples in flight per synthesis or generation stage."""
+    """Samples in flight per synthesis or generation process."""
+    scheduler: Literal["stream", "literal"] = "stream"
+    """`stream` opens long continuations and aborts them at a boundary, `literal` asks chunk by chunk as
+    Algorithm 1 does. They accept the same text."""
+    reach: Positive = 512
+    """Longest continuation opened at a time, in tokens, where a boundary may come."""
+    kv_tokens: Positive | None = None
+    """Tokens the smallest KV cache holds; fewer samples are let in where they would not fit. Engines that
+    know theirs need not be told."""
     annotator: AnnotatorExecution | None = None
     """Required by annotators of kind `llm`."""
     engines: Engines = Engines()

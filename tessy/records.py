@@ -20,11 +20,13 @@ SpanKind = Literal["style", "capability", "thinking", "markup", "answer"]
 """What a span holds: `style` and `capability` in a cooperative trace, `thinking` where one
 author writes all of it, `markup` for the tokens that close the thinking part, `answer` after it."""
 
-SpanEnd = Literal["boundary", "end_of_thinking", "end_of_answer", "length", "template"]
-"""What ended a span: a boundary predictor, the author's own end marker, a length cap, or the
-chat template (markup)."""
+SpanEnd = Literal["boundary", "end_of_thinking", "end_of_answer", "length", "repetition", "template"]
+"""What ended a span: a boundary predictor, the author's own end marker, a length cap, the repetition
+guard, or the chat template (markup)."""
 
-StopReason = Literal["finished", "length", "empty"]
+StopReason = Literal["finished", "length", "repetitive", "empty", "refused", "failed"]
+"""How a response ended. Only `finished` ones are trained on. `failed` is no outcome of the models: the
+engines kept failing, and `Trajectory.failure` says how."""
 
 
 def other(role: Role) -> Role:
@@ -44,13 +46,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of accepted text by one author. `tokens` is counted by that author's tokenizer."""
+    """A stretch of accepted text by one author. `tokens` is counted by that author's tokenizer;
+    `discarded` is what the author wrote behind it that was rolled back."""
 
     author: Role
     kind: SpanKind
     text: str
     tokens: int
     ended_by: SpanEnd
+    discarded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Trajectory:
     seed: int
     sampler: dict[str, Any]
     models: dict[str, str]
+    failure: str = ""
 
     @property
     def text(self) -> str:

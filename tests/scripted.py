@@ -11,10 +11,12 @@ from pathlib import Path
 
 from tessy.chat import FORMATS
 from tessy.engines.scripted import ScriptedEngine
-from tessy.records import Problem, Role, Trajectory
+from tessy.records import Problem, Role, Trajectory, from_row
+from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.journal import Journal
+from tessy.synthesis.meters import Meters
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.scheduler import Assignment, Author, Sample, samples_of, write_all
+from tessy.synthesis.scheduler import Schedule, write_all
 
 END = 0x110000
 """The id of every end marker: one past the last character."""
@@ -30,7 +32,7 @@ class CharacterRenderer:
     answer_end_ids = frozenset({END})
     format = FORMATS["qwen3"]
 
-    def prompt_ids(self, prompt: str) -> list[int]:
+    def prompt_ids(self, prompt: str, system: str = "") -> list[int]:
         return self.encode(prompt + "|")
 
     def open_thinking_ids(self) -> list[int]:
@@ -55,9 +57,12 @@ class CasePredictor:
     def __init__(self, role: Role) -> None:
         self.role = role
 
-    async def foreign(self, context: str, chunk: str) -> list[tuple[int, bool]]:
+    async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
         foreign = str.isupper if self.role == "student" else str.islower
         return [(offset, foreign(character)) for offset, character in enumerate(chunk)]
+
+    def release(self, sample_id: str) -> None:
+        """Nothing is kept."""
 
 
 def continuation(ids: Sequence[int]) -> list[int]:
@@ -70,20 +75,12 @@ def continuation(ids: Sequence[int]) -> list[int]:
 def assignment(chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000) -> Assignment:
     renderer = CharacterRenderer()
     authors = {
-        role: Author(role, ScriptedEngine(continuation), CasePredictor(role))
+        role: Author(role, ScriptedEngine(continuation), CasePredictor(role), chunk_tokens)
         for role in METHODS[method].authors
     }
     renderers = dict.fromkeys(METHODS[method].authors | {"student"}, renderer)
     return Assignment(
-        method,
-        METHODS[method],
-        authors,
-        renderers,
-        "student",
-        chunk_tokens,
-        max_tokens,
-        0,
-        {"temperature": 0.0},
+        method, METHODS[method], authors, renderers, "student", max_tokens, 0, {"temperature": 0.0}
     )  # type: ignore[arg-type]
 
 
@@ -92,7 +89,14 @@ def samples(count: int) -> list[Sample]:
 
 
 async def synthesize(
-    path: Path, count: int, chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000
+    folder: Path,
+    count: int,
+    chunk_tokens: int,
+    method: str = "tessy",
+    max_tokens: int = 1000,
+    reach: int | None = None,
 ) -> list[Trajectory]:
-    with Journal(path) as journal:
-        return await write_all(samples(count), assignment(chunk_tokens, method, max_tokens), journal, 8)
+    with Journal(folder) as journal:
+        spec = assignment(chunk_tokens, method, max_tokens)
+        await write_all(samples(count), spec, journal, Schedule(8, reach), Meters())
+        return [from_row(Trajectory, row) for row in journal.rows(s.sample_id for s in samples(count))]

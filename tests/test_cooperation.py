@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tessy.records import Span
 from tessy.synthesis.cooperation import (
-    Trace,
+    State,
     Turn,
     cut,
     first_foreign,
@@ -93,33 +93,39 @@ def turn(author: str, text: str, ended_by: str, part: str = "thinking") -> Turn:
 
 
 def test_a_trace_passes_from_author_to_author_and_ends_in_the_answer() -> None:
-    trace = Trace("student", "student")
-    assert (trace.part, trace.author) == ("thinking", "student")
-    trace = trace.then(turn("student", "Okay.", "boundary"))
-    assert trace.author == "teacher"
-    trace = trace.then(turn("teacher", "\nx", "chunk"))
-    assert trace.author == "teacher"
-    trace = trace.then(turn("teacher", " * 2", "boundary")).then(turn("student", "\nGood.", "end"))
-    assert (trace.part, trace.author) == ("answer", "student")
-    trace = trace.then(turn("student", "code", "end", part="answer"))
-    assert trace.part is None
-    assert trace.text("thinking") == "Okay.\nx * 2\nGood."
+    state = State("thinking", "student", "student")
+    state = state.then(turn("student", "Okay.", "boundary"))
+    assert state.author == "teacher"
+    state = state.then(turn("teacher", "\nx", "chunk"))
+    assert state.author == "teacher"
+    state = state.then(turn("teacher", " * 2", "boundary")).then(turn("student", "\nGood.", "end"))
+    assert (state.part, state.author) == ("answer", "student")
+    state = state.then(turn("student", "code", "end", part="answer"))
+    assert state.part is None
+
+
+def test_a_trace_is_stalled_when_two_authors_in_a_row_wrote_nothing() -> None:
+    state = State("thinking", "student", "student")
+    assert not state.stalled
+    state = state.then(turn("student", "", "boundary"))
+    assert state.stalled
+    assert state.then(turn("teacher", "", "chunk")).stalled
+    assert not state.then(turn("teacher", "x", "chunk")).stalled
+    assert not state.then(turn("teacher", "x", "boundary")).stalled
 
 
 def test_spans_merge_turns_of_one_author() -> None:
-    trace = Trace("student", "student")
-    for step in (
+    turns = [
         turn("student", "Okay.", "boundary"),
         turn("teacher", "\nx", "chunk"),
         turn("teacher", " * 2", "boundary"),
         turn("student", "\nGood.", "end"),
         turn("student", "code", "end", part="answer"),
-    ):
-        trace = trace.then(step)
+    ]
     closing = Span("student", "markup", "</think>", 0, "template")
     found = [
         (s.author, s.kind, s.text, s.tokens, s.ended_by)
-        for s in spans(trace, cooperative=True, closing=closing)
+        for s in spans(turns, cooperative=True, closing=closing)
     ]
     assert found == [
         ("student", "style", "Okay.", 5, "boundary"),
@@ -131,6 +137,11 @@ def test_spans_merge_turns_of_one_author() -> None:
     assert all(a[:2] != b[:2] for a, b in pairwise(found))
 
 
-def test_a_part_cut_off_by_length_ends_the_trace() -> None:
-    trace = Trace("teacher", "teacher").then(turn("teacher", "on and on", "length"))
-    assert trace.part is None
+def test_a_part_cut_off_ends_the_trace() -> None:
+    for end in ("length", "repetition"):
+        assert State("thinking", "teacher", "teacher").then(turn("teacher", "on and on", end)).part is None
+
+
+def test_the_release_keeps_the_word_a_boundary_falls_into() -> None:
+    decision = cut("so far barbell x", len("so far bar"), ended=False, stalled=False, hand_over="extend")
+    assert decision.keep == len("so far barbell")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
-from scripted import ANSWER, END, THINKING, assignment, samples, synthesize
+from scripted import ANSWER, END, THINKING, assignment, synthesize
 
-from tessy.errors import UserError
 from tessy.records import Problem
-from tessy.synthesis.journal import Journal
-from tessy.synthesis.scheduler import samples_of, write_all
+from tessy.synthesis.drafts import samples_of
 
 
 def test_each_author_writes_only_its_own_kind(tmp_path: Path) -> None:
@@ -26,9 +23,12 @@ def test_each_author_writes_only_its_own_kind(tmp_path: Path) -> None:
     assert trajectory.stop_reason == "finished"
 
 
+@pytest.mark.parametrize("reach", [None, 9, 30, 512])
 @pytest.mark.parametrize("chunk_tokens", [1, 2, 3, 5, 8, 20, 100])
-def test_chunk_length_does_not_change_the_text(tmp_path: Path, chunk_tokens: int) -> None:
-    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens))
+def test_neither_chunks_nor_streaming_change_the_text(
+    tmp_path: Path, chunk_tokens: int, reach: int | None
+) -> None:
+    (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens, reach=reach))
     (reference,) = asyncio.run(synthesize(tmp_path / "reference", 1, chunk_tokens=11))
     assert [(s.author, s.text) for s in trajectory.spans] == [(s.author, s.text) for s in reference.spans]
     assert trajectory.student_token_ids == reference.student_token_ids
@@ -66,36 +66,3 @@ def test_a_trace_that_does_not_fit_is_a_typed_outcome(tmp_path: Path) -> None:
 def test_two_questions_alike_are_two_samples() -> None:
     problem = Problem("p", "the same")
     assert [s.sample_id for s in samples_of([problem, problem], repeats=2)] == ["p#0", "p#1", "p#2", "p#3"]
-
-
-def test_a_journal_cut_anywhere_gives_the_same_traces(tmp_path: Path) -> None:
-    whole = asyncio.run(synthesize(tmp_path / "whole", 5, chunk_tokens=6))
-    written = (tmp_path / "whole").read_bytes()
-    for cut_at in range(0, len(written), 97):
-        path = tmp_path / f"cut-{cut_at}"
-        path.write_bytes(written[:cut_at])
-        assert asyncio.run(synthesize(path, 5, chunk_tokens=6)) == whole
-
-
-def test_a_resumed_run_asks_for_nothing_that_is_written(tmp_path: Path) -> None:
-    asyncio.run(synthesize(tmp_path / "j", 3, chunk_tokens=6))
-    before = (tmp_path / "j").read_bytes()
-
-    async def again() -> None:
-        spec = assignment(6)
-        for author in spec.authors.values():
-            author.engine.open = None  # type: ignore[assignment, method-assign]
-        with Journal(tmp_path / "j") as journal:
-            await write_all(samples(3), spec, journal, 8)
-
-    asyncio.run(again())
-    assert (tmp_path / "j").read_bytes() == before
-
-
-def test_a_damaged_journal_names_its_line(tmp_path: Path) -> None:
-    asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=6))
-    lines = (tmp_path / "j").read_text().splitlines()
-    lines[1] = json.dumps({"sample_id": "p0#0"})
-    (tmp_path / "j").write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match="line 2"):
-        Journal(tmp_path / "j")

@@ -1,98 +1,221 @@
-"""A trained boundary predictor at work: a token classifier over the text so far.
+"""A trained boundary predictor at work: a token classifier that reads along with every live trace.
 
 The label at token i speaks of token i + 1, so one pass over the text also says what comes next. Labels
 are 1 (style) and 0 (capability) in the predictor's own tokens; the student's predictor looks for
-capability, the teacher's for style. Chunks of all live samples that wait at the same moment are scored
-in one batch.
+capability, the teacher's for style.
 
-Not covered: scoring each token only once (every call reads its whole window), serving by vLLM.
+Every trace has a row of the key-value cache, so a token is read once, or twice where the window moves on
+(`tessy.boundary.windows`). Text is tokenised once, too: ids are final up to the last white space inside
+the accepted text. Whatever is asked at the same moment is read in one batch.
+
+Not covered: serving by vLLM.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from tessy.boundary.windows import window_start
+from tessy.chat.words import stable_words
+from tessy.engines.slots import SlotModel, common_prefix
 from tessy.errors import UserError
 from tessy.records import Role
 
 FOREIGN_LABEL: dict[Role, int] = {"student": 0, "teacher": 1}
 """What must not occur in a role's own text (Algorithm 1, step 2)."""
 
-CHARACTERS_PER_TOKEN = 16
-"""A generous bound: how much context text can fill a window, before it is tokenised."""
+
+@dataclass(slots=True)
+class _Reading:
+    """One trace in the predictor's ids.
+
+    Ids up to `settled` characters are final: `ids[:final]`. `style[i]` is the probability that the
+    token after `ids[i]` is style, NaN where nobody asked. Row `row` holds `ids[start:held]`.
+    """
+
+    row: int
+    ids: list[int] = field(default_factory=list)
+    style: list[float] = field(default_factory=list)
+    settled: int = 0
+    final: int = 0
+    start: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One stretch to read: `ids` from position `begin` on, for a window that starts at `start`.
+
+    Before `asked` they are context, judged in another window.
+    """
+
+    reading: _Reading
+    start: int
+    begin: int
+    asked: int
+    ids: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    sample_id: str
+    context: str
+    chunk: str
+    done: asyncio.Future[list[tuple[int, float]]]
 
 
 class BoundaryPredictor:
-    """Classifies with the checkpoint at `source`, seeing `window_tokens` of left context."""
+    """Classifies with the checkpoint at `source`, seeing under `window_tokens` of left context.
 
-    def __init__(self, source: str, role: Role, window_tokens: int, revision: str | None = None) -> None:
+    `slots` is the number of traces that may be live at once.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        role: Role,
+        window_tokens: int,
+        *,
+        slots: int = 1,
+        revision: str | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
         # Double precision, as in the engines: a label must not depend on who shares the batch.
-        self.model = AutoModelForTokenClassification.from_pretrained(
-            source, revision=revision, dtype=torch.float64
-        )
+        self.model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
         self.model.eval()
+        # Text that spells out a special token is text.
+        self.tokenizer.backend_tokenizer.encode_special_tokens = True
         _check(source, self.model.config, self.tokenizer, window_tokens)
         self.role, self.window_tokens = role, window_tokens
-        self._waiting: list[tuple[str, str, asyncio.Future[list[tuple[int, float]]]]] = []
+        self.tokens_read = 0
+        self._reader = SlotModel(self.model, slots, window_tokens)
+        self._free = list(range(slots))[::-1]
+        self._readings: dict[str, _Reading] = {}
+        self._waiting: list[_Query] = []
 
-    async def foreign(self, context: str, chunk: str) -> list[tuple[int, bool]]:
-        """(offset in `chunk`, whether the token there is the other author's) for its tokens, in order."""
+    async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
+        """(offset in `chunk`, whether the token there is the other author's) for its tokens, in order.
+
+        `context` is the accepted text before `chunk`; between calls it may only grow. A trace's very
+        first token has nothing before it to be judged from and is left out.
+        """
         done: asyncio.Future[list[tuple[int, float]]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((context, chunk, done))
+        self._waiting.append(_Query(sample_id, context, chunk, done))
         if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self._answer)
         foreign = FOREIGN_LABEL[self.role]
         return [(offset, int(style > 0.5) == foreign) for offset, style in await done]
 
-    def _flush(self) -> None:
+    def release(self, sample_id: str) -> None:
+        """Forget a trace that is complete."""
+        reading = self._readings.pop(sample_id, None)
+        if reading is not None:
+            self._free.append(reading.row)
+
+    def style_probabilities(self, text: str) -> list[tuple[int, float]]:
+        """(offset, probability of style) for every token of a whole text but the first."""
+        out = self._ask([("", "", text)])[0]
+        self.release("")
+        return out
+
+    def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
-        scores = self.style_probabilities([(context, chunk) for context, chunk, _ in waiting])
-        for (_, _, done), score in zip(waiting, scores, strict=True):
-            if not done.cancelled():
-                done.set_result(score)
+        try:
+            answers = self._ask([(query.sample_id, query.context, query.chunk) for query in waiting])
+        except Exception as error:
+            for query in waiting:
+                query.done.set_exception(error)
+            return
+        for query, answer in zip(waiting, answers, strict=True):
+            if not query.done.cancelled():
+                query.done.set_result(answer)
 
-    def style_probabilities(self, pairs: Sequence[tuple[str, str]]) -> list[list[tuple[int, float]]]:
-        """For each (context, chunk): (offset in chunk, probability of style) of every token of the chunk.
-
-        The very first token of a trace has nothing before it to be judged from and is left out.
-        """
-        windows = [self._window(context, chunk) for context, chunk in pairs]
-        probabilities = self._classify([ids for ids, _ in windows])
+    def _ask(self, queries: Sequence[tuple[str, str, str]]) -> list[list[tuple[int, float]]]:
+        """Probabilities of style of the chunks' tokens, for (sample id, context, chunk) of several traces."""
+        readings = [self._reading(sample_id) for sample_id, _, _ in queries]
+        offsets = [self._take_in(r, c, k) for r, (_, c, k) in zip(readings, queries, strict=True)]
+        passes = [self._passes(r, len(o)) for r, o in zip(readings, offsets, strict=True)]
+        for turn in range(max(map(len, passes), default=0)):
+            self._read([stretches[turn] for stretches in passes if turn < len(stretches)])
         return [
-            [(offset, row[i - 1]) for i, offset in enumerate(offsets) if offset is not None and i > 0]
-            for (_, offsets), row in zip(windows, probabilities, strict=True)
+            [
+                (offset, reading.style[i - 1])
+                for i, offset in enumerate(own, len(reading.ids) - len(own))
+                if i > 0
+            ]
+            for reading, own in zip(readings, offsets, strict=True)
         ]
 
-    def _window(self, context: str, chunk: str) -> tuple[list[int], list[int | None]]:
-        """Ids of a window, and each one's offset in the chunk (None for context)."""
-        tail = context[-self.window_tokens * CHARACTERS_PER_TOKEN :]
-        encoded = self.tokenizer(
-            tail + chunk, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
-        )
-        ids, ends = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
-        starts = [start for start, _ in encoded["offset_mapping"]]
-        first = next((i for i, end in enumerate(ends) if end > len(tail)), len(ids))
-        left = max(0, first - self.window_tokens)
-        offsets = [None] * (first - left) + [max(0, start - len(tail)) for start in starts[first:]]
-        return ids[left:], offsets
+    def _reading(self, sample_id: str) -> _Reading:
+        if sample_id not in self._readings:
+            if not self._free:
+                raise RuntimeError("more live traces than slots: the scheduler admitted too many")
+            self._readings[sample_id] = _Reading(self._free.pop())
+        return self._readings[sample_id]
 
-    @torch.inference_mode()
-    def _classify(self, batch: Sequence[list[int]]) -> list[list[float]]:
-        """Probability of style from every position's label, one list per row of ids."""
-        width = max((len(ids) for ids in batch), default=0)
-        if not width:
-            return [[] for _ in batch]
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in batch])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch])
-        logits = self.model(input_ids=ids, attention_mask=mask).logits
-        return logits.softmax(-1)[:, :, 1].tolist()
+    def _take_in(self, reading: _Reading, context: str, chunk: str) -> list[int]:
+        """Bring the ids up to date; the offsets in `chunk` of the tokens that reach into it."""
+        rest = context[reading.settled :]
+        split = len(rest) - len(stable_words(rest)[-1])
+        sure = self._encode(rest[:split])[0] if split else []
+        ids, offsets = self._encode(rest[split:] + chunk)
+        before = len(rest) - split
+        starts = [max(0, start - before) for start, end in offsets if end > before]
+        new = [*sure, *ids]
+        kept = common_prefix(reading.ids[reading.final :], new)
+        same = reading.final + kept
+        reading.ids[same:] = new[kept:]
+        del reading.style[same:]
+        reading.held = min(reading.held, same)
+        reading.final += len(sure)
+        reading.settled += split
+        return starts
+
+    def _encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids of a text, and where in it each one starts and ends."""
+        encoded = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+        return encoded.ids, encoded.offsets
+
+    def _passes(self, reading: _Reading, own: int) -> list[_Pass]:
+        """What must be read so that every one of the last `own` tokens can be judged."""
+        end = len(reading.ids) - 1
+        reading.style += [math.nan] * (end - len(reading.style))
+        position = max(0, end - own)
+        while position < end and not math.isnan(reading.style[position]):
+            position += 1
+        out = []
+        while position < end:
+            start = window_start(position, self.window_tokens)
+            stop = min(end, _next_change(position, self.window_tokens))
+            begin = min(reading.held, position) if reading.start == start else start
+            out.append(_Pass(reading, start, begin, position, reading.ids[begin:stop]))
+            reading.start, reading.held, position = start, stop, stop
+        return out
+
+    def _read(self, passes: Sequence[_Pass]) -> None:
+        hidden = self._reader.read(
+            [p.reading.row for p in passes], [p.begin - p.start for p in passes], [p.ids for p in passes]
+        )
+        with torch.inference_mode():
+            style = self.model.score(hidden).softmax(-1)[:, :, 1].tolist()
+        for p, row in zip(passes, style, strict=True):
+            p.reading.style[p.asked : p.begin + len(p.ids)] = row[p.asked - p.begin : len(p.ids)]
+            self.tokens_read += len(p.ids)
+
+
+def _next_change(position: int, window_tokens: int) -> int:
+    """The first position after `position` whose window starts elsewhere."""
+    half = window_tokens // 2
+    return max(2, position // half + 1) * half
 
 
 def _check(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:

@@ -15,49 +15,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, Cache
+from transformers import AutoModelForCausalLM
 
 from tessy.engines import Continuation, EngineFault, FinishReason, Request, SamplingParams, uniform
+from tessy.engines.slots import SlotModel, common_prefix
 from tessy.errors import UserError
 
 FEED_TOKENS = 64
 """Ids a sample may feed per tick: bounds the padding that one long prompt costs its batch."""
-
-
-class SlotCache(Cache):
-    """Keys and values of all slots, shape per layer (slots, kv heads, positions, head dim).
-
-    `rows` and `positions` say where the ids of the running forward pass belong; `width` bounds the
-    positions that attention needs to read. Rows that are a plain range are read in place: a copy of
-    what they hold costs more than the whole pass.
-    """
-
-    def __init__(
-        self, layers: int, slots: int, heads: int, length: int, dim: int, dtype: torch.dtype
-    ) -> None:
-        super().__init__(layers=[])
-        shape = (layers, slots, heads, length, dim)
-        self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
-        self.rows: slice | torch.Tensor = slice(0)
-        self.positions = torch.zeros(0, 0, dtype=torch.long)
-        self.width = 0
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store (batch, heads, new, dim) and return (batch, heads, width, dim) for attention."""
-        numbers = torch.arange(self.rows.stop) if isinstance(self.rows, slice) else self.rows
-        where = (numbers[:, None], slice(None), self.positions)
-        self.keys[layer_idx][where] = key_states.transpose(1, 2)
-        self.values[layer_idx][where] = value_states.transpose(1, 2)
-        read = (self.rows, slice(None), slice(self.width))
-        return self.keys[layer_idx][read], self.values[layer_idx][read]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return 0
 
 
 @dataclass
@@ -100,15 +67,7 @@ class EmbeddedEngine:
             )
         self.sampling = sampling
         self.max_length = max_length
-        # One row and one position beyond the samples' own take the padding of ragged batches.
-        self._cache = SlotCache(
-            config.num_hidden_layers,
-            slots,
-            config.num_key_value_heads,
-            max_length + 1,
-            config.head_dim,
-            dtype,
-        )
+        self._reader = SlotModel(self.model, slots, max_length)
         self._free = list(range(slots))[::-1]
         self._slots: dict[str, _Slot] = {}
         self._jobs: list[_Job] = []
@@ -158,48 +117,26 @@ class EmbeddedEngine:
                     job.continuation.fail(EngineFault("embedded engine", repr(error)))
                 raise
 
-    @torch.inference_mode()
     def _tick(self) -> None:
-        jobs = self._jobs
+        """One pass for those that are writing, one for those that first have to read: a batch is as wide as
+        its longest row, so the few that read would make the many that write as slow."""
+        writing = [job for job in self._jobs if job.slot.cached == len(job.slot.ids) - 1]
+        reading = [job for job in self._jobs if job.slot.cached < len(job.slot.ids) - 1]
+        for jobs in (writing, reading):
+            if jobs:
+                self._advance(jobs)
+
+    @torch.inference_mode()
+    def _advance(self, jobs: Sequence[_Job]) -> None:
         feeds = [job.slot.ids[job.slot.cached : job.slot.cached + FEED_TOKENS] for job in jobs]
-        logits = self._forward([job.slot for job in jobs], feeds)
+        hidden = self._reader.read([job.slot.row for job in jobs], [job.slot.cached for job in jobs], feeds)
         for job, feed in zip(jobs, feeds, strict=True):
             job.slot.cached += len(feed)
-        writing = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
-        draws = [uniform(jobs[i].request.randomness, len(jobs[i].slot.ids)) for i in writing]
-        for index, token in zip(writing, draw(logits[writing], draws, self.sampling), strict=True):
+        ready = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
+        logits = self.model.lm_head(hidden[ready, [len(feeds[i]) - 1 for i in ready]])
+        draws = [uniform(jobs[i].request.randomness, len(jobs[i].slot.ids)) for i in ready]
+        for index, token in zip(ready, draw(logits, draws, self.sampling), strict=True):
             _extend(jobs[index], token, self.max_length)
-
-    def _forward(self, slots: Sequence[_Slot], feeds: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits after the last id of every feed, shape (slots, vocabulary)."""
-        used = max(slot.row for slot in slots) + 1
-        # Where most rows have work, the others come along idle, so that the cache is read in place.
-        dense = 2 * len(slots) > used
-        cache, places = self._cache, [slot.row for slot in slots] if dense else list(range(len(slots)))
-        cache.rows = slice(used) if dense else torch.tensor([slot.row for slot in slots])
-        batch = used if dense else len(slots)
-        lengths, starts = torch.zeros(batch, dtype=torch.long), torch.zeros(batch, dtype=torch.long)
-        lengths[places] = torch.tensor([len(feed) for feed in feeds])
-        starts[places] = torch.tensor([slot.cached for slot in slots])
-        steps = torch.arange(int(lengths.max()))
-        inside = steps < lengths[:, None]
-        ids = torch.zeros(inside.shape, dtype=torch.long)
-        in_order = sorted(zip(places, feeds, strict=True), key=lambda pair: pair[0])
-        ids[inside] = torch.tensor([token for _, feed in in_order for token in feed])
-        positions = starts[:, None] + steps
-        cache.positions = torch.where(inside, positions, self.max_length)
-        cache.width = int((starts + lengths).max())
-        mask = (torch.arange(cache.width) <= positions[:, :, None])[:, None]
-        out = self.model.model(
-            input_ids=ids,
-            attention_mask=dict.fromkeys(set(self.model.config.layer_types), mask),
-            position_ids=positions.clamp(max=self.max_length - 1),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        last = out.last_hidden_state[places, lengths[places] - 1]
-        logits: torch.Tensor = self.model.lm_head(last)
-        return logits
 
 
 def _extend(job: _Job, token: int, max_length: int) -> None:
@@ -215,18 +152,6 @@ def _extend(job: _Job, token: int, max_length: int) -> None:
 
 def _leave(job: _Job) -> None:
     job.live = False
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of what `a` and `b` begin with alike; by halving, because slices are compared in C."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: SamplingParams) -> list[int]:

@@ -23,9 +23,9 @@ from tessy.pipeline.job import Job
 from tessy.predictors import Annotator, LanguageModelAnnotator, LexiconAnnotator
 from tessy.records import Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
-from tessy.stages.synthesize import write_responses
+from tessy.stages.writing import write_responses
+from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.scheduler import samples_of
 
 RECORD = "annotations.json"
 """How the annotation went: segments, outcomes by reason, agreement."""

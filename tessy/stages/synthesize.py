@@ -2,140 +2,76 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
-from tessy.boundary.predictor import BoundaryPredictor
-from tessy.chat import Renderer, load_tokenizer
-from tessy.engines import SamplingParams
-from tessy.engines.embedded import EmbeddedEngine
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.records import ROLES, Problem, Role, Trajectory
+from tessy.records import ROLES, Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
-from tessy.synthesis.journal import Journal
-from tessy.synthesis.methods import METHODS, Method
-from tessy.synthesis.scheduler import Assignment, Author, Sample, samples_of, write_all
+from tessy.stages.writing import responses
+from tessy.synthesis.drafts import samples_of
+from tessy.synthesis.methods import METHODS
 
 FILE = "trajectories.parquet"
 SUMMARY = "synthesis.json"
-ROOM_FOR_MARKUP = 64
-"""Ids of chat markup around the thinking and the answer: far more than any format needs."""
+ROWS_AT_ONCE = 256
+"""Trajectories in memory while they are written out."""
 
 
 def run(job: Job) -> None:
     problems = list(read_parquet(job.inputs["problems"] / PROBLEMS, Problem))
     method, settings = METHODS[job.config["method"]], job.config["synthesis"]
-    trajectories = write_responses(
+    summary = Summary()
+    trajectories = responses(
         job,
         samples_of(problems),
         name=job.config["method"],
         method=method,
         sampler=settings["sampler"],
         max_tokens=settings["max_tokens"],
-        chunk_tokens=settings.get("chunk_tokens", 0),
+        chunk_tokens=dict.fromkeys(ROLES, settings.get("chunk_tokens", 1)),
     )
-    write_parquet(job.out / FILE, trajectories, job.name, f"Responses written by the method {method.title}.")
-    summary = summarize(trajectories)
-    write_json(job.out / SUMMARY, summary)
-    job.tracker.log({key: value for key, value in summary.items() if not isinstance(value, dict)})
+    about = f"Responses written by the method {method.title}."
+    write_parquet(job.out / FILE, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE)
+    write_json(job.out / SUMMARY, summary.values())
+    job.tracker.log({k: v for k, v in summary.values().items() if not isinstance(v, dict)})
 
 
-def write_responses(
-    job: Job,
-    samples: Sequence[Sample],
-    *,
-    name: str,
-    method: Method,
-    sampler: Mapping[str, Any],
-    max_tokens: int,
-    chunk_tokens: int = 0,
-    model_inputs: Mapping[Role, str] | None = None,
-    home: Role = "student",
-) -> list[Trajectory]:
-    """Write all `samples` with the job's models and predictors, journaled in its work folder.
+class Summary:
+    """Counts of a synthesis, taken as its trajectories pass by."""
 
-    `model_inputs` names the job's model input for a role, where that is not the role's own name;
-    `home` is the role in whose ids trajectories are kept.
-    """
-    names = {role: (model_inputs or {}).get(role, role) for role in ROLES}
-    renderers = {role: _renderer(job, names[role]) for role in method.authors | {home}}
-    engines = {
-        role: _engine(job, names[role], renderers[role], samples, sampler, max_tokens)
-        for role in method.authors
-    }
-    predictors: dict[Role, BoundaryPredictor] = {}
-    if method.thinking == "both":
-        window = job.config["predictors"]["window_tokens"]
-        predictors = {
-            role: BoundaryPredictor(str(job.inputs[f"predictor-{role}"] / "model"), role, window)
-            for role in ROLES
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+
+    def watch(self, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
+        for t in trajectories:
+            self._count["tokens"] += t.tokens
+            self._count["generated"] += t.generated_tokens
+            self._count["rolled_back"] += t.rolled_back_tokens
+            self._reasons[t.stop_reason] += 1
+            self._failures[t.failure] += bool(t.failure)
+            for span in t.spans:
+                self._count[span.author] += span.tokens
+            yield t
+
+    def values(self) -> dict[str, Any]:
+        """Tokens of thinking are compared in their own authors' tokenizers."""
+        count, reasons = self._count, self._reasons
+        total = reasons.total()
+        if not total:
+            raise UserError("synthesis wrote nothing: there are no problems")
+        return {
+            "trajectories": total,
+            "failed": total - reasons["finished"],
+            "stop_reasons": dict(reasons),
+            "failures": {reason: times for reason, times in self._failures.items() if reason},
+            "mean_tokens": count["tokens"] / total,
+            "teacher_token_share": count["teacher"] / max(1, count["teacher"] + count["student"]),
+            "generated_tokens": count["generated"],
+            "rolled_back_tokens": count["rolled_back"],
         }
-    authors = {
-        role: Author(_model_name(job, names[role]), engines[role], predictors.get(role))
-        for role in method.authors
-    }
-    assignment = Assignment(
-        name, method, authors, renderers, home, chunk_tokens, max_tokens, job.config["seed"], dict(sampler)
-    )
-    done = 0
-
-    def on_done(_: Trajectory) -> None:
-        nonlocal done
-        done += 1
-        job.progress(done, len(samples), "responses")
-
-    with Journal(job.work / f"{name}.journal.jsonl") as journal:
-        return asyncio.run(write_all(samples, assignment, journal, job.execution["concurrency"], on_done))
-
-
-def _renderer(job: Job, name: str) -> Renderer:
-    reference = job.reference(name)
-    return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
-
-
-def _engine(
-    job: Job,
-    name: str,
-    renderer: Renderer,
-    samples: Sequence[Sample],
-    sampler: Mapping[str, Any],
-    max_tokens: int,
-) -> EmbeddedEngine:
-    longest = max((len(renderer.prompt_ids(sample.problem.prompt)) for sample in samples), default=0)
-    source, revision = job.model(name)
-    return EmbeddedEngine(
-        source,
-        SamplingParams(**sampler),
-        slots=min(job.execution["concurrency"], max(1, len(samples))),
-        max_length=longest + max_tokens + ROOM_FOR_MARKUP,
-        revision=revision,
-    )
-
-
-def _model_name(job: Job, name: str) -> str:
-    folder = job.inputs.get(name)
-    return folder.name if folder else "@".join(part for part in job.model(name) if part)
-
-
-def summarize(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
-    """Counts of a synthesis. Tokens of thinking are compared in their own authors' tokenizers."""
-    if not trajectories:
-        raise UserError("synthesis wrote nothing: there are no problems")
-    finished = [t for t in trajectories if t.stop_reason == "finished"]
-    tokens: Counter[str] = Counter()
-    for trajectory in trajectories:
-        for span in trajectory.spans:
-            tokens[span.author] += span.tokens
-    return {
-        "trajectories": len(trajectories),
-        "failed": len(trajectories) - len(finished),
-        "stop_reasons": dict(Counter(t.stop_reason for t in trajectories)),
-        "mean_tokens": sum(t.tokens for t in trajectories) / len(trajectories),
-        "teacher_token_share": tokens["teacher"] / max(1, tokens.total()),
-        "generated_tokens": sum(t.generated_tokens for t in trajectories),
-        "rolled_back_tokens": sum(t.rolled_back_tokens for t in trajectories),
-    }

@@ -1,6 +1,6 @@
 """Algorithm 1 of the paper as pure rules: what to keep of a chunk, and who writes next.
 
-The state of a trace is the text accepted so far and whose turn it is. The active model proposes a
+The state of a trace is whose turn it is and what the last turns left open. The active model proposes a
 chunk; its boundary predictor names the first character that belongs to the other kind of token;
 what stands before is kept, the rest is rolled back, and the other model takes over.
 
@@ -17,13 +17,17 @@ Engines, predictors, journals and clocks stay outside.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from tessy.records import Role, Span, SpanEnd, SpanKind, other
 
 Part = Literal["thinking", "answer"]
-TurnEnd = Literal["chunk", "boundary", "end", "length"]
+TurnEnd = Literal["chunk", "boundary", "end", "length", "repetition"]
+HandOver = Literal["drop", "extend"]
+"""A word that a boundary falls into: dropped whole (paper), or kept whole (the authors' release)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ class Cut:
     end: bool = False
 
 
-def cut(chunk: str, foreign_at: int | None, *, ended: bool, stalled: bool) -> Cut:
+def cut(
+    chunk: str, foreign_at: int | None, *, ended: bool, stalled: bool, hand_over: HandOver = "drop"
+) -> Cut:
     """Decide about `chunk`.
 
     `foreign_at` is the offset of the first token of the other kind, None where there is none;
@@ -43,6 +49,8 @@ def cut(chunk: str, foreign_at: int | None, *, ended: bool, stalled: bool) -> Cu
     kept nothing (callers then ask for a boundary after `first_word_end`).
     """
     if foreign_at is not None:
+        if hand_over == "extend":
+            return Cut(_next_space(chunk, foreign_at), hand_over=True)
         keep = whole_words(chunk, foreign_at)
         if stalled and not keep:
             keep = first_word_end(chunk)
@@ -66,6 +74,12 @@ def whole_words(text: str, at: int) -> int:
     while at > 0 and _joined(text, at):
         at -= 1
     return len(text[:at].rstrip())
+
+
+def _next_space(text: str, at: int) -> int:
+    """The first white space behind the word at `at`, or the end."""
+    word = at + len(text[at:]) - len(text[at:].lstrip())
+    return next((i for i in range(word, len(text)) if text[i].isspace()), len(text))
 
 
 def first_word_end(text: str) -> int:
@@ -92,7 +106,7 @@ class Turn:
 
     `text` may be empty: a turn that kept nothing still changed the author. `ids` are the author's
     ids for `text`; `held` are ids proposed behind it whose last word is not known to be whole, with
-    which the author's next chunk begins.
+    which the author's next chunk begins; `discarded` is the text that was rolled back.
     """
 
     part: Part
@@ -103,89 +117,83 @@ class Turn:
     generated: int
     rolled_back: int
     ended_by: TurnEnd
+    discarded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """A response so far, as the turns that made it."""
+class State:
+    """Where a trace stands: the part being written (None when there is nothing more to write), whose
+    turn it is, who will answer, whether the author has written since taking over (`wrote`), and whether
+    it took over from one that had not (`passed`)."""
 
-    thinking_starts: Role
+    part: Part | None
+    author: Role
     answer_author: Role
-    turns: tuple[Turn, ...] = ()
-
-    @property
-    def part(self) -> Part | None:
-        """The part being written; None when the response is complete or was cut off."""
-        if not self.turns:
-            return "thinking"
-        last = self.turns[-1]
-        if last.ended_by == "length":
-            return None
-        if last.ended_by == "end":
-            return "answer" if last.part == "thinking" else None
-        return last.part
-
-    @property
-    def author(self) -> Role:
-        """Whose turn it is."""
-        if not self.turns:
-            return self.thinking_starts
-        last = self.turns[-1]
-        if self.part == "answer":
-            return self.answer_author
-        return other(last.author) if last.ended_by == "boundary" else last.author
+    wrote: bool = False
+    passed: bool = False
 
     @property
     def stalled(self) -> bool:
         """Whether the author has written nothing yet and took over from one that had written nothing."""
-        runs: list[str] = [""]
-        for turn in reversed(self.turns):
-            if turn.ended_by == "boundary":
-                if len(runs) == 2 or runs[0]:
-                    break
-                runs.append("")
-            runs[-1] += turn.text
-        return len(runs) == 2 and not any(runs)
+        return self.passed and not self.wrote
 
-    def text(self, part: Part) -> str:
-        return "".join(turn.text for turn in self.turns if turn.part == part)
-
-    def then(self, turn: Turn) -> Trace:
-        return Trace(self.thinking_starts, self.answer_author, (*self.turns, turn))
+    def then(self, turn: Turn) -> State:
+        wrote = self.wrote or bool(turn.text)
+        if turn.ended_by in ("length", "repetition"):
+            return replace(self, part=None, wrote=wrote)
+        if turn.ended_by == "end":
+            part: Part | None = "answer" if self.part == "thinking" else None
+            return State(part, self.answer_author, self.answer_author)
+        if turn.ended_by == "boundary":
+            return State(self.part, other(self.author), self.answer_author, passed=not wrote)
+        return replace(self, wrote=wrote)
 
 
-def spans(trace: Trace, *, cooperative: bool, closing: Span | None) -> list[Span]:
+def spans(turns: Sequence[Turn], *, cooperative: bool, closing: Span | None) -> list[Span]:
     """The turns merged into spans, one per author and stretch; `closing` goes between the parts."""
     out: list[Span] = []
-    for part in ("thinking", "answer"):
-        if part == "answer" and closing and any(turn.part == "answer" for turn in trace.turns):
+    for (part, author), group in groupby(_writing(turns), key=lambda turn: (turn.part, turn.author)):
+        if part == "answer" and closing:
             out.append(closing)
-        for turn in (turn for turn in trace.turns if turn.part == part):
-            kind = _kind(turn, cooperative)
-            ended_by = _SPAN_END.get((turn.part, turn.ended_by), "boundary")
-            if out and (out[-1].author, out[-1].kind) == (turn.author, kind):
-                last = out.pop()
-                out.append(
-                    Span(turn.author, kind, last.text + turn.text, last.tokens + len(turn.ids), ended_by)
-                )
-            elif turn.text:
-                out.append(Span(turn.author, kind, turn.text, len(turn.ids), ended_by))
+            closing = None
+        stretch = list(group)
+        out.append(
+            Span(
+                author,
+                _kind(part, author, cooperative),
+                "".join(turn.text for turn in stretch),
+                sum(len(turn.ids) for turn in stretch),
+                _SPAN_END[part, stretch[-1].ended_by],
+                "".join(turn.discarded for turn in stretch),
+            )
+        )
     return out
 
 
-_SPAN_END: dict[tuple[str, str], SpanEnd] = {
-    ("thinking", "end"): "end_of_thinking",
-    ("answer", "end"): "end_of_answer",
-    ("thinking", "length"): "length",
-    ("answer", "length"): "length",
+def _writing(turns: Sequence[Turn]) -> Iterator[Turn]:
+    """Turns with text, and those that end a part; a stretch without text is no span."""
+    for (_, _), group in groupby(turns, key=lambda turn: (turn.part, turn.author)):
+        stretch = list(group)
+        if any(turn.text for turn in stretch):
+            yield from stretch
+
+
+_SPAN_END: dict[tuple[Part, TurnEnd], SpanEnd] = {
+    ("thinking", "boundary"): "boundary",
     ("thinking", "chunk"): "length",
+    ("thinking", "end"): "end_of_thinking",
+    ("thinking", "length"): "length",
+    ("thinking", "repetition"): "repetition",
     ("answer", "chunk"): "length",
+    ("answer", "end"): "end_of_answer",
+    ("answer", "length"): "length",
+    ("answer", "repetition"): "repetition",
 }
 
 
-def _kind(turn: Turn, cooperative: bool) -> SpanKind:
-    if turn.part == "answer":
+def _kind(part: Part, author: Role, cooperative: bool) -> SpanKind:
+    if part == "answer":
         return "answer"
     if not cooperative:
         return "thinking"
-    return "style" if turn.author == "student" else "capability"
+    return "style" if author == "student" else "capability"

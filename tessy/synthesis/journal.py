@@ -1,58 +1,203 @@
 """The journal of a synthesis: every accepted turn, appended the moment it is accepted.
 
-One JSON line per turn. A killed process leaves at most half a line at the end, which is cut off
-when the journal is opened again, so a crash costs each trace in flight at most the chunk being written.
+A folder that several processes, on one machine or on several that share it, can drain together. Each
+process (an owner) appends to files of its own: `turns-OWNER.jsonl` has every accepted turn,
+`done-OWNER.jsonl` every finished response. `claims.jsonl`, written under a lock, says who works on which
+sample. A sample whose owner has died is claimed again and goes on from its last accepted turn.
 
-Not covered: several processes draining one journal.
+A killed process leaves at most half a line at the end of its files, which readers pass over, so a crash
+costs each trace in flight at most the chunk being written. Memory holds the turns of unfinished samples
+only; of finished ones, where their line is.
+
+Not covered: power failures (lines are handed to the system, not forced to disk), and clocks that differ by
+more than `LEASE_S` between machines.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
-from collections import defaultdict
-from dataclasses import asdict
+import socket
+import time
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tessy.errors import UserError
 from tessy.synthesis.cooperation import Turn
 
+LEASE_S = 60.0
+"""An owner on another machine that has not shown itself for so long is taken for dead."""
+
 
 class Journal:
-    """Append-only turns of many samples in one file."""
+    """The journal in `folder`, opened by a new owner."""
 
-    def __init__(self, path: Path) -> None:
-        self.turns: dict[str, list[Turn]] = defaultdict(list)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("a+b")
-        self._recover(path)
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._owner = folder, uuid.uuid4().hex[:12]
+        self._claims: dict[str, tuple[str, int]] = {}
+        self._done: dict[str, tuple[Path, int]] = {}
+        self._read: dict[Path, int] = {}
+        self._recovered: dict[str, list[Turn]] = {}
+        self._scanned: set[str] = set()
+        self._life: dict[str, tuple[float, bool]] = {}
+        self._count: dict[str, int] = {}
+        self._left: deque[str] | None = None
+        self.show_life()
+        self._turns_file = self._open(f"turns-{self._owner}.jsonl")
+        self._done_file = self._open(f"done-{self._owner}.jsonl")
+        self._done_size = 0
+        self._refresh_done()
 
-    def _recover(self, path: Path) -> None:
-        self._stream.seek(0)
-        whole = 0
-        for number, line in enumerate(self._stream, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = json.loads(line)
-                sample_id = row.pop("sample_id")
-                row["ids"], row["held"] = tuple(row["ids"]), tuple(row["held"])
-                self.turns[sample_id].append(Turn(**row))
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{path}, line {number}: not a journal line ({error}); delete the file to start afresh"
-                ) from None
-            whole += len(line)
-        self._stream.truncate(whole)
-        self._stream.seek(0, os.SEEK_END)
+    def _open(self, name: str) -> int:
+        return os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def claim(self, sample_ids: Sequence[str]) -> str | None:
+        """Take the next sample that is neither done nor in the hands of a living owner; None for none.
+
+        `sample_ids` are those of the whole run, the same in every call.
+        """
+        if self._left is None:
+            self._left = deque(sample_ids)
+        with self._locked():
+            self._refresh_claims()
+            for _ in range(len(self._left)):
+                sample_id = self._left.popleft()
+                if sample_id in self._done:
+                    continue
+                owner, number = self._claims.get(sample_id, ("", 0))
+                if owner and owner != self._owner and self._alive(owner):
+                    self._left.append(sample_id)
+                    continue
+                self._write_claim(sample_id, number + 1)
+                return sample_id
+        return None
+
+    def is_complete(self, sample_ids: Iterable[str]) -> bool:
+        """Whether every sample is done, by whomever."""
+        self._refresh_done()
+        return all(sample_id in self._done for sample_id in sample_ids)
+
+    def turns(self, sample_id: str) -> list[Turn]:
+        """The accepted turns of a sample this process has claimed."""
+        self._refresh_done()
+        for path in sorted(self._folder.glob("turns-*.jsonl")):
+            owner = path.stem.removeprefix("turns-")
+            if owner != self._owner and owner not in self._scanned and not self._alive(owner):
+                self._recover()
+        found = self._recovered.pop(sample_id, [])
+        self._count[sample_id] = len(found)
+        return found
 
     def append(self, sample_id: str, turn: Turn) -> None:
         """Record a turn; it survives the death of this process once this returns."""
-        line = json.dumps({"sample_id": sample_id, **asdict(turn)}, separators=(",", ":"), ensure_ascii=False)
-        self._stream.write(line.encode() + b"\n")
-        self._stream.flush()
+        number = self._count.get(sample_id, 0)
+        self._count[sample_id] = number + 1
+        claim = self._claims.get(sample_id, (self._owner, 1))[1]
+        row = {"sample_id": sample_id, "claim": claim, "number": number}
+        _write(self._turns_file, row | {name: getattr(turn, name) for name in Turn.__slots__})
+
+    def finish(self, sample_id: str, row: dict[str, Any]) -> None:
+        """Record the finished response of a sample, as plain values."""
+        self._done[sample_id] = (self._folder / f"done-{self._owner}.jsonl", self._done_size)
+        self._done_size += _write(self._done_file, {"sample_id": sample_id, "row": row})
+        self._count.pop(sample_id, None)
+
+    def finished(self) -> int:
+        """How many samples are done so far, by whomever."""
+        self._refresh_done()
+        return len(self._done)
+
+    def rows(self, sample_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The finished responses, in the order of `sample_ids`; raises `KeyError` for one that is missing."""
+        self._refresh_done()
+        for sample_id in sample_ids:
+            path, offset = self._done[sample_id]
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                row: dict[str, Any] = json.loads(stream.readline())["row"]
+            yield row
+
+    def show_life(self) -> None:
+        """Say that this process is alive; owners on other machines look at the time of it."""
+        path = self._folder / f"owner-{self._owner}.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(_identity(os.getpid())))
+        os.replace(temporary, path)
+
+    def _alive(self, owner: str) -> bool:
+        asked, answer = self._life.get(owner, (-math.inf, False))
+        if time.monotonic() - asked > 1:
+            answer = self._looks_alive(owner)
+            self._life[owner] = time.monotonic(), answer
+        return answer
+
+    def _looks_alive(self, owner: str) -> bool:
+        path = self._folder / f"owner-{owner}.json"
+        try:
+            who, seen = json.loads(path.read_text()), path.stat().st_mtime
+        except (FileNotFoundError, ValueError):
+            return False
+        if (who["host"], who["boot"]) == (_identity(os.getpid())["host"], _boot()):
+            return bool(_started(who["pid"]) == who["started"])
+        return time.time() - seen < LEASE_S
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / "claims.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write_claim(self, sample_id: str, number: int) -> None:
+        claims = self._open("claims.jsonl")
+        _write(claims, {"sample_id": sample_id, "owner": self._owner, "claim": number})
+        os.close(claims)
+        self._claims[sample_id] = (self._owner, number)
+
+    def _refresh_claims(self) -> None:
+        for row in self._new_rows(self._folder / "claims.jsonl"):
+            self._claims[row["sample_id"]] = (row["owner"], row["claim"])
+
+    def _refresh_done(self) -> None:
+        for path in self._folder.glob("done-*.jsonl"):
+            if path.name != f"done-{self._owner}.jsonl":
+                for offset, row in self._new_lines(path):
+                    self._done.setdefault(row["sample_id"], (path, offset))
+
+    def _recover(self) -> None:
+        """Read the turns that dead owners left of unfinished samples."""
+        found: dict[str, list[tuple[int, int, Turn]]] = defaultdict(list)
+        for path in sorted(self._folder.glob("turns-*.jsonl")):
+            owner = path.stem.removeprefix("turns-")
+            if owner == self._owner:
+                continue
+            self._scanned.add(owner)
+            for _, row in _lines(path, 0):
+                if row["sample_id"] not in self._done:
+                    sample_id, claim, number = row.pop("sample_id"), row.pop("claim"), row.pop("number")
+                    found[sample_id].append((claim, number, _turn(row, path)))
+        for sample_id, turns in found.items():
+            kept: list[Turn] = []
+            # A later claim went on from what it found; what an earlier owner wrote beyond that is void.
+            for _, number, turn in sorted(turns, key=lambda entry: entry[:2]):
+                kept[number:] = [turn]
+            self._recovered[sample_id] = kept
+
+    def _new_rows(self, path: Path) -> Iterator[dict[str, Any]]:
+        return (row for _, row in self._new_lines(path))
+
+    def _new_lines(self, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(offset, row) of the lines that have come since the last call."""
+        for offset, row, end in _lines_with_end(path, self._read.get(path, 0)):
+            self._read[path] = end
+            yield offset, row
 
     def __enter__(self) -> Self:
         return self
@@ -60,4 +205,68 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        os.close(self._turns_file)
+        os.close(self._done_file)
+        (self._folder / f"owner-{self._owner}.json").unlink(missing_ok=True)
+
+
+def _write(file: int, row: dict[str, Any]) -> int:
+    line = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    written = os.write(file, line)
+    if written != len(line):
+        raise OSError(f"journal: {written} of {len(line)} bytes written; is the disk full?")
+    return written
+
+
+def _lines(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    return ((offset, row) for offset, row, _ in _lines_with_end(path, start))
+
+
+def _lines_with_end(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """(offset, row, offset of the next line) of the whole lines from `start` on."""
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        return
+    with stream:
+        stream.seek(start)
+        offset = start
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+                row["sample_id"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{path}, byte {offset}: not a journal line ({error}); "
+                    f"delete {path.parent} to start this stage afresh"
+                ) from None
+            yield offset, row, offset + len(line)
+            offset += len(line)
+
+
+def _turn(row: dict[str, Any], path: Path) -> Turn:
+    try:
+        return Turn(**{**row, "ids": tuple(row["ids"]), "held": tuple(row["held"])})
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a journal of this version ({error}); delete {path.parent} to start afresh"
+        ) from None
+
+
+def _identity(pid: int) -> dict[str, Any]:
+    return {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since boot; "" if there is none. Tells reused ids apart."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else fields[18]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

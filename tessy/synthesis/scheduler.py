@@ -1,260 +1,255 @@
-"""Runs samples: every one an independent task, none waiting for another.
+"""Writes samples: every one an independent task, none waiting for another.
 
-A task asks its trace whose turn it is, asks that author's engine for a chunk and its predictor where
-the chunk stops being the author's own, lets `cooperation` decide, journals the turn, and goes on.
-Engines and predictors batch whatever is asked at the same moment; there is no step barrier.
+A task opens a continuation with the author whose turn it is, looks at it every `chunk_tokens` tokens,
+asks the author's boundary predictor where it stops being the author's own, journals what is accepted,
+and aborts the continuation at a boundary. With `reach` equal to `chunk_tokens` that is Algorithm 1 to
+the letter (a request per chunk); with a longer reach the same text is accepted from a stream.
 
-Methods with one author of the thinking are the same loop without a predictor.
+Engines and predictors batch whatever is asked at the same moment; there is no step barrier. An engine
+that fails is asked again from the last accepted turn, for as long as `Patience` lasts; then the sample
+is recorded as failed, with the reason, and nothing else suffers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from tessy.chat import Renderer, close_thinking_text
-from tessy.engines import Engine, Request
-from tessy.records import Problem, Role, Span, StopReason, Trajectory
-from tessy.synthesis.cooperation import Trace, Turn, TurnEnd, cut, first_foreign, spans
+from tessy.engines import Continuation, EngineFault, FinishReason
+from tessy.errors import UserError
+from tessy.records import Trajectory, to_row
+from tessy.synthesis.cooperation import Turn
+from tessy.synthesis.drafts import Assignment, Draft, Sample
 from tessy.synthesis.journal import Journal
-from tessy.synthesis.methods import Method
+from tessy.synthesis.meters import Meters
 
-UNINTERRUPTED_TOKENS = 256
-"""Chunk length where nobody interrupts the author: how much of a trace a crash can cost."""
+UNWATCHED_CHUNK = 256
+"""Tokens between two turns where nobody interrupts the author: how much of a trace a crash can cost."""
 
-
-class Predictor(Protocol):
-    """Says, token by token, what belongs to the other author."""
-
-    async def foreign(self, context: str, chunk: str) -> list[tuple[int, bool]]:
-        """(offset in `chunk`, whether the token there is the other author's), for every token of `chunk`."""
+POLL_S = 0.5
+"""How often a process with nothing left to claim looks whether another one has died."""
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """A model at work: its name, what runs it, and what watches it in cooperation."""
+class Patience:
+    """How long engines that fail are asked again: `attempts` in a row with an answer that is a fault,
+    `seconds` in a row without any answer. Pauses double, with jitter, up to `longest_pause_s`."""
 
-    model: str
-    engine: Engine
-    predictor: Predictor | None = None
+    attempts: int = 8
+    seconds: float = 600.0
+    pause_s: float = 0.25
+    longest_pause_s: float = 20.0
+
+    def pause(self, faults: int) -> float:
+        """Seconds to wait after so many faults in a row."""
+        return random.uniform(0.5, 1.0) * min(self.longest_pause_s, self.pause_s * 2 ** (faults - 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """What all samples of a run share.
+class Schedule:
+    """How samples are run: `concurrency` at once while the models' KV caches have room for them.
 
-    `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
-    ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in its
-    author's tokens.
+    `reach` is the longest continuation opened at a time where a predictor watches; None asks chunk by
+    chunk. `kv_tokens` is how many tokens the smallest KV cache holds, None where that is no limit.
     """
 
-    name: str
-    method: Method
-    authors: Mapping[Role, Author]
-    renderers: Mapping[Role, Renderer]
-    home: Role
-    chunk_tokens: int
-    max_tokens: int
-    seed: int
-    sampler: dict[str, float]
-
-    @property
-    def cooperative(self) -> bool:
-        return self.method.thinking == "both"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One response to write. `sample_id` tells apart several samples of one problem."""
-
-    sample_id: str
-    problem: Problem
-
-
-def samples_of(problems: Iterable[Problem], repeats: int = 1) -> list[Sample]:
-    """`repeats` samples per problem; a problem that occurs twice gets its own ids as well."""
-    seen: dict[str, int] = {}
-    out = []
-    for problem in problems:
-        for _ in range(repeats):
-            number = seen[problem.problem_id] = seen.get(problem.problem_id, -1) + 1
-            out.append(Sample(f"{problem.problem_id}#{number}", problem))
-    return out
+    concurrency: int
+    reach: int | None = 512
+    kv_tokens: int | None = None
+    patience: Patience = Patience()
 
 
 async def write_all(
     samples: Sequence[Sample],
     assignment: Assignment,
     journal: Journal,
-    concurrency: int,
-    on_done: Callable[[Trajectory], None] = lambda _: None,
-) -> list[Trajectory]:
-    """Write every sample, at most `concurrency` at once; the order of the result is that of `samples`."""
-    gate = asyncio.Semaphore(concurrency)
+    schedule: Schedule,
+    meters: Meters,
+    on_done: Callable[[], None] = lambda: None,
+) -> None:
+    """Write every sample into the journal, or see that another process does."""
+    by_id = {sample.sample_id: sample for sample in samples}
+    ids = list(by_id)
+    room = _Room(schedule, assignment.max_tokens)
 
-    async def one(sample: Sample) -> Trajectory:
-        async with gate:
-            trajectory = await write(sample, assignment, journal)
-            on_done(trajectory)
-            return trajectory
+    async def work() -> None:
+        while True:
+            await room.enter()
+            try:
+                sample_id = journal.claim(ids)
+                if sample_id is None:
+                    return
+                trajectory = await write(by_id[sample_id], assignment, journal, schedule, meters, room)
+                journal.finish(sample_id, to_row(trajectory))
+                meters.finish(trajectory)
+                on_done()
+            finally:
+                room.leave()
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(sample)) for sample in samples]
-    return [task.result() for task in tasks]
+    async def drain() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(schedule.concurrency, len(ids))):
+                    group.create_task(work())
+        except* UserError as errors:
+            raise errors.exceptions[0] from None
+
+    async def live() -> None:
+        while True:
+            journal.show_life()
+            await asyncio.sleep(10)
+
+    life = asyncio.create_task(live())
+    try:
+        await drain()
+        while not journal.is_complete(ids):
+            await asyncio.sleep(POLL_S)
+            await drain()
+    finally:
+        life.cancel()
 
 
-async def write(sample: Sample, assignment: Assignment, journal: Journal) -> Trajectory:
+async def write(
+    sample: Sample,
+    assignment: Assignment,
+    journal: Journal,
+    schedule: Schedule,
+    meters: Meters,
+    room: _Room | None = None,
+) -> Trajectory:
     """Write one sample from where its journal stops."""
-    method = assignment.method
-    start: Role = "student" if method.thinking == "both" else method.thinking
-    trace = Trace(thinking_starts=start, answer_author=method.answer)
-    views = {role: View(renderer, sample.problem.prompt) for role, renderer in assignment.renderers.items()}
-    for turn in journal.turns.get(sample.sample_id, ()):
-        trace = _advance(trace, turn, views)
-    while trace.part is not None:
-        turn = await _next_turn(trace, sample, assignment, views[trace.author])
-        journal.append(sample.sample_id, turn)
-        trace = _advance(trace, turn, views)
+    draft = Draft(sample, assignment, journal.turns(sample.sample_id))
+    faults, silent_since, failure = 0, None, ""
+    while draft.state.part is not None and not failure:
+        before = len(draft.turns)
+        try:
+            await _stretch(draft, journal, schedule, meters)
+            if room is not None:
+                room.resize(sample.sample_id, draft.live_tokens)
+        except EngineFault as fault:
+            meters.fault(fault.reason)
+            faults = 1 if len(draft.turns) > before else faults + 1
+            silent_since = silent_since or time.monotonic() if fault.unreachable else None
+            failure = _given_up(fault, faults, silent_since, schedule.patience)
+            if not failure:
+                await asyncio.sleep(schedule.patience.pause(faults))
+        else:
+            faults, silent_since = 0, None
     for author in assignment.authors.values():
         author.engine.release(sample.sample_id)
-    return _trajectory(sample, trace, assignment, views)
+        if author.predictor is not None:
+            author.predictor.release(sample.sample_id)
+    if room is not None:
+        room.forget(sample.sample_id, draft.live_tokens)
+    return draft.trajectory(failure)
 
 
-class View:
-    """One model's ids of a trace: extended by what is accepted, never encoded anew."""
-
-    def __init__(self, renderer: Renderer, prompt: str) -> None:
-        self.renderer = renderer
-        self.ids = renderer.prompt_ids(prompt)
-        self.prompt_tokens = len(self.ids)
-        self.ids += renderer.open_thinking_ids()
-        self._foreign = ""
-
-    def add_own(self, ids: Sequence[int]) -> None:
-        self._take_in()
-        self.ids += ids
-
-    def add_foreign(self, text: str) -> None:
-        """Text of the other model, encoded once, when this model's turn comes or the trace ends."""
-        self._foreign += text
-
-    def close_thinking(self, thinking: str) -> None:
-        self._take_in()
-        self.ids += self.renderer.close_thinking_ids(thinking)
-
-    def read(self) -> list[int]:
-        """All ids so far, the other model's words taken in."""
-        self._take_in()
-        return self.ids
-
-    def _take_in(self) -> None:
-        if self._foreign:
-            self.ids += self.renderer.encode(self._foreign)
-            self._foreign = ""
+def _given_up(fault: EngineFault, faults: int, silent_since: float | None, patience: Patience) -> str:
+    """Why the sample is given up, or ""."""
+    if silent_since is not None:
+        waited = time.monotonic() - silent_since
+        return f"{fault} (for {waited:.0f} s)" if waited > patience.seconds else ""
+    return f"{fault} ({faults} times)" if fault.permanent or faults >= patience.attempts else ""
 
 
-def _advance(trace: Trace, turn: Turn, views: Mapping[Role, View]) -> Trace:
-    for role, view in views.items():
-        if role == turn.author:
-            view.add_own(turn.ids)
-        else:
-            view.add_foreign(turn.text)
-    trace = trace.then(turn)
-    if turn.part == "thinking" and turn.ended_by == "end":
-        for view in views.values():
-            view.close_thinking(trace.text("thinking"))
-    return trace
+async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: Meters) -> None:
+    """Open one continuation and take turns from it until it is used up or somebody else has to write."""
+    author, watched = draft.author, draft.watched
+    chunk = author.chunk_tokens if watched else UNWATCHED_CHUNK
+    budget = draft.budget()
+    reach = chunk if schedule.reach is None else schedule.reach if watched else budget
+    request = draft.request(reach, chunk)
+    meters.request(draft.state.author)
+    continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
+    taken = 0
+    try:
+        while True:
+            await continuation.grown(taken + chunk)
+            new, finish = continuation.token_ids[taken:], continuation.finish_reason
+            taken += len(new)
+            # Fewer ids than asked for without an end: the model's context is full.
+            spent = finish == "length" and (request.max_tokens >= budget or taken < request.max_tokens)
+            turn = await _next_turn(draft, new, finish, spent=spent, meters=meters)
+            if turn is not None:
+                if turn.ended_by != "chunk":
+                    continuation.abort()
+                    turn = _with_excess(turn, len(continuation.token_ids) - taken)
+                journal.append(draft.sample.sample_id, turn)
+                draft.accept(turn)
+                meters.turn(turn)
+                if turn.ended_by != "chunk":
+                    return
+            if finish is not None:
+                return
+    finally:
+        continuation.abort()
 
 
-async def _next_turn(trace: Trace, sample: Sample, assignment: Assignment, view: View) -> Turn:
-    part = trace.part
-    assert part is not None
-    author = assignment.authors[trace.author]
-    watched = part == "thinking" and assignment.cooperative
-    held = trace.turns[-1].held if trace.turns and trace.turns[-1].ended_by == "chunk" else ()
-    prefix = [*view.read(), *held]
-    budget = assignment.max_tokens - (len(prefix) - view.prompt_tokens)
-    size = min(assignment.chunk_tokens if watched else UNINTERRUPTED_TOKENS, budget)
-    ends = view.renderer.thinking_end_ids if part == "thinking" else view.renderer.answer_end_ids
-    stream = f"{assignment.seed}/{trace.author}/{sample.sample_id}"
-    new = await author.engine.open(Request(sample.sample_id, prefix, size, ends, stream)).finished()
-    ended = new.finish_reason == "stop"
-    proposal = [*held, *new.token_ids[: -1 if ended else None]]
-    texts = view.renderer.pieces(proposal)
-    chunk = "".join(texts)
-    foreign_at = None
-    if watched and author.predictor is not None:
-        labels = await author.predictor.foreign(trace.text("thinking"), chunk)
-        foreign_at = first_foreign(labels, chunk, stalled=trace.stalled)
-    decision = cut(chunk, foreign_at, ended=ended, stalled=trace.stalled)
-    spent = not ended and not decision.hand_over and len(new.token_ids) >= budget
-    keep = len(chunk) if spent else decision.keep
-    ended_by: TurnEnd = "length" if spent else _ENDED_BY[decision.hand_over, decision.end]
-    kept, used = _ids_within(view.renderer, proposal, texts, keep, whole_ids=ended_by == "chunk")
-    return Turn(
-        part=part,
-        author=trace.author,
-        text=chunk[:keep] if ended_by != "chunk" else "".join(texts[:used]),
-        ids=tuple(kept),
-        held=tuple(proposal[used:]) if ended_by == "chunk" else (),
-        generated=len(new.token_ids),
-        rolled_back=len(proposal) + ended - used if ended_by == "boundary" else 0,
-        ended_by=ended_by,
-    )
+async def _next_turn(
+    draft: Draft, new: Sequence[int], finish: FinishReason | None, *, spent: bool, meters: Meters
+) -> Turn | None:
+    """Judge `new` ids; None where not even one word is whole."""
+    proposal = draft.proposal(new, finish, spent=spent)
+    if proposal is None:
+        return None
+    labels: list[tuple[int, bool]] = []
+    predictor = draft.author.predictor
+    if draft.watched and predictor is not None:
+        began = time.perf_counter()
+        labels = await predictor.foreign(
+            draft.sample.sample_id, draft.thinking, proposal.chunk[: proposal.settled]
+        )
+        meters.predictor_waits_s += time.perf_counter() - began
+    return draft.turn(proposal, labels)
 
 
-_ENDED_BY: dict[tuple[bool, bool], TurnEnd] = {
-    (False, False): "chunk",
-    (True, False): "boundary",
-    (False, True): "end",
-}
+def _with_excess(turn: Turn, excess: int) -> Turn:
+    """Count ids that arrived while the turn was judged: nobody will read them."""
+    return replace(turn, generated=turn.generated + excess, rolled_back=turn.rolled_back + excess)
 
 
-def _ids_within(
-    renderer: Renderer, ids: list[int], texts: list[str], keep: int, *, whole_ids: bool
-) -> tuple[list[int], int]:
-    """Ids whose text is the first `keep` characters, and how many of the proposed ids those use up.
+def _nothing() -> Continuation:
+    done = Continuation()
+    done.push([], "length")
+    return done
 
-    An id that reaches beyond is left out (`whole_ids`) or replaced by the encoding of its accepted part.
+
+class _Room:
+    """Admission by what the KV caches hold: a sample enters when its expected length still fits.
+
+    The expected length is the mean of those that finished, at first half the cap; a sample that has
+    outgrown it counts with what it has. One sample is always let in.
     """
-    reached = 0
-    for count, text in enumerate(texts):
-        if reached + len(text) > keep:
-            part = "" if whole_ids else text[: keep - reached]
-            return [*ids[:count], *renderer.encode(part)], count
-        reached += len(text)
-    return ids, len(ids)
 
+    def __init__(self, schedule: Schedule, max_tokens: int) -> None:
+        self._capacity = schedule.kv_tokens
+        self._expected, self._finished = max_tokens / 2, 0
+        self._inside, self._held = 0, dict[str, int]()
+        self._changed = asyncio.Event()
 
-def _trajectory(
-    sample: Sample, trace: Trace, assignment: Assignment, views: Mapping[Role, View]
-) -> Trajectory:
-    view = views[assignment.home]
-    thinking = trace.text("thinking")
-    markup = Span("student", "markup", close_thinking_text(thinking), 0, "template")
-    finished = trace.turns[-1].ended_by == "end"
-    ids = [*view.read(), *view.renderer.close_answer_ids()] if finished else view.read()
-    return Trajectory(
-        sample_id=sample.sample_id,
-        problem_id=sample.problem.problem_id,
-        method=assignment.name,
-        prompt=sample.problem.prompt,
-        messages=[{"role": "user", "content": sample.problem.prompt}],
-        spans=spans(trace, cooperative=assignment.cooperative, closing=markup),
-        student_token_ids=ids,
-        prompt_tokens=view.prompt_tokens,
-        stop_reason=_stop_reason(trace, finished),
-        generated_tokens=sum(turn.generated for turn in trace.turns),
-        rolled_back_tokens=sum(turn.rolled_back for turn in trace.turns),
-        seed=assignment.seed,
-        sampler=dict(assignment.sampler),
-        models={role: author.model for role, author in assignment.authors.items()},
-    )
+    async def enter(self) -> None:
+        while self._inside and not self._fits():
+            self._changed.clear()
+            await self._changed.wait()
+        self._inside += 1
 
+    def leave(self) -> None:
+        self._inside -= 1
+        self._changed.set()
 
-def _stop_reason(trace: Trace, finished: bool) -> StopReason:
-    if not finished:
-        return "length"
-    return "finished" if trace.text("thinking").strip() and trace.text("answer").strip() else "empty"
+    def resize(self, sample_id: str, tokens: int) -> None:
+        self._held[sample_id] = tokens
+
+    def forget(self, sample_id: str, tokens: int) -> None:
+        self._held.pop(sample_id, None)
+        self._finished += 1
+        self._expected += (tokens - self._expected) / self._finished
+
+    def _fits(self) -> bool:
+        if self._capacity is None:
+            return True
+        outgrown = sum(max(0.0, tokens - self._expected) for tokens in self._held.values())
+        return (self._inside + 1) * self._expected + outgrown <= self._capacity

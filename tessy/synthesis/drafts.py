@@ -1,0 +1,336 @@
+"""A response being written: what is accepted so far, in every model's own ids, and the next turn.
+
+A draft turns what a model has just written, and what its boundary predictor says of it, into a turn, by
+the rules of `cooperation`. It asks nobody anything and waits for nothing; `scheduler` and `lockstep` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tessy.chat import Renderer, close_thinking_text
+from tessy.engines import Engine, FinishReason, Request
+from tessy.records import Problem, Role, Span, StopReason, Trajectory
+from tessy.synthesis.cooperation import (
+    HandOver,
+    State,
+    Turn,
+    TurnEnd,
+    cut,
+    first_foreign,
+    spans,
+    whole_words,
+)
+from tessy.synthesis.methods import Method
+
+
+class Predictor(Protocol):
+    """Says, token by token, what belongs to the other author."""
+
+    async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
+        """(offset in `chunk`, whether the token there is the other author's), for every token of `chunk`.
+
+        `context` is the thinking accepted so far; of one sample it only grows.
+        """
+
+    def release(self, sample_id: str) -> None:
+        """Forget a trace that is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A model at work: its name, what runs it, and what watches it in cooperation.
+
+    `chunk_tokens` is k of Algorithm 1: how many tokens it writes before its predictor is asked.
+    """
+
+    model: str
+    engine: Engine
+    predictor: Predictor | None = None
+    chunk_tokens: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Compat:
+    """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's.
+
+    `hand_over`: the word a boundary falls into is dropped, or kept to its end. `first_token`: whether
+    the first token of a chunk can be a boundary. `end_of_thinking`: thinking ends with an end token, or
+    also where its spelling shows up in the text.
+    """
+
+    hand_over: HandOver = "drop"
+    first_token: bool = True
+    end_spellings: tuple[str, ...] = ()
+
+
+PAPER = Compat()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What all samples of a run share.
+
+    `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
+    ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in the
+    author's tokens and in home's.
+    """
+
+    name: str
+    method: Method
+    authors: Mapping[Role, Author]
+    renderers: Mapping[Role, Renderer]
+    home: Role
+    max_tokens: int
+    seed: int
+    sampler: Mapping[str, float]
+    system: str = ""
+    compat: Compat = PAPER
+
+    @property
+    def cooperative(self) -> bool:
+        return self.method.thinking == "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One response to write. `sample_id` tells apart several samples of one problem."""
+
+    sample_id: str
+    problem: Problem
+
+
+def samples_of(problems: Iterable[Problem], repeats: int = 1) -> list[Sample]:
+    """`repeats` samples per problem; a problem that occurs twice gets its own ids as well."""
+    seen: dict[str, int] = {}
+    out = []
+    for problem in problems:
+        for _ in range(repeats):
+            number = seen[problem.problem_id] = seen.get(problem.problem_id, -1) + 1
+            out.append(Sample(f"{problem.problem_id}#{number}", problem))
+    return out
+
+
+class View:
+    """One model's ids of a trace: extended by what is accepted, never encoded anew."""
+
+    def __init__(self, renderer: Renderer, prompt: str, system: str = "") -> None:
+        self.renderer = renderer
+        self.ids = renderer.prompt_ids(prompt, system)
+        self.prompt_tokens = len(self.ids)
+        self.ids += renderer.open_thinking_ids()
+        self._foreign: list[str] = []
+
+    def add_own(self, ids: Sequence[int]) -> None:
+        self._take_in()
+        self.ids += ids
+
+    def add_foreign(self, text: str) -> None:
+        """Text of the other model, encoded once, when this model's turn comes or the trace ends."""
+        self._foreign.append(text)
+
+    def close_thinking(self, thinking: str) -> None:
+        self._take_in()
+        self.ids += self.renderer.close_thinking_ids(thinking)
+
+    def read(self) -> list[int]:
+        """All ids so far, the other model's words taken in."""
+        self._take_in()
+        return self.ids
+
+    @property
+    def written(self) -> int:
+        """Tokens of the response so far."""
+        return len(self.read()) - self.prompt_tokens
+
+    def _take_in(self) -> None:
+        if self._foreign:
+            self.ids += self.renderer.encode("".join(self._foreign))
+            self._foreign.clear()
+
+
+class Draft:
+    """One sample under way, going on from the `turns` it already has."""
+
+    def __init__(self, sample: Sample, assignment: Assignment, turns: Iterable[Turn] = ()) -> None:
+        method = assignment.method
+        start: Role = "student" if method.thinking == "both" else method.thinking
+        self.sample, self.turns = sample, list[Turn]()
+        self.state = State("thinking", start, method.answer)
+        self.thinking = ""
+        self.held: tuple[int, ...] = ()
+        self._assignment = assignment
+        self._views = {
+            role: View(renderer, sample.problem.prompt, assignment.system)
+            for role, renderer in assignment.renderers.items()
+        }
+        self._unrecorded = 0
+        for turn in turns:
+            self.accept(turn)
+
+    @property
+    def author(self) -> Author:
+        return self._assignment.authors[self.state.author]
+
+    @property
+    def watched(self) -> bool:
+        """Whether a boundary predictor looks at what is written now."""
+        return self.state.part == "thinking" and self._assignment.cooperative
+
+    @property
+    def live_tokens(self) -> int:
+        """Tokens that the models' KV caches hold of this sample, roughly."""
+        return max(len(view.ids) for view in self._views.values())
+
+    def request(self, max_tokens: int, stride: int) -> Request:
+        """Ask the author to go on by at most `max_tokens`."""
+        part, view = self.state.part, self._views[self.state.author]
+        assert part is not None
+        form = view.renderer
+        return Request(
+            self.sample.sample_id,
+            [*view.read(), *self.held],
+            max(0, min(max_tokens, self.budget())),
+            form.thinking_end_ids if part == "thinking" else form.answer_end_ids,
+            f"{self._assignment.seed}/{self.state.author}/{self.sample.sample_id}",
+            stride,
+        )
+
+    def budget(self) -> int:
+        """Tokens the author may still write, counted in its own ids and in home's."""
+        written = max(self._views[role].written for role in {self.state.author, self._assignment.home})
+        return self._assignment.max_tokens - written - len(self.held)
+
+    def proposal(self, new: Sequence[int], finish: FinishReason | None, *, spent: bool) -> Proposal | None:
+        """What the author has written since the last turn, `new` ids and those held back before them.
+
+        `spent` says that the token budget ends here. None while nothing in it can be judged yet.
+        """
+        ended = finish == "stop"
+        ids = [*self.held, *new[: -1 if ended else None]]
+        texts = self._views[self.state.author].renderer.pieces(ids)
+        chunk = "".join(texts)
+        for spelling in self._assignment.compat.end_spellings if self.state.part == "thinking" else ():
+            if spelling in chunk:
+                chunk, ended = chunk[: chunk.index(spelling)], True
+        settled = len(chunk) if ended or spent else whole_words(chunk, len(chunk))
+        self._unrecorded += len(new)
+        if not settled and not ended and not spent:
+            self.held = tuple(ids)
+            return None
+        return Proposal(ids, texts, chunk, settled, ended, spent)
+
+    def turn(self, proposal: Proposal, labels: Sequence[tuple[int, bool]]) -> Turn:
+        """The next turn, given what the predictor says of the proposal's settled text."""
+        compat, stalled = self._assignment.compat, self.state.stalled
+        chunk, ended = proposal.chunk, proposal.ended
+        own = list(labels if compat.first_token else labels[1:])
+        foreign_at = first_foreign(own, chunk, stalled=stalled)
+        decision = cut(chunk, foreign_at, ended=ended, stalled=stalled, hand_over=compat.hand_over)
+        spent = proposal.spent and not ended and not decision.hand_over
+        keep = len(chunk) if spent else decision.keep
+        ended_by: TurnEnd = "length" if spent else _ENDED_BY[decision.hand_over, decision.end]
+        view = self._views[self.state.author]
+        ids, used = _ids_within(view.renderer, proposal, keep, whole_ids=ended_by == "chunk")
+        boundary = ended_by == "boundary"
+        assert self.state.part is not None
+        return Turn(
+            part=self.state.part,
+            author=self.state.author,
+            text="".join(proposal.texts[:used]) if ended_by == "chunk" else chunk[:keep],
+            ids=tuple(ids),
+            held=tuple(proposal.ids[used:]) if ended_by == "chunk" else (),
+            generated=self._unrecorded,
+            rolled_back=len(proposal.ids) - used + ended if boundary else 0,
+            ended_by=ended_by,
+            discarded=chunk[keep:] if boundary else "",
+        )
+
+    def accept(self, turn: Turn) -> None:
+        """Make `turn` part of the response."""
+        for role, view in self._views.items():
+            if role == turn.author:
+                view.add_own(turn.ids)
+            else:
+                view.add_foreign(turn.text)
+        if turn.part == "thinking":
+            self.thinking += turn.text
+            if turn.ended_by == "end":
+                for view in self._views.values():
+                    view.close_thinking(self.thinking)
+        self.turns.append(turn)
+        self.state = self.state.then(turn)
+        self.held = turn.held
+        self._unrecorded = 0
+
+    def trajectory(self, failure: str = "") -> Trajectory:
+        """The response as a record; `failure` says why it was given up, if it was."""
+        assignment, view = self._assignment, self._views[self._assignment.home]
+        closing = Span("student", "markup", close_thinking_text(self.thinking), 0, "template")
+        finished = self.state.part is None and self.turns[-1].ended_by == "end"
+        ids = [*view.read(), *view.renderer.close_answer_ids()] if finished else view.read()
+        return Trajectory(
+            sample_id=self.sample.sample_id,
+            problem_id=self.sample.problem.problem_id,
+            method=assignment.name,
+            prompt=self.sample.problem.prompt,
+            messages=[{"role": "user", "content": self.sample.problem.prompt}],
+            spans=spans(self.turns, cooperative=assignment.cooperative, closing=closing),
+            student_token_ids=ids,
+            prompt_tokens=view.prompt_tokens,
+            stop_reason="failed" if failure else self._stop_reason(finished),
+            generated_tokens=sum(turn.generated for turn in self.turns),
+            rolled_back_tokens=sum(turn.rolled_back for turn in self.turns),
+            seed=assignment.seed,
+            sampler=dict(assignment.sampler),
+            models={role: author.model for role, author in assignment.authors.items()},
+            failure=failure,
+        )
+
+    def _stop_reason(self, finished: bool) -> StopReason:
+        if self.turns[-1].ended_by == "repetition":
+            return "repetitive"
+        if not finished or self._views[self._assignment.home].written > self._assignment.max_tokens:
+            return "length"
+        answer = "".join(turn.text for turn in self.turns if turn.part == "answer")
+        return "finished" if self.thinking.strip() and answer.strip() else "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an author has written and nobody has judged: `ids`, the text each adds, and together `chunk`,
+    whose first `settled` characters will not change however it goes on."""
+
+    ids: list[int]
+    texts: list[str]
+    chunk: str
+    settled: int
+    ended: bool
+    spent: bool
+
+
+_ENDED_BY: dict[tuple[bool, bool], TurnEnd] = {
+    (False, False): "chunk",
+    (True, False): "boundary",
+    (False, True): "end",
+}
+
+
+def _ids_within(
+    renderer: Renderer, proposal: Proposal, keep: int, *, whole_ids: bool
+) -> tuple[list[int], int]:
+    """Ids whose text is the first `keep` characters, and how many of the proposed ids those use up.
+
+    An id that reaches beyond is left out (`whole_ids`) or replaced by the encoding of its accepted part.
+    Ids without text behind the last accepted character are not used: they may begin the next one.
+    """
+    reached = used = 0
+    for count, text in enumerate(proposal.texts, start=1):
+        if reached + len(text) > keep:
+            part = "" if whole_ids else text[: keep - reached]
+            return [*proposal.ids[:used], *renderer.encode(part)], used
+        reached += len(text)
+        used = count if text else used
+    return proposal.ids[:used], used

@@ -1,0 +1,61 @@
+"""What a synthesis does while it runs: counts, and the rates made of them. Pure but for the clock."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tessy.records import Role, Trajectory
+from tessy.synthesis.cooperation import Turn
+
+
+@dataclass
+class Meters:
+    """Counters since `started`. Tokens are the authors' own."""
+
+    started: float = field(default_factory=time.monotonic)
+    requests: Counter[Role] = field(default_factory=Counter)
+    accepted: Counter[Role] = field(default_factory=Counter)
+    generated: int = 0
+    rolled_back: int = 0
+    switches: int = 0
+    turns: int = 0
+    predictor_waits_s: float = 0.0
+    """Time samples spent waiting for a boundary predictor, summed over samples that wait together."""
+    faults: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def request(self, role: Role) -> None:
+        self.requests[role] += 1
+
+    def turn(self, turn: Turn) -> None:
+        self.turns += 1
+        self.accepted[turn.author] += len(turn.ids)
+        self.generated += turn.generated
+        self.rolled_back += turn.rolled_back
+        self.switches += turn.ended_by == "boundary"
+
+    def fault(self, reason: str) -> None:
+        self.faults[reason] += 1
+
+    def finish(self, trajectory: Trajectory) -> None:
+        self.outcomes[trajectory.stop_reason] += 1
+
+    def values(self) -> dict[str, float]:
+        """Everything as flat numbers, for logs."""
+        seconds = max(1e-9, time.monotonic() - self.started)
+        accepted = self.accepted.total()
+        out: dict[str, float] = {
+            "seconds": seconds,
+            "accepted_tokens": accepted,
+            "accepted_tokens_per_s": accepted / seconds,
+            "generated_tokens": self.generated,
+            "rolled_back_tokens": self.rolled_back,
+            "requests": self.requests.total(),
+            "switches_per_1000_tokens": 1000 * self.switches / max(1, accepted),
+            "teacher_token_share": self.accepted["teacher"] / max(1, accepted),
+            "predictor_waits_s": self.predictor_waits_s,
+        }
+        out |= {f"faults/{reason}": count for reason, count in self.faults.items()}
+        return out | {f"outcomes/{name}": count for name, count in self.outcomes.items()}

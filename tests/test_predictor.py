@@ -1,0 +1,139 @@
+"""Reading along: the same labels however the text arrives, and every token read once or twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessy.boundary.windows import window_start
+
+pytestmark = pytest.mark.slow
+
+WINDOW = 16
+TEXT = "okay then so , x = 2 * ( y + 13 ) ; return hmm wait é 漢字 done ."
+WORDS = [*TEXT.split(), "hmm\n", "wait\n\n"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForTokenClassification
+
+    folder = tmp_path_factory.mktemp("predictor")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator([" ".join(WORDS)] * 4, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=64,
+        num_labels=2,
+    )
+    Qwen3ForTokenClassification(config).save_pretrained(folder)
+    return folder
+
+
+def predictor(checkpoint: Path, slots: int = 8) -> Any:
+    from tessy.boundary.predictor import BoundaryPredictor
+
+    return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots)
+
+
+def text_of(seed: int, words: int) -> str:
+    rng = random.Random(seed)
+    return "".join(rng.choice(["", " ", " ", " ", "\n"]) + rng.choice(WORDS) for _ in range(words))
+
+
+def reference(p: Any, text: str) -> list[tuple[int, float]]:
+    """Plain transformers, one window per position, exactly as `window_start` says."""
+    import torch
+
+    encoded = p.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+    out = []
+    for i in range(1, len(encoded.ids)):
+        window = encoded.ids[window_start(i - 1, WINDOW) : i]
+        with torch.inference_mode():
+            logits = p.model(input_ids=torch.tensor([window])).logits[0, -1]
+        out.append((encoded.offsets[i][0], float(logits.softmax(-1)[1])))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_whole_text_is_judged_as_plain_transformers_judges_every_window(
+    checkpoint: Path, seed: int
+) -> None:
+    p, text = predictor(checkpoint), text_of(seed, 60)
+    found, expected = p.style_probabilities(text), reference(p, text)
+    assert [offset for offset, _ in found] == [offset for offset, _ in expected]
+    assert [style for _, style in found] == pytest.approx([style for _, style in expected], abs=1e-9)
+
+
+def test_labels_do_not_depend_on_chunks_rollbacks_or_company(checkpoint: Path) -> None:
+    """Texts arrive word by word or in lumps, with detours that are rolled back and stretches nobody asks
+    about (the other author's): what is said of a stretch is always the same."""
+    texts = {f"s{seed}": text_of(seed, 50) for seed in range(6)}
+    whole = {s: dict(predictor(checkpoint).style_probabilities(text)) for s, text in texts.items()}
+
+    async def read_along(p: Any, sample: str, rng: random.Random) -> None:
+        text, at = texts[sample], 0
+        ends = [i for i in range(1, len(text)) if text[i].isspace() and not text[i - 1].isspace()] + [
+            len(text)
+        ]
+        while at < len(text):
+            later = [end for end in ends if end > at]
+            end = later[min(rng.randrange(6), len(later) - 1)]
+            if rng.random() < 0.3:
+                await p.foreign(sample, text[:at], " a detour ( 1 )")
+            if rng.random() < 0.7:
+                for offset, foreign in await p.foreign(sample, text[:at], text[at:end]):
+                    if at + offset in whole[sample]:
+                        assert foreign == (whole[sample][at + offset] <= 0.5), (sample, at, offset)
+            at = end
+        p.release(sample)
+
+    async def all_of_them() -> None:
+        p = predictor(checkpoint)
+        await asyncio.gather(*(read_along(p, s, random.Random(s)) for s in texts))
+
+    asyncio.run(all_of_them())
+
+
+def test_a_token_is_read_at_most_about_twice(checkpoint: Path) -> None:
+    p, text = predictor(checkpoint), text_of(9, 400)
+
+    async def word_by_word() -> None:
+        words = text.split(" ")
+        for count in range(1, len(words)):
+            await p.foreign("s", " ".join(words[:count]), " " + words[count])
+
+    asyncio.run(word_by_word())
+    tokens = len(p.tokenizer.backend_tokenizer.encode(text).ids)
+    assert p.tokens_read < 3 * tokens
+
+
+def test_more_traces_than_slots_is_a_fault_and_released_slots_are_used_again(checkpoint: Path) -> None:
+    async def many() -> None:
+        p = predictor(checkpoint, slots=2)
+        for i in range(5):
+            await p.foreign(f"s{i}", "", "okay then")
+            p.release(f"s{i}")
+        await p.foreign("a", "", "x")
+        await p.foreign("b", "", "x")
+        with pytest.raises(RuntimeError, match="more live traces"):
+            await p.foreign("c", "", "x")
+
+    asyncio.run(many())
