@@ -32,10 +32,9 @@ class Renderer:
         self.format = FORMATS[format_name]
         self._settings = dict(settings or {})
         self._text = _text_only(tokenizer.backend_tokenizer)
-        self._vocabulary: dict[str, int] = tokenizer.get_vocab()
-        self._check_markers()
+        self._markers = self._marker_ids()
         self._ends: dict[Part, dict[int, EndReason]] = {
-            part: {self._vocabulary[marker]: reason for marker, reason in ends.items()}
+            part: {self._markers[marker]: reason for marker, reason in ends.items()}
             for part, ends in self.format.ends.items()
         }
         self.thinking_end_ids = frozenset(self._ends["thinking"])
@@ -92,22 +91,24 @@ class Renderer:
         ids: list[int] = []
         for number, part in enumerate(_MARKER.split(template)):
             if number % 2:
-                ids.append(self._vocabulary[part])
+                ids.append(self._markers[part])
             else:
                 ids += self.encode(_FIELD.sub(lambda field: (fields or {})[field[1]], part))
         return ids
 
-    def _check_markers(self) -> None:
-        form = self.format
+    def _marker_ids(self) -> dict[str, int]:
+        """Every marker of the format and its id."""
+        form, vocabulary = self.format, self.tokenizer.get_vocab()
         templates = form.opening + form.system + form.user
         templates += form.open_thinking + form.close_thinking + form.close_answer
-        wanted = {*_MARKER.findall(templates), *form.ends["thinking"], *form.ends["answer"]}
-        missing = sorted(wanted - self._vocabulary.keys())
+        markers = {*_MARKER.findall(templates), *form.ends["thinking"], *form.ends["answer"]}
+        missing = sorted(markers - vocabulary.keys())
         if missing:
             raise UserError(
                 f"tokenizer {self.tokenizer.name_or_path}: no token {', '.join(missing)}, which the chosen "
                 "chat format needs; set models.*.format to the model's own family"
             )
+        return {marker: vocabulary[marker] for marker in markers}
 
 
 def _text_only(tokenizer: Any) -> Any:
