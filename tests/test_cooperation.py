@@ -50,6 +50,12 @@ def test_characters_of_scripts_without_spaces_may_each_end_a_word() -> None:
     assert whole_words("漢字", 2) == 2
 
 
+def test_accents_vowel_signs_and_joiners_are_inside_words() -> None:
+    for word in ("cafe\u0301s", "हिन्दी", "می\u200cخواهم"):
+        text = "so " + word
+        assert {whole_words(text, at) for at in range(4, len(text) + 1)} == {2}
+
+
 def test_after_an_empty_turn_the_next_author_writes_at_least_one_word() -> None:
     chunk = " Thus we go"
     labels = [(0, True), (5, False), (8, True)]

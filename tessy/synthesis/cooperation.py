@@ -97,7 +97,11 @@ def _joined(text: str, at: int) -> bool:
 
 def _in_word(character: str) -> bool:
     # Scripts written without spaces: every character may end a word.
-    return (character.isalnum() or character == "_") and unicodedata.east_asian_width(character) not in "WF"
+    if unicodedata.east_asian_width(character) in "WF":
+        return False
+    # Marks are accents and, in many scripts, vowels; joiners stand inside words.
+    is_mark = unicodedata.category(character).startswith("M")
+    return character.isalnum() or is_mark or character in "_\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
