@@ -6,15 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.chat import Renderer
+from tessy.chat import Renderer, stable_words
 from tessy.miniature.tokens import train_tokenizer
-from tessy.records import ROLES
+from tessy.miniature.traces import Trace
+from tessy.records import ROLES, Role
 
 FORMAT = {"student": "qwen3", "teacher": "harmony"}
 RENDERERS = [Renderer(train_tokenizer(role, [], 300), FORMAT[role]) for role in ROLES]
-"""Every byte is a token, and nearly nothing else is: the worst case for characters split over ids."""
+"""Every byte is a token, and nothing else is: the worst case for characters split over ids."""
+
+READ = Trace(
+    "p", "Print it:\n  a  b", "okay, so x: y;\n\tz == x. okay, so what.  ", "for x in y:\n    print(x)"
+)
 
 renderers = pytest.mark.parametrize("renderer", RENDERERS, ids=ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_stable_words_are_stable_in_the_miniature_s_vocabularies(role: Role) -> None:
+    chat = Renderer(train_tokenizer(role, [READ] * 9, 400), FORMAT[role])
+
+    @given(
+        text=st.lists(st.sampled_from([" ", "  ", "\n", "\t", "x", "so", ".", ":", "==", "okay,"])).map(
+            "".join
+        )
+    )
+    def check(text: str) -> None:
+        assert [token for word in stable_words(text) for token in chat.encode(word)] == chat.encode(text)
+
+    check()
 
 
 @renderers
