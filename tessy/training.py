@@ -112,7 +112,7 @@ class TrainExecution(Section):
     offload: bool = False
     """Keep optimizer states (ZeRO-3: weights, too) in main memory."""
     sequence_parallel: Positive = 1
-    """Devices that share each sequence (Ulysses); needs `zero`."""
+    """Devices that share each sequence (Ulysses); needs `zero`, and rows of one sample, one at a time."""
     micro_batch: Positive | None = None
     """Rows a device works on at once; its whole share of the batch where not given."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
@@ -139,12 +139,26 @@ class TrainExecution(Section):
             raise ValueError(f"nodes {self.nodes} need `rendezvous`, HOST:PORT of the first; add it")
         if self.zero == 0 and (self.offload or self.sequence_parallel > 1):
             raise ValueError("`offload` and `sequence_parallel` are DeepSpeed's; set zero to 2 or 3")
+        if self.sequence_parallel > 1 and self.micro_batch != 1:
+            raise ValueError(
+                "devices that share a sequence hold one at a time: with `sequence_parallel`, set "
+                "micro_batch to 1"
+            )
         if self.world % self.sequence_parallel:
             raise ValueError(
                 f"{self.world} processes do not divide into groups of {self.sequence_parallel} "
                 "(sequence_parallel); change one of them"
             )
         return self
+
+    def check(self, train: Train) -> None:
+        """Raise `ValueError` where `train` cannot be done in this way."""
+        self.accumulation(train.batch_size)
+        if train.packing and self.sequence_parallel > 1:
+            raise ValueError(
+                "train.packing with execution.train.sequence_parallel: packed samples would see each other; "
+                "switch one of them off"
+            )
 
     def micro(self, batch_size: int) -> int:
         """Rows a device works on at once."""

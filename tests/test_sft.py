@@ -32,6 +32,10 @@ def good(renderer: Any) -> Trajectory:
     return stage.trajectory(3, renderer, random.Random(5))
 
 
+def micro(*rows: list[int], length: int = 0) -> list[dict[str, Any]]:
+    return [{"samples": list(rows), "length": length, "targets": 1}]
+
+
 def limits(**changes: int) -> Any:
     from train.examples import Limits
 
@@ -44,7 +48,7 @@ def test_the_prompt_carries_no_loss_and_everything_after_it_does(good: Trajector
 
     e = example(good, renderer, limits())
     assert e.targets == good.tokens
-    batch = Collator([e], pad=0, flat=False)([{"samples": [[0]], "targets": e.targets}])
+    batch = Collator([e], pad=0, flat=False)(micro([0], length=len(e)))
     ids = good.student_token_ids
     assert batch["input_ids"].tolist() == [ids]
     assert batch["labels"].tolist() == [[IGNORED] * good.prompt_tokens + ids[good.prompt_tokens :]]
@@ -137,10 +141,6 @@ def nll_per_token(model: Any, batch: dict[str, Any]) -> Any:
     return torch.nn.functional.cross_entropy(logits[labels != -100], labels[labels != -100], reduction="none")
 
 
-def micro(*rows: list[int]) -> list[dict[str, Any]]:
-    return [{"samples": list(rows), "targets": 1}]
-
-
 def test_packed_and_unpacked_rows_have_the_same_loss_on_every_token(words: Any) -> None:
     import torch
 
@@ -148,7 +148,9 @@ def test_packed_and_unpacked_rows_have_the_same_loss_on_every_token(words: Any) 
 
     model, found = setup(words)
     padded = nll_per_token(model, Collator(found, 0, flat=False)(micro(*([i] for i in range(8)))))
-    packed = nll_per_token(model, Collator(found, 0, flat=True)(micro(list(range(8)))))
+    packed = nll_per_token(
+        model, Collator(found, 0, flat=True)(micro(list(range(8)), length=sum(map(len, found))))
+    )
     torch.testing.assert_close(packed, padded, atol=1e-5, rtol=1e-5)
 
 
@@ -157,7 +159,7 @@ def test_that_test_sees_attention_that_leaks(words: Any) -> None:
 
     model, found = setup(words)
     padded = nll_per_token(model, Collator(found, 0, flat=False)(micro(*([i] for i in range(8)))))
-    batch = Collator(found, 0, flat=True)(micro(list(range(8))))
+    batch = Collator(found, 0, flat=True)(micro(list(range(8)), length=sum(map(len, found))))
     del batch["position_ids"]
     assert (nll_per_token(model, batch) - padded).abs().max() > 1e-3
 

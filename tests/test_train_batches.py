@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessy.errors import UserError
@@ -18,6 +18,7 @@ MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(lengths, st.integers(50, 120))
 def test_packing_keeps_every_sample_once_and_whole(sizes: list[int], capacity: int) -> None:
     from train.batches import pack
@@ -30,6 +31,7 @@ def test_packing_keeps_every_sample_once_and_whole(sizes: list[int], capacity: i
     assert len(fill) < 2 or fill[0] + fill[1] > capacity
 
 
+@settings(deadline=None)
 @given(lengths, st.integers(1, 8))
 def test_micro_batches_are_equal_and_hold_rows_of_a_length(sizes: list[int], parts: int) -> None:
     from train.batches import deal
@@ -43,6 +45,7 @@ def test_micro_batches_are_equal_and_hold_rows_of_a_length(sizes: list[int], par
         assert flat == sorted(flat, reverse=True)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 3))
 def test_steps_are_the_same_whatever_the_devices(rows: int, epochs: int, seed: int) -> None:
     from train.batches import steps
@@ -55,6 +58,7 @@ def test_steps_are_the_same_whatever_the_devices(rows: int, epochs: int, seed: i
         assert sorted(whole) == list(range(rows))
 
 
+@settings(deadline=None)
 @given(lengths, st.sampled_from([(1, 1), (2, 2), (4, 1), (2, 4)]))
 def test_every_step_has_the_same_rows_and_targets_on_any_split(
     sizes: list[int], spread: tuple[int, int]
@@ -76,11 +80,23 @@ def test_every_step_has_the_same_rows_and_targets_on_any_split(
         assert set(many["targets"][ours]) == {one["targets"][step]}
 
 
+@settings(deadline=None)
+@given(lengths, st.integers(1, 4))
+def test_devices_that_share_sequences_get_equal_parts(sizes: list[int], shared: int) -> None:
+    from train.batches import even
+
+    sizes = sizes * shared
+    padded = even(sizes, shared)
+    assert all(new >= old for new, old in zip(padded, sizes, strict=True))
+    assert all(new % shared == 0 for new in padded)
+    assert all(len(set(padded[i : i + shared])) == 1 for i in range(0, len(padded), shared))
+
+
 def test_a_row_without_samples_has_no_loss() -> None:
     from train.batches import IGNORED, Collator
 
     for flat in (False, True):
-        batch = Collator([], 0, flat=flat)([{"samples": [], "targets": 5}])
+        batch = Collator([], 0, flat=flat)([{"samples": [], "length": 2, "targets": 5}])
         assert set(batch["labels"].flatten().tolist()) == {IGNORED}
 
 
@@ -97,6 +113,7 @@ def test_a_row_without_samples_has_no_loss() -> None:
         ("execution.train.micro_batch=5", "with 5 rows at once; use 15 or 20"),
         ("execution.train.nodes=2", "need `rendezvous`"),
         ("execution.train.offload=true", "set zero to 2 or 3"),
+        ("execution.train={processes: 2, zero: 3, sequence_parallel: 2}", "set micro_batch to 1"),
         ("train.evaluate_epochs=[4]", "not below epochs 4"),
         (
             "train.loss_weights={style: 0, capability: 0, thinking: 0, markup: 0, answer: 0}",
@@ -111,6 +128,14 @@ def test_a_spread_that_cannot_be_is_refused_when_the_recipe_loads(override: str,
     assert said in str(error.value)
 
 
+def test_packed_rows_are_not_shared_among_devices() -> None:
+    shared = "execution.train={processes: 2, zero: 3, sequence_parallel: 2, micro_batch: 1}"
+    load(MINI, [shared])
+    with pytest.raises(UserError, match="would see each other"):
+        load(MINI, [shared, "train.packing=true"])
+
+
+@settings(deadline=None)
 @given(st.sampled_from([8, 16, 32]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]))
 def test_accumulation_makes_up_the_batch(batch: int, processes: int, micro: int) -> None:
     spread = TrainExecution(processes=processes, micro_batch=micro)

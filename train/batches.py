@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,15 +28,19 @@ IGNORED = -100
 """The label of a token without loss, by PyTorch's convention."""
 Row = tuple[int, ...]
 """The samples of a row, by number."""
+NOTHING = Example(np.zeros(2, np.int32), np.full(2, PROMPT, np.int8), prompt=2)
+"""Stands in, without loss, on devices that a last, smaller batch leaves without rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How a global batch of `batch` rows is spread: over `replicas`, in `accumulation` micro-batches each."""
+    """How a global batch of `batch` rows is spread: over `replicas`, in `accumulation` micro-batches each.
+    `shared` devices make up a replica and divide each sequence among them."""
 
     batch: int
     replicas: int
     accumulation: int
+    shared: int = 1
 
     @property
     def parts(self) -> int:
@@ -78,40 +83,45 @@ def deal(rows: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[i
 def schedule(
     rows: Sequence[Row], examples: Sequence[Example], split: Split, epochs: int, seed: int
 ) -> dict[str, list[Any]]:
-    """Every micro-batch of a training run as columns `samples` (its rows) and `targets` (tokens with loss
-    in its whole global batch), ordered by step, then accumulation, then replica."""
-    lengths = [sum(len(examples[sample].ids) for sample in row) for row in rows]
-    columns: dict[str, list[Any]] = {"samples": [], "targets": []}
+    """Every micro-batch of a training run as columns `samples` (its rows), `length` (tokens it has when laid
+    out flat) and `targets` (tokens with loss in its whole global batch), ordered by step, then
+    accumulation, then replica."""
+    lengths = [sum(len(examples[sample]) for sample in row) for row in rows]
+    columns: dict[str, list[Any]] = {"samples": [], "length": [], "targets": []}
     for step in steps(len(rows), split.batch, epochs, seed):
         targets = sum(examples[sample].targets for row in step for sample in rows[row])
         for part in deal(step, lengths, split.parts):
             columns["samples"].append([list(rows[row]) for row in part])
+            columns["length"].append(sum(lengths[row] for row in part) or len(NOTHING))
             columns["targets"].append(targets)
+    columns["length"] = even(columns["length"], split.shared)
     return columns
+
+
+def even(lengths: Sequence[int], shared: int) -> list[int]:
+    """Lengths at which `shared` devices can exchange and divide `shared` micro-batches in a row: the
+    longest's, rounded up to a multiple."""
+    groups = (lengths[start : start + shared] for start in range(0, len(lengths), shared))
+    return [-(-max(group) // shared) * shared for group in groups for _ in group]
 
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Turns one scheduled micro-batch into tensors. `flat`: one row, samples one after the other, its
-    length a multiple of `multiple`; else one padded row per sample."""
+    """Turns one scheduled micro-batch into tensors. `flat`: one row, samples one after the other, filled
+    up to the scheduled length; else one padded row per sample."""
 
     examples: Sequence[Example]
     pad: int
     flat: bool
-    multiple: int = 1
 
     def __call__(self, batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """`input_ids`, `labels`, `kinds` of the *next* token, each (rows, tokens); `attention_mask` or
         `position_ids`; and `targets`."""
         (micro,) = batch
         chosen = [self.examples[sample] for row in micro["samples"] for sample in row]
-        parts = [_tensors(example) for example in chosen] or [self._nothing()]
-        laid_out = self._flat(parts) if self.flat else self._padded(parts)
+        parts = [_tensors(example) for example in chosen or [NOTHING]]
+        laid_out = self._flat(parts, micro["length"]) if self.flat else self._padded(parts)
         return {**laid_out, "targets": micro["targets"]}
-
-    def _nothing(self) -> dict[str, Tensor]:
-        """A place-holder without loss, for devices that a last, smaller batch leaves without rows."""
-        return _filled(2, {"input_ids": self.pad})
 
     def _padded(self, parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         longest = max(len(part["input_ids"]) for part in parts)
@@ -120,14 +130,10 @@ class Collator:
         del batch["position_ids"]
         return batch
 
-    def _flat(self, parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def _flat(self, parts: Sequence[dict[str, Tensor]], length: int) -> dict[str, Tensor]:
+        missing = length - sum(len(part["input_ids"]) for part in parts)
+        parts = [*parts, _filled(missing, {"input_ids": self.pad})]
         row = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-        missing = -len(row["input_ids"]) % self.multiple
-        if missing:
-            row = {
-                key: torch.cat([row[key], value])
-                for key, value in _filled(missing, {"input_ids": self.pad}).items()
-            }
         # Without a mask: with one, attention would not look at the positions.
         del row["attention_mask"]
         return {key: value[None] for key, value in row.items()}

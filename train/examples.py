@@ -36,10 +36,13 @@ class Example:
     kinds: NDArray[np.int8]
     prompt: int
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
     @property
     def targets(self) -> int:
         """Tokens that carry loss."""
-        return len(self.ids) - self.prompt
+        return len(self) - self.prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 
 from tessy.artifacts import read_json, read_parquet, write_json
@@ -72,7 +72,7 @@ def fine_tune(job: Job) -> None:
         Renderer(tokenizer, job.reference("model")["format"]),
         Limits(settings["max_length"], config.max_position_embeddings, config.vocab_size),
     )
-    lengths = [len(example.ids) for example in found]
+    lengths = [len(example) for example in found]
     rows: list[Row] = [(sample,) for sample in range(len(found))]
     if settings["packing"]:
         check_packing(config, spread.attention, device())
@@ -85,6 +85,8 @@ def fine_tune(job: Job) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         source, revision=revision, dtype=number_type(settings, spread), attn_implementation=spread.attention
     )
+    # The student's own is copied at the end. Some models' would be refused when a checkpoint is saved.
+    model.generation_config = GenerationConfig()
     trainer = SpanTrainer(
         model=model,
         args=args,
@@ -144,7 +146,7 @@ def micro_batches(
 ) -> Dataset:
     """Every micro-batch of the run, in the order in which the processes take them by turns."""
     batch = settings["batch_size"]
-    split = Split(batch, spread.replicas, spread.accumulation(batch))
+    split = Split(batch, spread.replicas, spread.accumulation(batch), spread.sequence_parallel)
     return Dataset.from_dict(schedule(rows, found, split, settings["epochs"], seed))
 
 
@@ -152,8 +154,7 @@ def collator(
     found: list[Example], tokenizer: Any, settings: dict[str, Any], spread: TrainExecution
 ) -> Collator:
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    shared = spread.sequence_parallel
-    return Collator(found, pad, flat=settings["packing"] or shared > 1, multiple=shared)
+    return Collator(found, pad, flat=settings["packing"] or spread.sequence_parallel > 1)
 
 
 def adapters(settings: dict[str, Any]) -> Any:

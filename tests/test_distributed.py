@@ -1,0 +1,38 @@
+"""Real DeepSpeed in several processes trains what one process trains: the same losses, the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import training_stage as stage
+
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
+
+SPREADS: dict[str, dict[str, Any]] = {
+    "zero2": {"processes": 2, "zero": 2, "micro_batch": 2},
+    "zero3": {"processes": 2, "zero": 3, "micro_batch": 2},
+    "sequence-parallel": {"processes": 2, "zero": 3, "sequence_parallel": 2, "micro_batch": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One process with the whole batch at once: 21 samples, so the last batch of an epoch is smaller."""
+    folder = tmp_path_factory.mktemp("runs")
+    stage.make_inputs(folder)
+    return stage.run(stage.make_job(folder, "alone"))
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_the_same_batches_give_the_same_losses_and_weights(name: str, alone: Path) -> None:
+    import torch
+
+    spread = stage.run(stage.make_job(alone.parent, name, **SPREADS[name]))
+    assert len(stage.losses(spread)) == 6
+    assert stage.losses(spread) == pytest.approx(stage.losses(alone), rel=2e-5)
+    ours, theirs = stage.weights(spread), stage.weights(alone)
+    assert ours.keys() == theirs.keys()
+    for key, weight in theirs.items():
+        torch.testing.assert_close(ours[key], weight, atol=2e-4, rtol=1e-3)
