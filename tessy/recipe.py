@@ -209,7 +209,7 @@ class Recipe(Section):
                 f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
                 f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
             )
-        self.execution.train.accumulation(self.train.batch_size)
+        self.execution.train.check(self.train)
         return self
 
 
