@@ -126,7 +126,7 @@ static void write_file(const char *path, const char *text) {
 static void become_program(char **argv) {
     sigset_t none;
     sigemptyset(&none);
-    setsid();
+    setpgid(0, 0);
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* its own again: /proc/self is closed to it otherwise */
     write_file("/proc/self/oom_score_adj", "1000"); /* memory runs out: the program dies, not its judge */
     if (want.core >= 0) {
@@ -154,6 +154,17 @@ static void become_program(char **argv) {
     die(argv[0]);
 }
 
+/* Reads /proc/PID/NAME as text; 0 if the process is gone. */
+static int read_proc(const char *pid, const char *name, char *text, size_t size) {
+    char path[300];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? 0 : read(fd, text, size - 1);
+    if (fd >= 0) close(fd);
+    text[length > 0 ? length : 0] = 0;
+    return length > 0;
+}
+
 /* CPU time (microseconds) and resident bytes of every live process but this one; children that were
  * waited for count through their parents. */
 static void measure(i64 *cpu_us, i64 *rss) {
@@ -163,15 +174,9 @@ static void measure(i64 *cpu_us, i64 *rss) {
     DIR *proc = opendir("/proc");
     if (!proc) die("/proc");
     for (struct dirent *entry; (entry = readdir(proc));) {
+        char text[1024];
         if (!isdigit((unsigned char)entry->d_name[0]) || !strcmp(entry->d_name, "1")) continue;
-        char path[300], text[1024];
-        snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) continue;
-        ssize_t length = read(fd, text, sizeof text - 1);
-        close(fd);
-        if (length <= 0) continue;
-        text[length] = 0;
+        if (!read_proc(entry->d_name, "stat", text, sizeof text)) continue;
         char *fields = strrchr(text, ')'); /* the name before it may hold anything */
         i64 ut, st, cut, cst, pages;
         if (fields && sscanf(fields + 1,
@@ -190,15 +195,17 @@ static i64 reaped_cpu_us(void) {
     return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000LL + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
 }
 
-/* How long the program's first thread, dead or alive, stood in the run queue: the machine's fault. */
+/* How long the program's first thread, dead or alive, stood in the run queue: the machine's fault. The kernel
+ * counts a wait when it ends; one that goes on is the time since the thread was last seen to have run. */
 static i64 queued_us(pid_t program) {
-    char path[64], text[128] = "";
-    snprintf(path, sizeof path, "/proc/%d/schedstat", program);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    i64 queued = 0;
-    if (fd >= 0 && read(fd, text, sizeof text - 1) > 0) sscanf(text, "%*d %lld", &queued);
-    if (fd >= 0) close(fd);
-    return queued / 1000;
+    static i64 last_ran = -1, since;
+    i64 ran = 0, queued = 0;
+    char pid[16], text[1024];
+    snprintf(pid, sizeof pid, "%d", program);
+    if (read_proc(pid, "schedstat", text, sizeof text)) sscanf(text, "%lld %lld", &ran, &queued);
+    int ready = read_proc(pid, "stat", text, sizeof text) && strrchr(text, ')') && strrchr(text, ')')[2] == 'R';
+    if (ran != last_ran || !ready) last_ran = ran, since = now_us();
+    return queued / 1000 + now_us() - since;
 }
 
 static int over_wall(i64 wall_us, i64 queued) {
@@ -330,6 +337,7 @@ static void room(int control) {
     if (syscall(__NR_close_range, 3, CONTROL - 1, 0)) die("close_range");
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     umask(0);
+    setsid();
     for (ssize_t length; (length = receive()) > 0;) {
         pid_t one = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
         if (one < 0) die("clone");

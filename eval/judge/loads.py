@@ -1,0 +1,199 @@
+"""Loads that show how the judge behaves when there is much to do: a whole contest, and very many large tests.
+
+    python -m eval.judge.bench contest [PROBLEMS TESTS SUBMISSIONS]
+    python -m eval.judge.bench memory [TESTS]
+
+Both write test data in OJBench's layout, where every test is run whatever the earlier ones gave, and remove
+it.
+Not covered: compiling; the programs are few and built before the clock starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import tempfile
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eval.judge.checkers import standard
+from eval.judge.compile import DMOJ, build
+from eval.judge.records import MIB, Judgement, Source, Submission
+from eval.judge.run import judge
+
+_SUM = """#include <cstdio>
+int main() {{ long long x, sum = 0; while (scanf("%lld", &x) == 1) {{ {} }} printf("%lld\\n", {}); }}
+"""
+_PROGRAMS = {
+    "right": _SUM.format("sum += x;", "sum"),
+    "wrong": _SUM.format("sum += x;", "sum + 1"),
+    "wrong on large": _SUM.format("sum += x % 999;", "sum"),
+    "crashes": _SUM.format("sum += x; if (x == 13) __builtin_trap();", "sum"),
+}
+_SLOW = "#include <ctime>\n" + _PROGRAMS["right"].replace("printf", "while (clock() < 200000); printf")
+T = TypeVar("T")
+_COUNT = """#include <cstdio>
+int main() { long n = 0; while (getchar_unlocked() != EOF) n++; printf("%ld\\n", n); }
+"""
+
+
+def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict[str, Any]:
+    """Seconds for `problems` x `tests` x `submissions` runs of small C++ programs: bare and one by one, then
+    judged with one worker, and with one per core; then one slow submission of `tests` tests alone, which only
+    sharing out its tests can speed up. `peak_mib` is this process's."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, rng = Path(folder), random.Random(0)
+        for number in range(problems):
+            _write_sums(root / f"p{number}", tests, rng)
+        names = [rng.choice(list(_PROGRAMS)) for _ in range(problems * submissions)]
+        todo = [
+            Submission(f"p{number % problems}", "cpp", code=_PROGRAMS[name])
+            for number, name in enumerate(names)
+        ]
+        slow = [Submission("p0", "cpp", code=_SLOW)]
+        _judged(root, [*todo[: len(_PROGRAMS) * 8], *slow], 2)  # fills the compile cache
+        bare_s, passed = timed(lambda: _one_by_one(root, todo, tests))
+        counts = sorted({1, len(os.sched_getaffinity(0))})
+        whole = {count: timed(partial(_judged, root, todo, count)) for count in counts}
+        alone = {count: timed(partial(_judged, root, slow, count))[0] for count in counts}
+        verdicts = [[judgement.verdict for judgement in judged] for _, judged in whole.values()]
+    runs = problems * tests * submissions
+    return {
+        "runs": runs,
+        "one_by_one_bare_s": round(bare_s, 2),
+        "judged_s": {str(count): round(seconds, 2) for count, (seconds, _) in whole.items()},
+        "runs_per_s": {str(count): round(runs / seconds) for count, (seconds, _) in whole.items()},
+        "scaling": round(whole[counts[0]][0] / whole[counts[-1]][0], 2),
+        "slow_submission_s": {str(count): round(seconds, 2) for count, seconds in alone.items()},
+        "verdicts": dict(Counter(verdicts[0])),
+        "verdicts_agree": all(some == verdicts[0] for some in verdicts)
+        and [verdict == "AC" for verdict in verdicts[0]] == passed,
+        "peak_mib": _status("VmHWM"),
+    }
+
+
+def memory(tests: int = 10_000) -> dict[str, Any]:
+    """Memory while one submission goes through `tests` tests of 1 MiB, streamed from a zip file, in MiB:
+    resident in this process at the start, at most in the first tenth, at most in all; and shared memory,
+    where inputs and outputs live, beyond what the machine had in use."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_large(Path(folder, "large"), tests)
+        todo = [Submission("large", "cpp", code=_COUNT)]
+        before, shared = _status("VmRSS"), _shared_mib()
+        seen: list[tuple[float, float, float]] = []
+        with _sampled(seen):
+            seconds, (judgement,) = timed(lambda: _judged(Path(folder), todo, 1))
+    if judgement.verdict != "AC" or len(judgement.tests) != tests:
+        raise RuntimeError(f"the load was not judged as expected: {judgement.verdict} {judgement.detail}")
+    first = [resident for at, resident, _ in seen if at <= seen[0][0] + seconds / 10]
+    return {
+        "tests": tests,
+        "seconds": round(seconds, 1),
+        "rss_at_start": before,
+        "rss_first_tenth": max(first),
+        "rss_peak": max(resident for _, resident, _ in seen),
+        "shared_peak": round(max(amount for _, _, amount in seen) - shared, 1),
+    }
+
+
+# Test data ----------------------------------------------------------------------------------------
+
+
+def _write_sums(folder: Path, tests: int, rng: random.Random) -> None:
+    folder.mkdir()
+    cases = []
+    with zipfile.ZipFile(folder / "cases.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(1, tests + 1):
+            values = [rng.randrange(10 ** rng.randrange(1, 6)) for _ in range(200)]
+            archive.writestr(f"{number}.in", " ".join(map(str, values)) + "\n")
+            archive.writestr(f"{number}.out", f"{sum(values)}\n")
+            cases.append({"in": f"{number}.in", "out": f"{number}.out"})
+    (folder / "init.yml").write_text(json.dumps({"archive": "cases.zip", "test_cases": cases}))
+
+
+def _write_large(folder: Path, tests: int) -> None:
+    folder.mkdir()
+    rest = random.Random(0).randbytes(MIB // 256).hex().encode() * 128
+    cases = []
+    with zipfile.ZipFile(folder / "cases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number in range(1, tests + 1):
+            archive.writestr(f"{number}.in", (b"%d\n" % number + rest)[:MIB])
+            archive.writestr(f"{number}.out", f"{MIB}\n")
+            cases.append({"in": f"{number}.in", "out": f"{number}.out"})
+    (folder / "init.yml").write_text(json.dumps({"archive": "cases.zip", "test_cases": cases}))
+
+
+# Runs ---------------------------------------------------------------------------------------------
+
+
+def _judged(root: Path, todo: Sequence[Submission], workers: int) -> list[Judgement]:
+    return list(judge(todo, format="dmoj", problems=root, workers=workers))
+
+
+def _one_by_one(root: Path, todo: Sequence[Submission], tests: int) -> list[bool]:
+    """The same programs and tests as plain child processes: no isolation, no limits, no accounting."""
+    passed = []
+    for submission in todo:
+        program = build(DMOJ["cpp"], Source("cpp", {"main.cpp": (submission.code or "").encode()}))
+        path = root / "program"
+        path.unlink(missing_ok=True)
+        path.write_bytes(next(iter(program.files.values())).read())
+        path.chmod(0o755)
+        program.close()
+        with zipfile.ZipFile(root / submission.problem_id / "cases.zip") as archive:
+            right = [_passes(path, archive, number) for number in range(1, tests + 1)]
+        passed.append(all(right))
+    return passed
+
+
+def _passes(program: Path, archive: zipfile.ZipFile, number: int) -> bool:
+    done = subprocess.run([program], input=archive.read(f"{number}.in"), stdout=subprocess.PIPE)
+    return done.returncode == 0 and standard(done.stdout, archive.read(f"{number}.out"), {})
+
+
+def timed(action: Callable[[], T]) -> tuple[float, T]:
+    """Seconds it took, and its result."""
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _sampled(seen: list[tuple[float, float, float]]) -> Iterator[None]:
+    """Append (clock, resident, shared) of now and then while the context is open."""
+    over = threading.Event()
+
+    def sample() -> None:
+        while not over.wait(0.05):
+            seen.append((time.perf_counter(), _status("VmRSS"), _shared_mib()))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _status(field: str) -> float:
+    """A size of this process in MiB."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return round(int(lines[field].split()[0]) / 1024, 1)
+
+
+def _shared_mib() -> float:
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    return round(int(lines["Shmem"].split()[0]) / 1024, 1)
