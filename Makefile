@@ -13,7 +13,7 @@ READY := $(VENV)/.ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
-MARKED := sandbox slow browser crash
+MARKED := sandbox slow distributed browser crash
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce smoke test test-all check format doctor clean
