@@ -1,0 +1,184 @@
+"""Traces to look at one by one: who wrote what, what was rolled back, how sure the predictors were.
+
+Works on any artifact with `trajectories.parquet`, or on such a file alone. What an artifact did not
+record (discarded text in older ones) is absent here, too. Confidences are not stored with a trace: they
+are computed again by the predictors the artifact names as its inputs, which judge the same text alike.
+
+Not covered: several artifacts side by side.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from tessy.artifacts import manifest_of
+from tessy.errors import UserError
+from tessy.records import ROLES, Role, Span, Trajectory, from_row
+
+HERE = Path(__file__).parent
+FILE = "trajectories.parquet"
+THINKING = frozenset({"style", "capability", "thinking"})
+SURE = 0.9
+"""A predictor that gives its label less than this is in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of a span: a token of the author's predictor with its probability of style, or text without."""
+
+    text: str
+    style: float | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        return self.style is not None and max(self.style, 1 - self.style) < SURE
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A span, cut into pieces where there are confidences."""
+
+    span: Span
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A trajectory as it is shown."""
+
+    trajectory: Trajectory
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def thinking(self) -> list[Stretch]:
+        return [s for s in self.stretches if s.span.kind in THINKING]
+
+    @property
+    def rest(self) -> list[Stretch]:
+        return [s for s in self.stretches if s.span.kind not in THINKING]
+
+    @property
+    def tokens(self) -> dict[Role, int]:
+        spans = self.trajectory.spans
+        return {role: sum(span.tokens for span in spans if span.author == role) for role in ROLES}
+
+    @property
+    def roll_backs(self) -> int:
+        return sum(bool(span.discarded) for span in self.trajectory.spans)
+
+
+def load(source: Path, *, samples: Sequence[str], limit: int) -> list[Trajectory]:
+    """Up to `limit` trajectories; with `samples`, those whose sample or problem id is among them."""
+    file = source / FILE if source.is_dir() else source
+    if source.is_dir() and not file.exists():
+        raise UserError(f"{source}: no {FILE} in it; name an artifact of `synthesize` or a Parquet file")
+    wanted = (t for t in _rows(file) if not samples or {t.sample_id, t.problem_id} & set(samples))
+    found = list(islice(wanted, limit))
+    if not found:
+        raise UserError(f"{file}: no trajectory{' of ' + ', '.join(samples) if samples else 's in it'}")
+    return found
+
+
+def _rows(file: Path) -> Iterator[Trajectory]:
+    """Row by row: an artifact may hold more than fits into memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as rows:
+            for batch in rows.iter_batches(batch_size=64):
+                yield from (from_row(Trajectory, row) for row in batch.to_pylist())
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; name an artifact of `synthesize` or a Parquet file") from None
+    except (KeyError, TypeError, pa.ArrowInvalid) as error:
+        raise UserError(f"{file}: not trajectories: {error}") from None
+
+
+def inspected(
+    trajectories: Sequence[Trajectory], style: Sequence[Mapping[Role, Sequence[tuple[int, float]]]] = ()
+) -> list[Inspected]:
+    """Trajectories with `style`: of each one, (offset in its thinking, probability of style) by predictor."""
+    known = style or [{} for _ in trajectories]
+    return [
+        Inspected(t, tuple(_stretches(t.spans, by_role)))
+        for t, by_role in zip(trajectories, known, strict=True)
+    ]
+
+
+def _stretches(
+    spans: Sequence[Span], by_role: Mapping[Role, Sequence[tuple[int, float]]]
+) -> Iterable[Stretch]:
+    at = 0
+    for span in spans:
+        if span.kind in THINKING:
+            yield Stretch(span, tuple(_pieces(span.text, at, by_role.get(span.author, ()))))
+            at += len(span.text)
+        else:
+            yield Stretch(span, (Piece(span.text),))
+
+
+def _pieces(text: str, at: int, style: Sequence[tuple[int, float]]) -> Iterable[Piece]:
+    """`text`, which stands at `at`, cut at the tokens that begin in it."""
+    inside = [(offset - at, probability) for offset, probability in style if at <= offset < at + len(text)]
+    bounds = [*(start for start, _ in inside), len(text)]
+    if bounds[0] > 0:
+        yield Piece(text[: bounds[0]])
+    for (start, probability), end in zip(inside, bounds[1:], strict=True):
+        if end > start:
+            yield Piece(text[start:end], probability)
+
+
+def confidences(
+    source: Path, trajectories: Sequence[Trajectory]
+) -> list[dict[Role, list[tuple[int, float]]]]:
+    """What the predictors that wrote the artifact `source` say of every token of its thinkings."""
+    manifest = manifest_of(source) or {"inputs": {}}
+    folders = {role: manifest["inputs"].get(f"predictor-{role}") for role in ROLES}
+    if not all(folders.values()):
+        raise UserError(f"{source}: its manifest names no predictors; only cooperative artifacts have them")
+    missing = [name for name in folders.values() if not (source.parent / name / "model").is_dir()]
+    if missing:
+        raise UserError(f"{source}: its predictors {', '.join(missing)} are not beside it")
+    from tessy.boundary.predictor import BoundaryPredictor
+
+    window = manifest["config"]["predictors"]["window_tokens"]
+    predictors = {
+        role: BoundaryPredictor(str(source.parent / name / "model"), role, window)
+        for role, name in folders.items()
+    }
+    return [
+        {role: p.style_probabilities(_thinking(t)) if _thinking(t) else [] for role, p in predictors.items()}
+        for t in trajectories
+    ]
+
+
+def _thinking(trajectory: Trajectory) -> str:
+    return "".join(span.text for span in trajectory.spans if span.kind in THINKING)
+
+
+def render_traces(traces: Sequence[Inspected], title: str) -> str:
+    """One self-contained page; text by models is escaped, no script but the page's own may run."""
+    script = (HERE / "traces.js").read_text(encoding="utf-8")
+    style = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "traces.css"))
+    template = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("traces.html.jinja")
+    return template.render(
+        traces=traces,
+        title=title,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
