@@ -1,7 +1,8 @@
 """Source to something the sandbox can run.
 
 Flags and interpreters are each benchmark's own. Compilers see hostile source, so they run in the sandbox, and
-what they built comes out as their output. Binaries are kept by content hash. Not covered: other languages.
+what they built comes out as their output. Binaries are kept by content hash (`cache`). Not covered: other
+languages.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.judge import cache
 from eval.judge.records import MIB, Source
 from eval.sandbox import Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
-from eval.sandbox.helper import cache_dir, keep
 
 _PROGRAM = "/box/main"
 _MESSAGE_LIMIT = 4000
@@ -92,14 +93,11 @@ def build(language: Language, source: Source) -> Program:
     if not language.compiled:
         return _script(language, source)
     key = _key(language, source)
-    kept = cache_dir() / "programs" / key
-    try:
-        binary = Sealed(kept.read_bytes())
-    except OSError:
-        built = _compile(language, source, main)
-        keep(kept, built)
-        binary = Sealed(built)
-    return Program((_PROGRAM,), {_PROGRAM: binary})
+    binary = cache.get(key)
+    if binary is None:
+        binary = _compile(language, source, main)
+        cache.put(key, binary)
+    return Program((_PROGRAM,), {_PROGRAM: Sealed(binary)})
 
 
 def _key(language: Language, source: Source) -> str:
