@@ -14,6 +14,9 @@ from pydantic import Field, model_validator
 from tessy.records import SpanKind
 from tessy.sections import MINIATURE, Positive, Rate, Section, Share
 
+EPOCHS = "epochs"
+"""Folder of a trained artifact with the models after chosen epochs, by number."""
+
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -60,6 +63,9 @@ class Train(Section):
     """Factor of each kind's term of the loss, 1 where not named; all target tokens stay the denominator."""
     start: Start | None = None
     """Train this model on the student's data, instead of the student: its base, or another student."""
+    system_prompt: str = ""
+    """Put before every training prompt, and before every prompt of the tests of what was trained (the
+    paper's isolation of the teacher's style)."""
     evaluate_epochs: tuple[Positive, ...] = ()
     """Epochs after which the model is kept and tested, too (the paper's score after each epoch)."""
 

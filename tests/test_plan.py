@@ -104,3 +104,18 @@ def test_predictors_start_from_the_watched_model_or_from_a_named_base() -> None:
     assert set(named.inputs) == {"annotations"}
     assert named.config["model"]["source"] == "someone/small-base"
     assert named.fingerprint != own.fingerprint
+
+
+def test_chosen_epochs_are_tested_on_their_own() -> None:
+    before, after = planned(), planned("train.evaluate_epochs=[1, 3]")
+    new = {stage.name for stage in after} - {stage.name for stage in before}
+    assert "evaluate-tessy-seed0-epoch3" in new
+    assert len(new) == len(before.recipe.synthesis.methods) * len(before.recipe.train.seeds) * 2 * 2
+    assert after.stage("evaluate-tessy-seed0-epoch3").config["model"]["folder"] == "epochs/3"
+    assert after.stage("evaluate-tessy-seed0-epoch3").inputs["model"] == "train-tessy-seed0"
+
+
+def test_what_was_trained_behind_a_system_prompt_is_tested_behind_it() -> None:
+    isolated = planned("train.system_prompt=Answer briefly.")
+    assert isolated.stage("evaluate-tessy-seed0").config["model"]["system"] == "Answer briefly."
+    assert fingerprints(isolated)["evaluate-student"] == fingerprints(planned())["evaluate-student"]

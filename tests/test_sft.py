@@ -68,6 +68,18 @@ def test_each_token_has_the_kind_of_its_span(good: Trajectory, renderer: Any) ->
     assert renderer.decode(by_kind[KINDS.index("markup")]) == "<think>\n\n</think>\n\n<|im_end|>"
 
 
+def test_a_system_prompt_goes_before_the_prompt_and_changes_nothing_else(
+    good: Trajectory, renderer: Any
+) -> None:
+    from train.examples import examples
+
+    (plain,) = examples([good], renderer, limits())
+    (isolated,) = examples([good], renderer, limits(), "next one")
+    assert isolated.ids[: isolated.prompt].tolist() == renderer.prompt_ids(good.prompt, "next one")
+    assert isolated.ids[isolated.prompt :].tolist() == plain.ids[plain.prompt :].tolist()
+    assert isolated.targets == plain.targets
+
+
 @pytest.mark.parametrize(
     ("changes", "within", "said"),
     [

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import get_args
 
@@ -54,14 +54,18 @@ class Limits:
     vocabulary: int
 
 
-def examples(trajectories: Iterable[Trajectory], renderer: Renderer, limits: Limits) -> list[Example]:
-    """Every finished trajectory, checked. Raises `UserError` naming the first that does not fit."""
+def examples(
+    trajectories: Iterable[Trajectory], renderer: Renderer, limits: Limits, system: str = ""
+) -> list[Example]:
+    """Every finished trajectory, checked, its prompt behind `system` where given. Raises `UserError`
+    naming the first that does not fit."""
     if limits.max_length > limits.context:
         raise UserError(
             f"train.max_length {limits.max_length} is over the model's context of {limits.context} tokens "
             "(max_position_embeddings in its config.json); lower it"
         )
-    found = [example(t, renderer, limits) for t in trajectories if t.stop_reason == "finished"]
+    finished = (t for t in trajectories if t.stop_reason == "finished")
+    found = [example(behind(system, t, renderer) if system else t, renderer, limits) for t in finished]
     if not found:
         raise UserError(
             "trajectories: none is finished, so there is nothing to train on; look at their stop_reason"
@@ -80,6 +84,13 @@ def example(trajectory: Trajectory, renderer: Renderer, limits: Limits) -> Examp
         raise UserError(f"sample {trajectory.sample_id}: {fault}")
     kinds = [PROMPT] * prompt + token_kinds(pieces, trajectory)
     return Example(np.array(ids, np.int32), np.array(kinds, np.int8), prompt)
+
+
+def behind(system: str, trajectory: Trajectory, renderer: Renderer) -> Trajectory:
+    """The trajectory as if `system` had stood before its prompt."""
+    prompt = renderer.prompt_ids(trajectory.prompt, system)
+    response = trajectory.student_token_ids[trajectory.prompt_tokens :]
+    return replace(trajectory, student_token_ids=prompt + response, prompt_tokens=len(prompt))
 
 
 def _fault_in_ids(ids: list[int], prompt: int, limits: Limits) -> str | None:

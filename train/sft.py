@@ -28,7 +28,7 @@ from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Trajectory
 from tessy.stages.synthesize import FILE
-from tessy.training import TrainExecution
+from tessy.training import EPOCHS, TrainExecution
 from train.answer import require_answer
 from train.attention import check_packing
 from train.batches import Collator, Row, Split, pack, schedule
@@ -36,9 +36,6 @@ from train.checkpoints import KeepLast, Watch, export, require_disk, train
 from train.examples import Example, Limits, examples
 from train.launch import launch
 from train.losses import SpanTrainer, totals
-
-EPOCHS = "epochs"
-"""Folder of an artifact with the models after chosen epochs, by number."""
 
 
 def run(job: Job) -> None:
@@ -71,6 +68,7 @@ def fine_tune(job: Job) -> None:
         read_parquet(job.inputs["trajectories"] / FILE, Trajectory),
         Renderer(tokenizer, job.reference("model")["format"]),
         Limits(settings["max_length"], config.max_position_embeddings, config.vocab_size),
+        settings["system_prompt"],
     )
     lengths = [len(example) for example in found]
     rows: list[Row] = [(sample,) for sample in range(len(found))]

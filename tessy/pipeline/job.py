@@ -60,7 +60,8 @@ class Job:
         self.report({"say": text})
 
     def reference(self, name: str) -> dict[str, Any]:
-        """What the recipe says of a model: source, revision and chat format."""
+        """What the recipe says of a model: source, revision and chat format, and where it applies the
+        `folder` inside its artifact and the `system` prompt it is used with."""
         reference: dict[str, Any] = (
             self.config["models"][name] if "models" in self.config else self.config["model"]
         )
@@ -69,7 +70,9 @@ class Job:
     def model(self, name: str = "model") -> tuple[str, str | None]:
         """Source and revision of a model: the input of that name, or what the recipe names instead."""
         reference, folder = self.reference(name), self.inputs.get(name)
-        return (str(folder / "model"), None) if folder else (reference["source"], reference["revision"])
+        if folder is None:
+            return reference["source"], reference["revision"]
+        return str(folder / reference.get("folder", "") / "model"), None
 
 
 class _Reporter:

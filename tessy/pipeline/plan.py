@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tessy.artifacts import file_digest, fingerprint, manifest_of
@@ -18,6 +19,7 @@ from tessy.recipe import Model, Recipe
 from tessy.records import ROLES, Role
 from tessy.sections import MINIATURE
 from tessy.synthesis.methods import METHODS
+from tessy.training import EPOCHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,7 @@ def plan(recipe: Recipe) -> Plan:
     _evaluations(recipe, draft, "student", models["student"], world)
     for method, trace in traces.items():
         for seed in recipe.train.seeds:
-            config = {
-                "train": _without(recipe.train, "seeds"),
-                "seed": seed,
-                "model": _reference(recipe.models.student),
-            }
-            inputs = {"trajectories": trace, "model": models["student"]}
-            tuned = draft.add(f"train-{method}-seed{seed}", "sft", config, inputs)
-            _evaluations(recipe, draft, f"{method}-seed{seed}", tuned, world)
+            _training(recipe, draft, method, seed, trace, models["student"], world)
     config = {"recipe": recipe.model_dump(mode="json", exclude={"execution"})}
     draft.add("report", "report", config, {name: name for name in draft.stages})
     return Plan(recipe, tuple(draft.stages.values()))
@@ -203,11 +198,38 @@ def _synthesis(
     return draft.add(f"synthesize-{name}", "synthesize", config, inputs)
 
 
-def _evaluations(recipe: Recipe, draft: _Draft, label: str, model: str | None, world: str | None) -> None:
-    """Stages that test one checkpoint, code benchmarks and lm-eval's apart."""
+def _training(
+    recipe: Recipe, draft: _Draft, method: str, seed: int, trace: str, student: str | None, world: str | None
+) -> None:
+    """The stage that trains on one method's trajectories, and those that test what came out."""
+    train, label = recipe.train, f"{method}-seed{seed}"
+    config = {
+        "train": _without(train, "seeds"),
+        "seed": seed,
+        "model": _reference(recipe.models.student),
+        "start_content": _digest(train.start.source) if train.start else None,
+    }
+    tuned = draft.add(f"train-{label}", "sft", config, {"trajectories": trace, "model": student})
+    prompted = {"system": train.system_prompt} if train.system_prompt else {}
+    _evaluations(recipe, draft, label, tuned, world, prompted)
+    for epoch in train.evaluate_epochs:
+        kept = {"folder": f"{EPOCHS}/{epoch}"}
+        _evaluations(recipe, draft, f"{label}-epoch{epoch}", tuned, world, prompted | kept)
+
+
+def _evaluations(
+    recipe: Recipe,
+    draft: _Draft,
+    label: str,
+    model: str | None,
+    world: str | None,
+    how: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Stages that test one checkpoint, code benchmarks and lm-eval's apart; `how` says where in the
+    model's artifact it is, and with which system prompt it is tested."""
     settings = _plain(recipe)["evaluate"]
     shared = {key: settings[key] for key in ("max_tokens", "sampler")}
-    reference = {"model": _reference(recipe.models.student), "seed": recipe.seed}
+    reference = {"model": {**_reference(recipe.models.student), **how}, "seed": recipe.seed}
     for kind, prefix, benchmarks in (
         ("evaluate", "evaluate", recipe.evaluate.code),
         ("lm_eval", "lmeval", recipe.evaluate.lm_eval),
