@@ -42,7 +42,7 @@ _CASES = ((40, 2),)
 def self_test(workers: int | None = None) -> bool:
     """Judge them, print what differs, and say whether nothing did. Raises `ValueError` as `judge` does."""
     require()
-    click.echo(f"sandbox: ready, memory accounted by {accounting().kind}")
+    click.echo(f"sandbox: ready, memory accounted by {accounting()}")
     sound = True
     with tempfile.TemporaryDirectory() as folder:
         formats: tuple[tuple[Format, Path], ...] = (

@@ -4,7 +4,11 @@ Looks for, in this order: cgroup v2 with a delegated memory controller, cgroup v
 hierarchy. Without either the sandbox falls back on rlimits and sampling (`init.c`).
 
 Groups are made in or beside the caller's own cgroup and named after its process, so a later run can
-remove what a killed one left. Not covered: CPU (process 1 of the sandbox accounts for it) and I/O bandwidth.
+remove what a killed one left. A hierarchy is used only after a trial on a real process; `Accounting` says
+what was found. v2 needs kernel 5.19 (`memory.peak`). It is tested against folders of files laid out as the
+kernel does, not on a machine that delegates it: there was none.
+
+Not covered: CPU (process 1 of the sandbox accounts for it) and I/O bandwidth.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import itertools
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +34,14 @@ class Accounting:
 
     kind: Kind
     parents: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        if self.parents:
+            return f"{self.kind}, groups in {', '.join(map(str, self.parents))}"
+        return (
+            "rlimits and samples of the tree, as no cgroup that limits memory can be made here; "
+            "systemd-run --user --scope gives one on many systems"
+        )
 
 
 class Group:
@@ -90,39 +103,38 @@ class Group:
 
 def detect() -> Accounting:
     """What this process may use. Clears away groups of dead judges."""
-    mine = _memberships(Path("/proc/self/cgroup").read_text())
-    found = _unified(mine) or _legacy(mine) or Accounting("rlimits")
+    mine = memberships(Path("/proc/self/cgroup").read_text())
+    candidates = (*unified(mine, _ROOT), *legacy(mine, _ROOT))
+    found = next(filter(_works, candidates), Accounting("rlimits"))
     for parent in found.parents:
         _sweep(parent)
     return found
 
 
-def _memberships(text: str) -> dict[str, str]:
+def memberships(text: str) -> dict[str, str]:
     """`/proc/self/cgroup` as {controller: path}; the unified hierarchy has the name ''."""
     fields = (line.split(":", 2) for line in text.splitlines())
     return {name: path for _, names, path in fields for name in names.split(",")}
 
 
-def _unified(mine: dict[str, str]) -> Accounting | None:
-    """The nearest v2 ancestor that hands memory limits to its children, where a group can be made.
+def unified(mine: Mapping[str, str], root: Path) -> list[Accounting]:
+    """The v2 ancestors of this process that hand memory limits to their children, the nearest first.
 
     v2 lets no group hold both processes and limited children, so groups stand beside the caller's.
     """
-    here = _ROOT / mine.get("", "/").lstrip("/")
-    for parent in (here, *here.parents):
-        if not parent.is_relative_to(_ROOT):
-            return None
-        found = Accounting("cgroup2", (parent,))
-        if "memory" in _words(parent / "cgroup.subtree_control") and _works(found):
-            return found
-    return None
+    here = root / mine.get("", "/").lstrip("/")
+    within = [folder for folder in (here, *here.parents) if folder.is_relative_to(root)]
+    return [
+        Accounting("cgroup2", (folder,))
+        for folder in within
+        if "memory" in _words(folder / "cgroup.subtree_control")
+    ]
 
 
-def _legacy(mine: dict[str, str]) -> Accounting | None:
-    memory = _ROOT / "memory" / mine.get("memory", "/").lstrip("/")
-    pids = _ROOT / "pids" / mine.get("pids", "/").lstrip("/")
-    found = (Accounting("cgroup1", parents) for parents in ((memory, pids), (memory,)))
-    return next(filter(_works, found), None)
+def legacy(mine: Mapping[str, str], root: Path) -> list[Accounting]:
+    """The caller's own v1 groups: with a cap on processes, else for memory alone."""
+    memory, pids = (root / name / mine.get(name, "/").lstrip("/") for name in ("memory", "pids"))
+    return [Accounting("cgroup1", parents) for parents in ((memory, pids), (memory,))]
 
 
 def _works(accounting: Accounting) -> bool:
