@@ -38,11 +38,11 @@ KINDS: dict[str, Kind] = {
     "annotate": Kind("tessy.stages.annotate:run", 2),
     "predictor": Kind("train.predictor:run", 2),
     "synthesize": Kind("tessy.stages.synthesize:run", 1),
-    "sft": Kind("train.sft:run", 1),
+    "sft": Kind("train.sft:run", 2),
     "evaluate": Kind("eval.code:run", 3),
     "lm_eval": Kind("eval.general:run", 2),
     "instrument": Kind("eval.instrument:run", 1),
-    "report": Kind("tessy.stages.report:run", 3),
+    "report": Kind("tessy.stages.report:run", 4),
 }
 
 

@@ -50,6 +50,21 @@ class Row(_Estimate):
     paper: Fraction | None
 
 
+class EpochRow(Row):
+    """One cell of the table after an epoch before the last."""
+
+    epoch: Count
+
+
+class KindLoss(_Record):
+    """A kind of token in a training run: how many were trained on, their mean nll, and their share of the
+    loss (paper, section 2: style and capability)."""
+
+    tokens: NonNegative
+    nll: NonNegative
+    share_of_loss: Fraction
+
+
 class Group(_Estimate):
     """A method's score on one group of a benchmark's problems, such as `known` or `new`; `by` says what
     tells the groups apart."""
@@ -119,6 +134,8 @@ class Results(_Record):
     paired: list[Paired] = []
     out_of_domain: list[str] = []
     protocol: dict[str, dict[str, Any]] = {}
+    epochs: list[EpochRow] = []
+    losses: dict[str, dict[str, KindLoss]] = {}
 
     @model_validator(mode="after")
     def _cells_are_unique(self) -> Self:

@@ -37,6 +37,8 @@ def run(job: Job) -> None:
         "breakdown": [],
         "paired": [],
         "protocol": {},
+        "epochs": [],
+        "losses": _losses(job, recipe),
         "out_of_domain": [b["name"] for b in recipe["evaluate"]["benchmarks"] if b["kind"] == "lm_eval"],
         **_instrument(job),
     }
@@ -48,6 +50,7 @@ def run(job: Job) -> None:
             results["rows"] += [to_row(cell) for cell in cells]
             results["breakdown"] += scores.breakdown(method, benchmark, by_seed, names)
         results["paired"] += scores.paired(benchmark, runs)
+        results["epochs"] += _epoch_cells(job, recipe, benchmark)
         results["protocol"][benchmark["name"]] = scores.read_scorecard(job, "student", benchmark)
     report = ReportInput(
         results=results,
@@ -69,6 +72,29 @@ def _tested_models(recipe: Mapping[str, Any]) -> dict[str, dict[int, str]]:
         for method in recipe["synthesis"]["methods"]
     }
     return {scores.STUDENT: {0: "student"}, **tuned}
+
+
+def _epoch_cells(
+    job: Job, recipe: Mapping[str, Any], benchmark: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    """The benchmark's own metric of every method after each chosen epoch, short of the last."""
+    for epoch in recipe["train"]["evaluate_epochs"]:
+        for method in recipe["synthesis"]["methods"]:
+            labels = {seed: f"{method}-seed{seed}-epoch{epoch}" for seed in recipe["train"]["seeds"]}
+            runs = scores.read_runs(job, labels, benchmark)
+            cell = next(iter(scores.cells(METHODS[method].title, benchmark, runs, ())))
+            yield {"epoch": epoch, **to_row(cell)}
+
+
+def _losses(job: Job, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Per training run, the loss by kind of token: tokens, mean nll, share of the whole."""
+    return {
+        f"{METHODS[method].title} seed {seed}": read_json(
+            job.inputs[f"train-{method}-seed{seed}"] / "losses.json"
+        )
+        for method in recipe["synthesis"]["methods"]
+        for seed in recipe["train"]["seeds"]
+    }
 
 
 def _synthesis(job: Job, method: str) -> dict[str, Any]:
