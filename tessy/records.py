@@ -20,11 +20,11 @@ SpanKind = Literal["style", "capability", "thinking", "markup", "answer"]
 """What a span holds: `style` and `capability` in a cooperative trace, `thinking` where one
 author writes all of it, `markup` for the tokens that close the thinking part, `answer` after it."""
 
-SpanEnd = Literal["boundary", "end_of_thinking", "end_of_answer", "length", "repetition", "template"]
+SpanEnd = Literal["boundary", "end_of_thinking", "end_of_answer", "length", "repetition", "stray", "template"]
 """What ended a span: a boundary predictor, the author's own end marker, a length cap, the repetition
-guard, or the chat template (markup)."""
+guard, markup where none belongs (a tool call in an answer), or the chat template."""
 
-StopReason = Literal["finished", "length", "repetitive", "empty", "refused", "failed"]
+StopReason = Literal["finished", "length", "repetitive", "empty", "refused", "stray", "failed"]
 """How a response ended. Only `finished` ones are trained on. `failed` is no outcome of the models: the
 engines kept failing, and `Trajectory.failure` says how."""
 

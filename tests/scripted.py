@@ -44,6 +44,9 @@ class CharacterRenderer:
     def close_answer_ids(self) -> list[int]:
         return [END]
 
+    def end_reason(self, part: str, token_id: int) -> str:
+        return "end"
+
     def encode(self, text: str) -> list[int]:
         return [ord(character) for character in text]
 

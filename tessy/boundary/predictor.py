@@ -86,15 +86,7 @@ class BoundaryPredictor:
         revision: str | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        from transformers import AutoModelForTokenClassification, AutoTokenizer
-
-        self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        # Double precision, as in the engines: a label must not depend on who shares the batch.
-        self.model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
-        self.model.eval()
-        # Text that spells out a special token is text.
-        self.tokenizer.backend_tokenizer.encode_special_tokens = True
-        _check(source, self.model.config, self.tokenizer, window_tokens)
+        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
         self.role, self.window_tokens = role, window_tokens
         self.tokens_read = 0
         self._reader = SlotModel(self.model, slots, window_tokens)
@@ -216,6 +208,20 @@ def _next_change(position: int, window_tokens: int) -> int:
     """The first position after `position` whose window starts elsewhere."""
     half = window_tokens // 2
     return max(2, position // half + 1) * half
+
+
+def load_classifier(
+    source: str, window_tokens: int, revision: str | None, dtype: torch.dtype
+) -> tuple[Any, Any]:
+    """Tokenizer and model of a two-label token classifier; raises `UserError` for anything else."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
+    _check(source, model.config, tokenizer, window_tokens)
+    # Text that spells out a special token is text.
+    tokenizer.backend_tokenizer.encode_special_tokens = True
+    return tokenizer, model.eval()
 
 
 def _check(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:

@@ -65,6 +65,16 @@ class EngineFault(Exception):
         self.reason, self.unreachable, self.permanent = reason, unreachable, permanent
 
 
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What an engine says of its prefix cache: of `prefix_tokens` it was asked to continue, `prefix_hits`
+    were known already; `kv_tokens` is how many it holds (None where that is not known or no limit)."""
+
+    prefix_tokens: int = 0
+    prefix_hits: int = 0
+    kv_tokens: int | None = None
+
+
 class Continuation:
     """New ids as they are written, the stop token included where one ends it.
 
@@ -127,6 +137,9 @@ class Engine(Protocol):
 
     def release(self, sample_id: str) -> None:
         """Forget what is kept for a sample that needs no more tokens."""
+
+    async def stats(self) -> EngineStats:
+        """Counts since the engine was made."""
 
     async def close(self) -> None:
         """Stop, and free what the engine holds."""

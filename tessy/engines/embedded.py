@@ -19,7 +19,15 @@ from dataclasses import dataclass, field
 import torch
 from transformers import AutoModelForCausalLM
 
-from tessy.engines import Continuation, EngineFault, FinishReason, Request, SamplingParams, uniform
+from tessy.engines import (
+    Continuation,
+    EngineFault,
+    EngineStats,
+    FinishReason,
+    Request,
+    SamplingParams,
+    uniform,
+)
 from tessy.engines.slots import SlotModel, common_prefix
 from tessy.errors import UserError
 
@@ -71,6 +79,7 @@ class EmbeddedEngine:
         self._free = list(range(slots))[::-1]
         self._slots: dict[str, _Slot] = {}
         self._jobs: list[_Job] = []
+        self._prefix_tokens = self._prefix_hits = 0
         self._ticking: asyncio.Task[None] | None = None
 
     def open(self, request: Request) -> Continuation:
@@ -97,7 +106,12 @@ class EmbeddedEngine:
             slot = self._slots[request.sample_id] = _Slot(self._free.pop())
         slot.cached = min(slot.cached, common_prefix(slot.ids, request.token_ids), len(request.token_ids) - 1)
         slot.ids = list(request.token_ids)
+        self._prefix_tokens += len(slot.ids)
+        self._prefix_hits += slot.cached
         return slot
+
+    async def stats(self) -> EngineStats:
+        return EngineStats(self._prefix_tokens, self._prefix_hits)
 
     async def close(self) -> None:
         """Nothing runs when nothing is open."""

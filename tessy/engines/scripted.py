@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tessy.engines import Continuation, Request
+from tessy.engines import Continuation, EngineStats, Request
 
 
 class ScriptedEngine:
@@ -38,6 +38,9 @@ class ScriptedEngine:
 
     def release(self, sample_id: str) -> None:
         """Nothing is kept."""
+
+    async def stats(self) -> EngineStats:
+        return EngineStats()
 
     async def close(self) -> None:
         """Nothing is held."""

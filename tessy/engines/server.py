@@ -25,8 +25,16 @@ from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 
-from tessy.engines import Continuation, EngineFault, FinishReason, Request, SamplingParams
+from tessy.engines import (
+    Continuation,
+    EngineFault,
+    EngineStats,
+    FinishReason,
+    Request,
+    SamplingParams,
+)
 from tessy.engines.affinity import choose
+from tessy.engines.metrics import scrape
 from tessy.engines.probe import Access, find_access
 from tessy.engines.wire import ABORT_PATH, PATHS, Codec, abort_body, dialogue, events, fault_of
 
@@ -136,6 +144,16 @@ class ServerEngine:
 
     def release(self, sample_id: str) -> None:
         """A server frees what it keeps by itself, the oldest first."""
+
+    async def stats(self) -> EngineStats:
+        """Summed over the replicas, from their metrics; nothing is known of servers without any."""
+        found = await asyncio.gather(*(scrape(self._session, access.url) for access in self.accesses))
+        held = [stats.kv_tokens for stats in found if stats.kv_tokens]
+        return EngineStats(
+            sum(stats.prefix_tokens for stats in found),
+            sum(stats.prefix_hits for stats in found),
+            sum(held) or None,
+        )
 
     async def close(self) -> None:
         """End what is open, then the connections."""

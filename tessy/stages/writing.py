@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.boundary.predictor import BoundaryPredictor
 from tessy.chat import Renderer, load_tokenizer
 from tessy.engines import Engine, SamplingParams
 from tessy.engines.embedded import EmbeddedEngine
@@ -23,7 +22,8 @@ from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
-from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
+from tessy.stages.switching import TRAINED, open_switch
+from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.methods import Method
@@ -50,13 +50,14 @@ def responses(
     max_tokens: int,
     chunk_tokens: Mapping[Role, int] | None = None,
     compat: Compat = PAPER,
+    switch: Mapping[str, Any] = TRAINED,
     model_inputs: Mapping[Role, str] | None = None,
     home: Role = "student",
 ) -> Iterator[Trajectory]:
     """Write all `samples` with the job's models and predictors; trajectories in the order of `samples`.
 
     `model_inputs` names the job's model input for a role, where that is not the role's own name;
-    `home` is the role in whose ids trajectories are kept.
+    `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over.
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
     renderers = {role: _renderer(job, names[role]) for role in method.authors | {home}}
@@ -70,7 +71,7 @@ def responses(
                 authors[role] = Author(
                     _model_name(job, names[role]),
                     await stack.enter_async_context(_engine(wanted)),
-                    _predictor(job, role, len(samples)) if method.thinking == "both" else None,
+                    open_switch(job, switch, role, slots) if method.thinking == "both" else None,
                     (chunk_tokens or {}).get(role, 1),
                 )
             assignment = Assignment(
@@ -125,15 +126,6 @@ async def _schedule(job: Job, authors: Iterable[Author]) -> Schedule:
 def _renderer(job: Job, name: str) -> Renderer:
     reference = job.reference(name)
     return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
-
-
-def _predictor(job: Job, role: Role, samples: int) -> Predictor:
-    return BoundaryPredictor(
-        str(job.inputs[f"predictor-{role}"] / "model"),
-        role,
-        job.config["predictors"]["window_tokens"],
-        slots=min(job.execution["concurrency"], samples),
-    )
 
 
 @dataclass(frozen=True, slots=True)

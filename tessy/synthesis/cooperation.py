@@ -25,7 +25,7 @@ from typing import Literal
 from tessy.records import Role, Span, SpanEnd, SpanKind, other
 
 Part = Literal["thinking", "answer"]
-TurnEnd = Literal["chunk", "boundary", "end", "length", "repetition"]
+TurnEnd = Literal["chunk", "boundary", "end", "length", "repetition", "stray"]
 HandOver = Literal["drop", "extend"]
 """A word that a boundary falls into: dropped whole (paper), or kept whole (the authors' release)."""
 
@@ -143,7 +143,7 @@ class State:
 
     def then(self, turn: Turn) -> State:
         wrote = self.wrote or bool(turn.text)
-        if turn.ended_by in ("length", "repetition"):
+        if turn.ended_by in ("length", "repetition", "stray"):
             return replace(self, part=None, wrote=wrote)
         if turn.ended_by == "end":
             part: Part | None = "answer" if self.part == "thinking" else None
@@ -192,6 +192,7 @@ _SPAN_END: dict[tuple[Part, TurnEnd], SpanEnd] = {
     ("answer", "end"): "end_of_answer",
     ("answer", "length"): "length",
     ("answer", "repetition"): "repetition",
+    ("answer", "stray"): "stray",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tessy.chat import Renderer, close_thinking_text
 from tessy.engines import Engine, FinishReason, Request
-from tessy.records import Problem, Role, Span, StopReason, Trajectory
+from tessy.records import Problem, Role, Span, Trajectory
 from tessy.synthesis.cooperation import (
     HandOver,
     State,
@@ -24,6 +24,8 @@ from tessy.synthesis.cooperation import (
     whole_words,
 )
 from tessy.synthesis.methods import Method
+from tessy.synthesis.outcomes import stop_reason
+from tessy.synthesis.repetition import RepetitionGuard
 
 
 class Predictor(Protocol):
@@ -160,12 +162,14 @@ class Draft:
         self.sample, self.turns = sample, list[Turn]()
         self.state = State("thinking", start, method.answer)
         self.thinking = ""
+        self.answer = ""
         self.held: tuple[int, ...] = ()
         self._assignment = assignment
         self._views = {
             role: View(renderer, sample.problem.prompt, assignment.system)
             for role, renderer in assignment.renderers.items()
         }
+        self._guard = RepetitionGuard()
         self._unrecorded = 0
         for turn in turns:
             self.accept(turn)
@@ -178,6 +182,11 @@ class Draft:
     def watched(self) -> bool:
         """Whether a boundary predictor looks at what is written now."""
         return self.state.part == "thinking" and self._assignment.cooperative
+
+    @property
+    def repetitive(self) -> bool:
+        """Whether the response says the same thing over and over, and nothing has been done about it."""
+        return self._guard.repetitive and self.state.part is not None
 
     @property
     def live_tokens(self) -> int:
@@ -209,10 +218,12 @@ class Draft:
         `spent` says that the token budget ends here. None while nothing in it can be judged yet.
         """
         ended = finish == "stop"
+        renderer, part = self._views[self.state.author].renderer, self.state.part
+        stray = ended and part == "answer" and renderer.end_reason(part, new[-1]) != "end"
         ids = [*self.held, *new[: -1 if ended else None]]
-        texts = self._views[self.state.author].renderer.pieces(ids)
+        texts = renderer.pieces(ids)
         chunk = "".join(texts)
-        for spelling in self._assignment.compat.end_spellings if self.state.part == "thinking" else ():
+        for spelling in self._assignment.compat.end_spellings if part == "thinking" else ():
             if spelling in chunk:
                 chunk, ended = chunk[: chunk.index(spelling)], True
         settled = len(chunk) if ended or spent else whole_words(chunk, len(chunk))
@@ -220,7 +231,7 @@ class Draft:
         if not settled and not ended and not spent:
             self.held = tuple(ids)
             return None
-        return Proposal(ids, texts, chunk, settled, ended, spent)
+        return Proposal(ids, texts, chunk, settled, ended, spent, stray)
 
     def turn(self, proposal: Proposal, labels: Sequence[tuple[int, bool]]) -> Turn:
         """The next turn, given what the predictor says of the proposal's settled text."""
@@ -232,6 +243,7 @@ class Draft:
         spent = proposal.spent and not ended and not decision.hand_over
         keep = len(chunk) if spent else decision.keep
         ended_by: TurnEnd = "length" if spent else _ENDED_BY[decision.hand_over, decision.end]
+        ended_by = "stray" if proposal.stray else ended_by
         view = self._views[self.state.author]
         ids, used = _ids_within(view.renderer, proposal, keep, whole_ids=ended_by == "chunk")
         boundary = ended_by == "boundary"
@@ -248,6 +260,11 @@ class Draft:
             discarded=chunk[keep:] if boundary else "",
         )
 
+    def stop_repeating(self) -> Turn:
+        """The turn that ends a repetitive response."""
+        assert self.state.part is not None
+        return Turn(self.state.part, self.state.author, "", (), (), 0, len(self.held), "repetition")
+
     def accept(self, turn: Turn) -> None:
         """Make `turn` part of the response."""
         for role, view in self._views.items():
@@ -257,9 +274,12 @@ class Draft:
                 view.add_foreign(turn.text)
         if turn.part == "thinking":
             self.thinking += turn.text
-            if turn.ended_by == "end":
-                for view in self._views.values():
-                    view.close_thinking(self.thinking)
+        else:
+            self.answer += turn.text
+        if (turn.part, turn.ended_by) == ("thinking", "end"):
+            for view in self._views.values():
+                view.close_thinking(self.thinking)
+        self._guard.read(turn.text)
         self.turns.append(turn)
         self.state = self.state.then(turn)
         self.held = turn.held
@@ -269,7 +289,10 @@ class Draft:
         """The response as a record; `failure` says why it was given up, if it was."""
         assignment, view = self._assignment, self._views[self._assignment.home]
         closing = Span("student", "markup", close_thinking_text(self.thinking), 0, "template")
-        finished = self.state.part is None and self.turns[-1].ended_by == "end"
+        ended_by = self.turns[-1].ended_by if self.turns else "chunk"
+        finished = self.state.part is None and ended_by == "end"
+        fits = view.written <= assignment.max_tokens
+        reason = stop_reason(self.thinking, self.answer, ended_by=ended_by, fits=fits)
         ids = [*view.read(), *view.renderer.close_answer_ids()] if finished else view.read()
         return Trajectory(
             sample_id=self.sample.sample_id,
@@ -280,7 +303,7 @@ class Draft:
             spans=spans(self.turns, cooperative=assignment.cooperative, closing=closing),
             student_token_ids=ids,
             prompt_tokens=view.prompt_tokens,
-            stop_reason="failed" if failure else self._stop_reason(finished),
+            stop_reason="failed" if failure else reason,
             generated_tokens=sum(turn.generated for turn in self.turns),
             rolled_back_tokens=sum(turn.rolled_back for turn in self.turns),
             seed=assignment.seed,
@@ -289,19 +312,11 @@ class Draft:
             failure=failure,
         )
 
-    def _stop_reason(self, finished: bool) -> StopReason:
-        if self.turns[-1].ended_by == "repetition":
-            return "repetitive"
-        if not finished or self._views[self._assignment.home].written > self._assignment.max_tokens:
-            return "length"
-        answer = "".join(turn.text for turn in self.turns if turn.part == "answer")
-        return "finished" if self.thinking.strip() and answer.strip() else "empty"
-
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What an author has written and nobody has judged: `ids`, the text each adds, and together `chunk`,
-    whose first `settled` characters will not change however it goes on."""
+    whose first `settled` characters will not change however it goes on. `stray` markup ended an answer."""
 
     ids: list[int]
     texts: list[str]
@@ -309,6 +324,7 @@ class Proposal:
     settled: int
     ended: bool
     spent: bool
+    stray: bool
 
 
 _ENDED_BY: dict[tuple[bool, bool], TurnEnd] = {

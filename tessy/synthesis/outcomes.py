@@ -21,6 +21,8 @@ def stop_reason(thinking: str, answer: str, *, ended_by: TurnEnd, fits: bool) ->
     """The outcome of a response whose last turn ended by `ended_by`; `fits` within the length cap."""
     if ended_by == "repetition":
         return "repetitive"
+    if ended_by == "stray":
+        return "stray"
     if ended_by != "end" or not fits:
         return "length"
     if not thinking.strip() or not answer.strip():

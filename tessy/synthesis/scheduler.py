@@ -127,6 +127,10 @@ async def write(
         before = len(draft.turns)
         try:
             await _stretch(draft, journal, schedule, meters)
+            if draft.repetitive:
+                turn = draft.stop_repeating()
+                journal.append(sample.sample_id, turn)
+                draft.accept(turn)
             if room is not None:
                 room.resize(sample.sample_id, draft.live_tokens)
         except EngineFault as fault:
@@ -180,7 +184,7 @@ async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: M
                 journal.append(draft.sample.sample_id, turn)
                 draft.accept(turn)
                 meters.turn(turn)
-                if turn.ended_by != "chunk":
+                if turn.ended_by != "chunk" or draft.repetitive:
                     return
             if finish is not None:
                 return

@@ -1,0 +1,149 @@
+"""vLLM inside this process: its scheduler, kernels and prefix cache, without a server in between.
+
+The engine is stepped from the event loop, so several of them and the boundary predictors take turns on
+one core; several processes share a machine by draining one journal. Where models are large, servers are
+the better way (`tessy.engines.server`).
+
+Tokens are drawn by vLLM from one generator per engine: two runs differ, and the ids that were produced are
+the record. Not covered: overlapping two models on one core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tessy.engines import (
+    Continuation,
+    EngineFault,
+    EngineStats,
+    FinishReason,
+    Request,
+    SamplingParams,
+)
+
+SETTLE = 4
+"""Passes of the event loop between two steps: who was handed tokens can have them judged and ask again."""
+
+
+class InProcessEngine:
+    """Runs the checkpoint `source` with contexts of up to `max_length` tokens.
+
+    `arguments` are further engine arguments by vLLM's names.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        sampling: SamplingParams,
+        *,
+        max_length: int,
+        revision: str | None = None,
+        seed: int = 0,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        # Read when vLLM is imported: one process, and steps that happen when they are asked for.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        from vllm import EngineArgs, LLMEngine
+
+        self._engine = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=source,
+                revision=revision,
+                max_model_len=max_length,
+                seed=seed,
+                skip_tokenizer_init=True,
+                distributed_executor_backend="uni",
+                disable_log_stats=True,
+                **(arguments or {}),
+            )
+        )
+        self._sampling, self._max_length = sampling, max_length
+        self._open: dict[str, Continuation] = {}
+        self._begun: set[str] = set()
+        self._prefix_tokens = self._prefix_hits = 0
+        self._numbers = itertools.count()
+        self._stepping: asyncio.Task[None] | None = None
+
+    def open(self, request: Request) -> Continuation:
+        room = min(request.max_tokens, self._max_length - len(request.token_ids))
+        if room < 1:
+            full = Continuation()
+            full.push([], "length")
+            return full
+        number = str(next(self._numbers))
+        continuation = self._open[number] = Continuation(lambda: self._abort(number))
+        self._engine.add_request(
+            number, {"prompt_token_ids": list(request.token_ids)}, self._params(request, room)
+        )
+        if self._stepping is None or self._stepping.done():
+            self._stepping = asyncio.create_task(self._run())
+        return continuation
+
+    def release(self, sample_id: str) -> None:
+        """The prefix cache is vLLM's own business."""
+
+    async def stats(self) -> EngineStats:
+        cache = self._engine.vllm_config.cache_config
+        held = (cache.num_gpu_blocks or 0) * cache.block_size
+        return EngineStats(self._prefix_tokens, self._prefix_hits, held or None)
+
+    async def close(self) -> None:
+        self._engine.engine_core.shutdown()
+
+    def _params(self, request: Request, max_tokens: int) -> Any:
+        from vllm import SamplingParams as VllmSamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return VllmSamplingParams(
+            temperature=self._sampling.temperature,
+            top_p=self._sampling.top_p,
+            top_k=self._sampling.top_k,
+            max_tokens=max_tokens,
+            stop_token_ids=sorted(request.stop_token_ids),
+            # What ends a part is the chat format's business, not the checkpoint's.
+            ignore_eos=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+
+    async def _run(self) -> None:
+        while True:
+            for _ in range(SETTLE):
+                await asyncio.sleep(0)
+            if not self._open:
+                return
+            try:
+                outputs = self._engine.step()
+            except Exception as error:
+                failed, self._open = self._open, {}
+                for continuation in failed.values():
+                    continuation.fail(EngineFault("vllm", repr(error)))
+                raise
+            for output in outputs:
+                self._deliver(output)
+
+    def _deliver(self, output: Any) -> None:
+        number = output.request_id
+        if number not in self._open:
+            return
+        if number not in self._begun:
+            self._begun.add(number)
+            self._prefix_tokens += len(output.prompt_token_ids)
+            self._prefix_hits += output.num_cached_tokens or 0
+        new = output.outputs[0]
+        if output.finished:
+            finish: FinishReason = "stop" if new.finish_reason == "stop" else "length"
+            self._begun.discard(number)
+            self._open.pop(number).push(new.token_ids, finish)
+        else:
+            self._open[number].push(new.token_ids)
+
+    def _abort(self, number: str) -> None:
+        if self._open.pop(number, None) is not None:
+            self._begun.discard(number)
+            self._engine.abort_request([number])

@@ -1,0 +1,61 @@
+"""Synthesis in lock step, as the authors' release does it: the baseline that scheduling is measured against.
+
+All samples are asked for a chunk at once and all of them are awaited; then the boundary predictors judge
+every chunk while everything else stands still; then comes the next step. Over a server's text endpoint
+every step sends the whole text, and the server and the predictor encode all of it again.
+
+Not covered: journals, retries, anything one would want of a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tessy.boundary.sliding import SlidingPredictor
+from tessy.engines import Continuation, Request
+from tessy.records import ROLES, Trajectory
+from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
+from tessy.synthesis.meters import Meters
+
+
+async def write_in_lockstep(
+    samples: Sequence[Sample], assignment: Assignment, meters: Meters, concurrency: int
+) -> list[Trajectory]:
+    """Write `samples`, `concurrency` at a time; whoever is done makes room at the next step."""
+    drafts = [Draft(sample, assignment) for sample in samples]
+    while live := [draft for draft in drafts if draft.state.part is not None][:concurrency]:
+        requests = [_request(draft) for draft in live]
+        meters.requests.update(draft.state.author for draft in live)
+        written = await asyncio.gather(
+            *(draft.author.engine.open(r).finished() for draft, r in zip(live, requests, strict=True))
+        )
+        proposals = [_proposal(d, r, w) for d, r, w in zip(live, requests, written, strict=True)]
+        _judge(live, proposals, meters)
+    return [draft.trajectory() for draft in drafts]
+
+
+def _request(draft: Draft) -> Request:
+    chunk = draft.author.chunk_tokens if draft.watched else draft.budget()
+    return draft.request(chunk, chunk)
+
+
+def _proposal(draft: Draft, request: Request, written: Continuation) -> Proposal | None:
+    spent = written.finish_reason == "length" and request.max_tokens >= draft.budget()
+    return draft.proposal(written.token_ids, written.finish_reason, spent=spent)
+
+
+def _judge(live: Sequence[Draft], proposals: Sequence[Proposal | None], meters: Meters) -> None:
+    for role in ROLES:
+        pairs = [(d, p) for d, p in zip(live, proposals, strict=True) if p and d.state.author == role]
+        watched = [(d, p) for d, p in pairs if d.watched]
+        labels: list[list[tuple[int, bool]]] = []
+        if watched:
+            predictor = watched[0][0].author.predictor
+            assert isinstance(predictor, SlidingPredictor)
+            labels = predictor.judge([(d.thinking, p.chunk[: p.settled]) for d, p in watched])
+        judged = {id(d): own for (d, _), own in zip(watched, labels, strict=True)}
+        for draft, proposal in pairs:
+            turn = draft.turn(proposal, judged.get(id(draft), []))
+            draft.accept(turn)
+            meters.turn(turn)
