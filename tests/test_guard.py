@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from pathlib import Path
 
 from tessy.engines import guard
+from tests.processes import MARK, becomes, marked
 
-MARK = "TESSY_TEST_MARK"
 FAMILY = "import os, time; os.fork(); os.fork(); time.sleep(60)"
 """Four processes."""
 ORPHANS = "import os, sys, time; os.fork() or time.sleep(60); time.sleep(0.5); sys.exit(3)"
@@ -23,28 +21,6 @@ STARTER = (
     "guard = [sys.executable, '-IS', sys.argv[1], str(os.getpid())]; "
     "subprocess.Popen(guard + command, start_new_session=True); time.sleep(60)"
 )
-
-
-def marked(mark: str) -> list[int]:
-    """Processes that inherited `mark`."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
-def becomes(mark: str, count: int) -> bool:
-    """Whether soon `count` processes have `mark`."""
-    deadline = time.monotonic() + 10
-    while len(marked(mark)) != count:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def start(mark: str, program: str) -> subprocess.Popen[bytes]:
