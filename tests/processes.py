@@ -1,29 +1,44 @@
-"""Finds everything that a process started, however far down, by a mark in its environment."""
+"""Everything a process started, however far down: to see that nothing of it is left."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-MARK = "TESSY_TEST_MARK"
+
+def descendants(pid: int) -> list[int]:
+    """Living processes below `pid`, parents before their children."""
+    living = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    parents = {child: parent for child in living if (parent := _parent(child)) is not None}
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
 
 
-def marked(mark: str) -> list[int]:
-    """Processes that inherited `mark`."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
+def _parent(pid: int) -> int | None:
+    """The parent of `pid`; None where it has ended, reaped or not."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)
 
 
-def becomes(mark: str, count: int, within_s: float = 10) -> bool:
-    """Whether soon `count` processes have `mark`."""
+def grows_to(pid: int, count: int) -> list[int]:
+    """The descendants of `pid`, once there are `count` of them."""
+    deadline = time.monotonic() + 10
+    while len(family := descendants(pid)) < count:
+        assert time.monotonic() < deadline, f"only {len(family)} processes"
+        time.sleep(0.02)
+    return family
+
+
+def end(pids: Collection[int], within_s: float = 10) -> bool:
+    """Whether all of `pids` are soon no more."""
     deadline = time.monotonic() + within_s
-    while len(marked(mark)) != count:
+    while any(_parent(pid) is not None for pid in pids):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 
 from tessy.engines import guard
-from tests.processes import MARK, becomes, marked
+from tests.processes import end, grows_to
 
 FAMILY = "import os, time; os.fork(); os.fork(); time.sleep(60)"
 """Four processes."""
@@ -23,33 +22,38 @@ STARTER = (
 )
 
 
-def start(mark: str, program: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", STARTER, guard.__file__, program]
-    return subprocess.Popen(command, env={**os.environ, MARK: mark})
+def start(program: str) -> subprocess.Popen[bytes]:
+    """A process that starts `program` under a guard."""
+    return subprocess.Popen([sys.executable, "-c", STARTER, guard.__file__, program])
 
 
 def test_a_guarded_family_ends_with_its_starter() -> None:
-    mark = uuid.uuid4().hex
-    with start(mark, FAMILY) as starter:
-        assert becomes(mark, 1 + 1 + 4)
+    with start(FAMILY) as starter:
+        family = grows_to(starter.pid, 5)
         starter.kill()
-    assert becomes(mark, 0)
+    assert end(family)
 
 
 def test_a_guard_that_is_told_to_end_takes_the_family_along() -> None:
-    mark = uuid.uuid4().hex
-    with start(mark, FAMILY) as starter:
-        assert becomes(mark, 1 + 1 + 4)
-        os.kill(next(pid for pid in sorted(marked(mark)) if pid != starter.pid), signal.SIGTERM)
-        assert becomes(mark, 1)
+    with start(FAMILY) as starter:
+        keeper, *family = grows_to(starter.pid, 5)
+        os.kill(keeper, signal.SIGTERM)
+        assert end(family)
+        starter.kill()
+
+
+def test_a_guard_that_is_killed_takes_its_command_along() -> None:
+    with start("import time; time.sleep(60)") as starter:
+        keeper, command = grows_to(starter.pid, 2)
+        os.kill(keeper, signal.SIGKILL)
+        assert end([command])
         starter.kill()
 
 
 def test_no_orphan_survives_its_command() -> None:
-    mark = uuid.uuid4().hex
-    with start(mark, ORPHANS) as starter:
-        assert becomes(mark, 1 + 1 + 2)
-        assert becomes(mark, 1)
+    with start(ORPHANS) as starter:
+        _, *family = grows_to(starter.pid, 3)
+        assert end(family)
         starter.kill()
 
 
