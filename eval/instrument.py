@@ -1,9 +1,9 @@
 """The stage `instrument`: is the miniature a fair instrument? Everything here is checked by the real parts.
 
 A score means something only if gold programs are accepted and mutated ones refused, if the teacher
-knows what the student does not, if the student can answer from a right thinking, and if the predictors
-find the boundaries that the generator drew. Right traces per method are reported, not judged: they are
-a result.
+knows what the student does not, and if the student can answer from a right thinking. Right traces per
+method are reported, not judged: they are a result. Predictors have a stage of their own
+(`tessy.stages.switches`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from eval.benchmarks import JUDGE_FORMAT
 from eval.code import response
 from eval.judge import Submission, judge
 from tessy.artifacts import read_parquet, write_json
-from tessy.boundary.predictor import BoundaryPredictor
-from tessy.boundary.quality import Confusion, compare, leaks
-from tessy.miniature.dialects import STUDENT, answer, truth
+from tessy.miniature.dialects import STUDENT, answer
 from tessy.miniature.traces import gold, gold_traces, mutants
 from tessy.miniature.world import World
 from tessy.pipeline.job import Job
@@ -28,9 +26,9 @@ from tessy.stages.miniature import CONTESTS, TRAIN_CONTESTS, load_world
 from tessy.stages.synthesize import FILE
 from tessy.stages.writing import write_responses
 from tessy.synthesis.cooperation import Turn
+from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.methods import METHODS
-from tessy.synthesis.drafts import samples_of
 
 RESULT = "instrument.json"
 KIND_OF = {"python": "ojbench", "cpp": "livecodebench_pro"}
@@ -60,8 +58,7 @@ def run(job: Job) -> None:
         answers_from_gold(job, world, [p for p in problems if p.tags["knowledge"] == "new"]),
         *right_traces(job, world),
     ]
-    predictors = {"trained": predictor_quality(job, student, teacher)} if job.config["predictors"] else {}
-    write_json(job.out / RESULT, {"checks": [asdict(check) for check in checks], "predictors": predictors})
+    write_json(job.out / RESULT, {"checks": [asdict(check) for check in checks]})
     job.tracker.log({check.name: float(check.value) for check in checks})
 
 
@@ -197,38 +194,6 @@ def right_traces(job: Job, world: World) -> Iterator[Check]:
                 "at least 0.95",
                 ends >= 0.95,
             )
-
-
-def predictor_quality(
-    job: Job, student: Sequence[Trajectory], teacher: Sequence[Trajectory]
-) -> dict[str, float]:
-    """Both predictors against the generator's truth, on thinking about problems they have not seen."""
-    total = Confusion()
-    for role, trajectories in zip(ROLES, (student, teacher), strict=True):
-        predictor = BoundaryPredictor(
-            str(job.inputs[f"predictor-{role}"] / "model"), role, job.config["predictors"]["window_tokens"]
-        )
-        for t in trajectories:
-            thinking = "".join(span.text for span in t.spans if span.kind == "thinking")
-            labels = [(offset, style > 0.5) for offset, style in predictor.style_probabilities(thinking)]
-            total += compare(thinking, labels, truth(thinking))
-    cooperative = [
-        t
-        for method in job.config["methods"]
-        if METHODS[method].thinking == "both"
-        for t in read_parquet(job.inputs[f"synthesize-{method}"] / FILE, Trajectory)
-    ]
-    style_leak, capability_leak = leaks((t, truth(_thinking(t))) for t in cooperative)
-    return {
-        "token_f1": total.token_f1,
-        "boundary_f1": total.boundary_f1,
-        "style_leak": style_leak,
-        "capability_leak": capability_leak,
-    }
-
-
-def _thinking(t: Trajectory) -> str:
-    return "".join(span.text for span in t.spans if span.kind in ("style", "capability"))
 
 
 def _limits(job: Job) -> dict[str, Any]:

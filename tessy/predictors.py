@@ -66,6 +66,50 @@ class Agreement(Section):
     segments: Positive
 
 
+class TrainedSwitch(Section):
+    """The pen changes hands where the trained predictors say (the paper)."""
+
+    kind: Literal["trained"]
+
+
+class LexiconSwitch(Section):
+    """Where a lexicon's phrases begin and end."""
+
+    kind: Literal["lexicon"]
+    lexicon: str
+    """`miniature`, `english`, or a text file with one phrase per line."""
+
+    @property
+    def file(self) -> Path:
+        return SHIPPED_LEXICONS.get(self.lexicon, Path(self.lexicon))
+
+
+class EveryWordsSwitch(Section):
+    """After every so many words, whatever they are."""
+
+    kind: Literal["every_words"]
+    words: Positive
+
+
+class NeverSwitch(Section):
+    """Not at all: the student thinks alone."""
+
+    kind: Literal["never"]
+
+
+Switch = Annotated[
+    TrainedSwitch | LexiconSwitch | EveryWordsSwitch | NeverSwitch, Field(discriminator="kind")
+]
+
+
+class Comparison(Section):
+    """Baselines beside the trained predictors, where the truth is known (the miniature)."""
+
+    switches: list[Switch] = Field(default_factory=list)
+    problems: Positive = 48
+    """Training problems whose thinking is written with each switch, to see what leaks."""
+
+
 class Checkpoint(Section):
     """Weights to start from."""
 
@@ -102,6 +146,8 @@ class Predictors(Section):
     """`balanced` weighs the loss of a class inverse to how often it occurs."""
     policy: Literal["balanced", "no_style_leak", "no_capability_leak"]
     """Which error the threshold avoids (`tessy.boundary.token_scores`)."""
+
+    comparison: Comparison = Comparison()
 
     @property
     def annotators(self) -> list[LexiconAnnotator | LanguageModelAnnotator]:

@@ -22,7 +22,7 @@ from tessy.engines.settings import Engines
 from tessy.errors import UserError
 from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
-from tessy.predictors import AnnotatorExecution, Predictors
+from tessy.predictors import AnnotatorExecution, Predictors, Switch, TrainedSwitch
 from tessy.sections import MINIATURE, Name, Positive, Rate, Sampler, Section
 from tessy.synthesis.methods import METHODS
 from tessy.training import Train, TrainExecution
@@ -109,6 +109,8 @@ class Synthesis(Section):
     max_tokens: Positive
     """Longest response, thinking and answer, in the student's tokens."""
     sampler: Sampler
+    switch: Switch = TrainedSwitch(kind="trained")
+    """What decides where authors hand over, in methods in which both write the thinking."""
 
     @model_validator(mode="after")
     def _methods_exist_once(self) -> Self:
@@ -190,7 +192,7 @@ class Recipe(Section):
                 "section `world` has no effect: nothing here has the source 'miniature'; remove it"
             )
         cooperative = [m for m in self.synthesis.methods if METHODS[m].thinking == "both"]
-        if cooperative and self.predictors is None:
+        if cooperative and self.predictors is None and self.synthesis.switch.kind == "trained":
             raise ValueError(
                 f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it"
             )

@@ -55,10 +55,13 @@ def test_execution_changes_no_fingerprint() -> None:
         ("train.learning_rate=0.1", {"train", "evaluate", "lmeval", "report"}),
         ("evaluate.samples=5", {"evaluate", "lmeval", "report"}),
         ("evaluate.pass_at=[2]", {"report"}),
-        ("synthesis.chunk_tokens=5", {"synthesize", "train", "evaluate", "lmeval", "instrument", "report"}),
+        (
+            "synthesis.chunk_tokens=5",
+            {"synthesize", "switches", "train", "evaluate", "lmeval", "instrument", "report"},
+        ),
         (
             "predictors.epochs=9",
-            {"predictor", "synthesize", "train", "evaluate", "lmeval", "instrument", "report"},
+            {"predictor", "synthesize", "switches", "train", "evaluate", "lmeval", "instrument", "report"},
         ),
     ],
 )

@@ -9,11 +9,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tessy.records import Role
+
 StyleSpan = tuple[int, int]
 """Start and end offset of a stretch of style, white space before it included."""
 
 IGNORED = -100
 """The label that torch's losses skip: context, and tokens nobody annotated."""
+
+FOREIGN_LABEL: dict[Role, int] = {"student": 0, "teacher": 1}
+"""What must not occur in a role's own text (Algorithm 1, step 2)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,13 @@ class Lexicon:
     """Phrases compiled into one pattern."""
 
     def __init__(self, phrases: Iterable[str]) -> None:
-        patterns = sorted({_pattern(phrase) for phrase in phrases if phrase.strip()}, key=len, reverse=True)
-        if not patterns:
+        listed = {phrase.strip() for phrase in phrases if phrase.strip()}
+        if not listed:
             raise UserError("lexicon: no phrases in it; add one per line")
+        patterns = sorted(map(_pattern, listed), key=len, reverse=True)
+        every = (tuple(phrase.removesuffix("*").split()) for phrase in listed)
+        self._beginnings = {phrase[:length] for phrase in every for length in range(1, len(phrase))}
+        self._longest = max(map(len, self._beginnings), default=0)
         self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})[^\w\s]*")
 
     @classmethod
@@ -44,6 +48,15 @@ class Lexicon:
             else:
                 spans.append((start, match.end()))
         return spans
+
+    def begun_phrase(self, text: str) -> int:
+        """Where the words at the end of `text` begin to read like a phrase that is not complete yet; the
+        length of `text` where they do not."""
+        at = [match.span() for match in re.finditer(r"\S+", text)][-self._longest :] if self._longest else []
+        for first, (start, _) in enumerate(at):
+            if tuple(text[begin:end] for begin, end in at[first:]) in self._beginnings:
+                return start
+        return len(text)
 
 
 def _pattern(phrase: str) -> str:

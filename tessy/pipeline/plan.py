@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tessy.artifacts import file_digest, fingerprint, manifest_of
+from tessy.predictors import Predictors
 from tessy.recipe import Model, Recipe
 from tessy.records import ROLES, Role
 from tessy.sections import MINIATURE
@@ -41,7 +42,8 @@ KINDS: dict[str, Kind] = {
     "sft": Kind("train.sft:run", 2),
     "evaluate": Kind("eval.code:run", 3),
     "lm_eval": Kind("eval.general:run", 2),
-    "instrument": Kind("eval.instrument:run", 1),
+    "instrument": Kind("eval.instrument:run", 2),
+    "switches": Kind("tessy.stages.switches:run", 1),
     "report": Kind("tessy.stages.report:run", 4),
 }
 
@@ -148,6 +150,7 @@ def _predictors(
         return {}
     settings = _plain(recipe)["predictors"]
     sampling = ("annotator", "agreement", "problems", "segment_words", "segments")
+    elsewhere = ("base", "comparison")
     out: dict[Role, str] = {}
     for role in ROLES:
         reference = {"role": role, "model": _reference(getattr(recipe.models, role)), "seed": recipe.seed}
@@ -163,7 +166,7 @@ def _predictors(
         annotations = draft.add(
             f"annotations-{role}", "annotate", config, {"model": models[role], "problems": problems}
         )
-        training = {k: v for k, v in settings.items() if k not in (*sampling, "base")}
+        training = {k: v for k, v in settings.items() if k not in (*sampling, *elsewhere)}
         base = recipe.predictors.base
         config = {"predictors": training, **reference}
         if base:
@@ -183,7 +186,7 @@ def _synthesis(
 ) -> str:
     method = METHODS[name]
     cooperative = method.thinking == "both"
-    unused = {"methods"} if cooperative else {"methods", "chunk_tokens"}
+    unused = {"methods"} if cooperative else {"methods", "chunk_tokens", "switch"}
     config: dict[str, Any] = {
         "method": name,
         "synthesis": _without(recipe.synthesis, *unused),
@@ -191,7 +194,9 @@ def _synthesis(
         "seed": recipe.seed,
     }
     inputs: dict[str, str | None] = {"problems": problems, **{role: models[role] for role in ROLES}}
-    if cooperative:
+    if cooperative and recipe.synthesis.switch.kind == "lexicon":
+        config["switch_content"] = _digest(str(recipe.synthesis.switch.file))
+    if cooperative and recipe.synthesis.switch.kind == "trained":
         assert recipe.predictors is not None
         config["predictors"] = {"window_tokens": recipe.predictors.window_tokens}
         inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
@@ -261,15 +266,40 @@ def _instrument(
     settings = _plain(recipe)["evaluate"]
     config = {
         "evaluate": {key: settings[key] for key in ("max_tokens", "sampler")},
-        "predictors": {"window_tokens": recipe.predictors.window_tokens} if recipe.predictors else None,
         "models": {role: _reference(getattr(recipe.models, role)) for role in ROLES},
         "methods": list(traces),
         "seed": recipe.seed,
     }
     inputs: dict[str, str | None] = {"world": world, **{role: models[role] for role in ROLES}}
     inputs |= {f"synthesize-{method}": stage for method, stage in traces.items()}
-    inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
     draft.add("instrument", "instrument", config, inputs)
+    if recipe.predictors:
+        _switches(recipe, recipe.predictors, draft, world, models, predictors)
+
+
+def _switches(
+    recipe: Recipe,
+    settings: Predictors,
+    draft: _Draft,
+    world: str,
+    models: Mapping[Role, str | None],
+    predictors: Mapping[Role, str],
+) -> None:
+    """The trained predictors beside other ways to switch, against the generator's truth."""
+    compared = settings.comparison
+    synthesis = _plain(recipe)["synthesis"]
+    config = {
+        "switches": [{"kind": "trained"}, *(s.model_dump(mode="json") for s in compared.switches)],
+        "switch_content": [_digest(str(s.file)) for s in compared.switches if s.kind == "lexicon"],
+        "problems": compared.problems,
+        "predictors": {"window_tokens": settings.window_tokens},
+        "synthesis": {key: synthesis[key] for key in ("sampler", "max_tokens", "chunk_tokens")},
+        "models": {role: _reference(getattr(recipe.models, role)) for role in ROLES},
+        "seed": recipe.seed,
+    }
+    inputs: dict[str, str | None] = {"world": world, **{role: models[role] for role in ROLES}}
+    inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
+    draft.add("switches", "switches", config, inputs)
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

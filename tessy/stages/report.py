@@ -17,6 +17,7 @@ from tessy.pipeline.job import Job
 from tessy.records import Trajectory, to_row
 from tessy.report import LineageRow, ReportInput, write_report
 from tessy.stages import scores
+from tessy.stages.switches import RESULT as SWITCHES
 from tessy.stages.synthesize import FILE, SUMMARY
 from tessy.synthesis.methods import METHODS
 
@@ -106,7 +107,8 @@ def _instrument(job: Job) -> dict[str, Any]:
     if "instrument" not in job.inputs:
         return {}
     found = read_json(job.inputs["instrument"] / "instrument.json")
-    return {"instrument": found["checks"], "predictors": found["predictors"]}
+    switches = read_json(job.inputs["switches"] / SWITCHES) if "switches" in job.inputs else {}
+    return {"instrument": found["checks"], "predictors": switches}
 
 
 def _curves(job: Job, recipe: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:

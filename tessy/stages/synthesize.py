@@ -11,6 +11,7 @@ from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
+from tessy.stages.switching import TRAINED
 from tessy.stages.writing import responses
 from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.methods import METHODS
@@ -33,6 +34,7 @@ def run(job: Job) -> None:
         sampler=settings["sampler"],
         max_tokens=settings["max_tokens"],
         chunk_tokens=dict.fromkeys(ROLES, settings.get("chunk_tokens", 1)),
+        switch=settings.get("switch", TRAINED),
     )
     about = f"Responses written by the method {method.title}."
     write_parquet(job.out / FILE, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE)

@@ -1,0 +1,92 @@
+"""The stage `switches`: ways to switch authors, held against the generator's truth.
+
+F1 is taken on gold thinkings, each author's in its own dialect, about problems nobody was trained on.
+Leaks are those of real traces: both models write, and the switch decides. Every switch writes the same
+problems.
+
+Not covered: what students trained on these traces would learn; that is a recipe with `synthesis.switch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tessy.artifacts import write_json
+from tessy.boundary.labels import FOREIGN_LABEL
+from tessy.boundary.quality import Confusion, compare, leaks
+from tessy.miniature.dialects import STUDENT, TEACHER, Dialect, truth
+from tessy.miniature.traces import gold_traces
+from tessy.miniature.world import World
+from tessy.pipeline.job import Job
+from tessy.records import ROLES, Role, Trajectory
+from tessy.stages.miniature import load_world
+from tessy.stages.switching import open_switch, title
+from tessy.stages.writing import write_responses
+from tessy.synthesis.drafts import Predictor, samples_of
+from tessy.synthesis.methods import METHODS
+
+RESULT = "switches.json"
+DIALECTS: dict[Role, Dialect] = {"student": STUDENT, "teacher": TEACHER}
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A switch's row of the table; all are fractions (`tessy.boundary.quality`)."""
+
+    token_f1: float
+    boundary_f1: float
+    style_leak: float
+    capability_leak: float
+
+
+def run(job: Job) -> None:
+    world = load_world(job.inputs["world"])
+    rows: dict[str, dict[str, float]] = {}
+    for settings in job.config["switches"]:
+        found, traces = judged(job, settings, world), written(job, settings, world)
+        style, capability = leaks((t, truth(thinking(t))) for t in traces)
+        quality = Quality(found.token_f1, found.boundary_f1, style, capability)
+        rows[title(settings)] = {name: getattr(quality, name) for name in Quality.__slots__}
+        job.tracker.log({f"{title(settings)}/{key}": value for key, value in rows[title(settings)].items()})
+    write_json(job.out / RESULT, rows)
+
+
+def judged(job: Job, settings: Mapping[str, Any], world: World) -> Confusion:
+    """Both authors' switches on gold thinkings of the contests' problems."""
+    problems = [problem for contest in world.contests.values() for problem in contest]
+    total = Confusion()
+    for role in ROLES:
+        switch = open_switch(job, settings, role, 1)
+        for trace in gold_traces(world, problems, DIALECTS[role], job.config["seed"]):
+            labels = asyncio.run(style_labels(switch, role, trace.thinking))
+            total += compare(trace.thinking, labels, trace.kinds)
+    return total
+
+
+async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[int, bool]]:
+    """(offset, whether it is style) of what a role's switch says of a whole thinking."""
+    foreign = await switch.foreign("", "", text)
+    switch.release("")
+    return [(offset, is_foreign == bool(FOREIGN_LABEL[role])) for offset, is_foreign in foreign]
+
+
+def written(job: Job, settings: Mapping[str, Any], world: World) -> Sequence[Trajectory]:
+    """Thinkings of the first training problems by both models, switched so."""
+    synthesis = job.config["synthesis"]
+    return write_responses(
+        job,
+        samples_of(world.train[: job.config["problems"]]),
+        name=title(settings).replace(" ", "-"),
+        method=METHODS["tessy"],
+        sampler=synthesis["sampler"],
+        max_tokens=synthesis["max_tokens"],
+        chunk_tokens=dict.fromkeys(ROLES, synthesis["chunk_tokens"]),
+        switch=settings,
+    )
+
+
+def thinking(trajectory: Trajectory) -> str:
+    return "".join(span.text for span in trajectory.spans if span.kind in ("style", "capability"))

@@ -1,2 +1,0 @@
-# expect: SKIP Skip
-print(input())
