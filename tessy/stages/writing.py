@@ -9,13 +9,17 @@ Not covered: what is done with the responses.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tessy.chat import Renderer, load_tokenizer
 from tessy.engines import Engine, SamplingParams
 from tessy.engines.embedded import EmbeddedEngine
+from tessy.engines.inprocess import InProcessEngine
+from tessy.engines.launch import Checkpoint, connected
+from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.switching import TRAINED, open_switch
@@ -57,18 +61,18 @@ def responses(
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
     renderers = {role: _renderer(job, names[role]) for role in method.authors | {home}}
-    schedule, meters = _schedule(job), Meters()
-    live = min(job.execution["concurrency"], len(samples))
+    meters, live = Meters(), min(job.execution["concurrency"], len(samples))
 
     async def work(journal: Journal) -> None:
         async with AsyncExitStack() as stack:
-            authors = {}
+            authors: dict[Role, Author] = {}
             for role in sorted(method.authors):
-                engine = _engine(job, names[role], renderers[role], samples, sampler, max_tokens)
-                stack.push_async_callback(engine.close)
-                predictor = open_switch(job, switch, role, live) if method.thinking == "both" else None
+                wanted = _Wanted(job, role, names[role], renderers[role], sampler, max_tokens, samples)
                 authors[role] = Author(
-                    _model_name(job, names[role]), engine, predictor, (chunk_tokens or {}).get(role, 1)
+                    _model_name(job, names[role]),
+                    await stack.enter_async_context(_engine(wanted)),
+                    open_switch(job, switch, role, live) if method.thinking == "both" else None,
+                    (chunk_tokens or {}).get(role, 1),
                 )
             assignment = Assignment(
                 name,
@@ -82,14 +86,15 @@ def responses(
                 system=_system(job, names[home]),
                 compat=compat,
             )
+            schedule = await _schedule(job, authors.values())
             report = asyncio.create_task(_report(job, journal, len(samples), meters, name))
             stack.callback(report.cancel)
             await write_all(samples, assignment, journal, schedule, meters)
+            await _log(job, meters, name, authors)
 
     with Journal(job.work / f"{name}.journal") as journal:
         asyncio.run(work(journal))
         job.progress(len(samples), len(samples), "responses")
-        job.tracker.log({f"{name}/{key}": value for key, value in meters.values().items()})
         for row in journal.rows(sample.sample_id for sample in samples):
             yield from_row(Trajectory, row)
 
@@ -100,13 +105,23 @@ async def _report(job: Job, journal: Journal, total: int, meters: Meters, name: 
         await asyncio.sleep(0.5)
         job.progress(journal.finished(), total, "responses")
         if tick % int(2 * LOG_EVERY_S) == 0:
-            job.tracker.log({f"{name}/{key}": value for key, value in meters.values().items()})
+            await _log(job, meters, name, {})
 
 
-def _schedule(job: Job) -> Schedule:
+async def _log(job: Job, meters: Meters, name: str, authors: Mapping[Role, Author]) -> None:
+    values = meters.values()
+    for role, author in authors.items():
+        stats = await author.engine.stats()
+        values[f"prefix_cache_hit_rate/{role}"] = stats.prefix_hits / max(1, stats.prefix_tokens)
+    job.tracker.log({f"{name}/{key}": value for key, value in values.items()})
+
+
+async def _schedule(job: Job, authors: Iterable[Author]) -> Schedule:
     execution = job.execution
     reach = execution["reach"] if execution["scheduler"] == "stream" else None
-    return Schedule(execution["concurrency"], reach, execution["kv_tokens"])
+    held = [(await author.engine.stats()).kv_tokens for author in authors]
+    known = [tokens for tokens in (*held, execution["kv_tokens"]) if tokens]
+    return Schedule(execution["concurrency"], reach, min(known, default=None))
 
 
 def _renderer(job: Job, name: str) -> Renderer:
@@ -114,29 +129,75 @@ def _renderer(job: Job, name: str) -> Renderer:
     return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
 
 
-def _engine(
-    job: Job,
-    name: str,
-    renderer: Renderer,
-    samples: Sequence[Sample],
-    sampler: Mapping[str, Any],
-    max_tokens: int,
-) -> Engine:
-    system = _system(job, name)
-    longest = max((len(renderer.prompt_ids(sample.problem.prompt, system)) for sample in samples), default=0)
-    source, revision = job.model(name)
-    return EmbeddedEngine(
-        source,
-        SamplingParams(**sampler),
-        slots=min(job.execution["concurrency"], max(1, len(samples))),
-        max_length=longest + max_tokens + ROOM_FOR_MARKUP,
-        revision=revision,
-    )
-
-
 def _system(job: Job, name: str) -> str:
     """The system prompt with which a model is used, that it was trained with."""
     return str(job.reference(name).get("system", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An engine to start: for `role`, the job's model `name`."""
+
+    job: Job
+    role: Role
+    name: str
+    renderer: Renderer
+    sampler: Mapping[str, Any]
+    max_tokens: int
+    samples: Sequence[Sample]
+
+    @property
+    def max_length(self) -> int:
+        system = _system(self.job, self.name)
+        prompts = (self.renderer.prompt_ids(sample.problem.prompt, system) for sample in self.samples)
+        return max(map(len, prompts), default=0) + self.max_tokens + ROOM_FOR_MARKUP
+
+
+@asynccontextmanager
+async def _engine(wanted: _Wanted) -> AsyncIterator[Engine]:
+    """The engine the recipe names for a role, closed in the end."""
+    job, sampling = wanted.job, SamplingParams(**wanted.sampler)
+    settings = EngineSettings.model_validate(job.execution["engines"][wanted.role])
+    source, revision = job.model(wanted.name)
+    if settings.kind == "server":
+        async with connected(
+            settings,
+            Checkpoint(source, revision, wanted.max_length),
+            sampling,
+            codec=wanted.renderer,
+            vocabulary=len(wanted.renderer.tokenizer),
+            name=wanted.role,
+            logs=job.work,
+            report=job.say,
+        ) as server:
+            yield server
+        return
+    engine = _in_this_process(wanted, settings, sampling)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+def _in_this_process(wanted: _Wanted, settings: EngineSettings, sampling: SamplingParams) -> Engine:
+    job = wanted.job
+    source, revision = job.model(wanted.name)
+    if settings.kind == "vllm":
+        return InProcessEngine(
+            source,
+            sampling,
+            max_length=wanted.max_length,
+            revision=revision,
+            seed=job.config["seed"],
+            arguments=settings.arguments,
+        )
+    return EmbeddedEngine(
+        source,
+        sampling,
+        slots=min(job.execution["concurrency"], max(1, len(wanted.samples))),
+        max_length=wanted.max_length,
+        revision=revision,
+    )
 
 
 def _model_name(job: Job, name: str) -> str:

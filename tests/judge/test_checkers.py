@@ -24,6 +24,20 @@ def test_checkers_never_fail(output: bytes, answer: bytes) -> None:
         assert check(output, answer, {}) in (True, False)
 
 
+@given(
+    TEXT,
+    TEXT,
+    st.dictionaries(st.sampled_from(["precision", "split_on", "error_mode"]), st.integers(-400, 400)),
+)
+def test_odd_options_are_refused_or_obeyed(output: bytes, answer: bytes, options: dict[str, int]) -> None:
+    for check in BUILT_IN.values():
+        try:
+            check(b"", b"", options)  # as loaders ask
+        except (TypeError, ValueError):
+            continue
+        assert check(output, answer, options) in (True, False)
+
+
 @given(TEXT)
 def test_an_answer_equals_itself_unless_it_is_no_number(answer: bytes) -> None:
     for name, check in BUILT_IN.items():

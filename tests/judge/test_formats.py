@@ -186,6 +186,31 @@ def test_lightcp_defaults(tmp_path: Path) -> None:
     assert (case.time_s, case.memory, case.output) == (1, 256 << 20, 128 << 20)
 
 
+def test_lightcp_names_cases_by_prefix_suffix_and_running_number(tmp_path: Path) -> None:
+    config = "input_prefix: c\ninput_suffix: .txt\noutput_prefix: d\noutput_suffix: .a\nfilename: ignored\n"
+    config += "subtasks: [{n_cases: 1, score: 5}, {n_cases: 2}]\n"
+    files = {f"testdata/{name}": b"" for n in range(1, 6) for name in (f"c{n}.txt", f"d{n}.a")}
+    cases = lightcp(tmp_path, config, files).cases
+    assert [(case.name, case.answer.name) for case in cases] == [
+        (f"c{n}.txt", f"testdata/d{n}.a") for n in (1, 2, 3)
+    ]
+
+
+def test_lightcp_prefers_an_answer_over_an_output(tmp_path: Path) -> None:
+    config = "subtasks: [{cases: [{input: 1.in, output: 1.out}, {input: 1.in, output: 2.out}]}]\n"
+    files = {f"testdata/{name}": name.encode() for name in ("1.in", "1.ans", "1.out", "2.out")}
+    assert [case.answer.read() for case in lightcp(tmp_path, config, files).cases] == [b"1.ans", b"2.out"]
+
+
+def test_lightcp_limits_of_cases_beat_those_of_subtasks_and_problems(tmp_path: Path) -> None:
+    config = (
+        "time: 1s\nmemory: 1m\nsubtasks:\n- {n_cases: 1}\n- time_limit: 2s\n  memory_limit: 2m\n  cases:\n"
+    )
+    config += "  - {input: 1.in, output: 1.ans}\n  - {input: 1.in, output: 1.ans, time: 3s, memory: 3m}\n"
+    cases = lightcp(tmp_path, config).cases
+    assert [(case.time_s, case.memory >> 20) for case in cases] == [(1, 1), (2, 2), (3, 3)]
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -314,3 +339,51 @@ def test_broken_files_never_crash_a_loader(tmp_path: Path, data: bytes, seed: in
                 FORMATS[name].load(problem_id, place)
         except ValueError:
             pass
+
+
+WORDS = (
+    "archive test_cases in out batched checker args name dependencies points interactive files "
+    "pretest_test_cases wall_time_factor output_limit_length subtasks n_cases cases input output time "
+    "memory_limit type input_prefix precision input_format"
+)
+KEYS = st.sampled_from(WORDS.split())
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(
+        ["1.in", "1.out", "a.zip", "floats", "bridged", "sorted", "interactive", "1s", "(", ".."]
+    ),
+)
+DATA = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(config=st.dictionaries(KEYS, DATA, max_size=6))
+def test_odd_configurations_are_read_or_refused(tmp_path: Path, config: dict[str, object]) -> None:
+    """JSON is YAML, but for what JSON has no words for."""
+    for load, base in ((dmoj, {"archive": "a.zip"}), (lightcp, {"subtasks": [{"n_cases": 1}]})):
+        try:
+            assert load(tmp_path, json.dumps(base | config)).cases
+        except ValueError as error:
+            if str(tmp_path) not in str(error):
+                raise
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    tests=st.one_of(DATA, st.lists(st.dictionaries(st.sampled_from([*TEST]), SCALARS))), hidden=st.booleans()
+)
+def test_odd_tests_of_livecodebench_are_read_or_refused(tmp_path: Path, tests: object, hidden: bool) -> None:
+    text = packed(json.dumps(tests)) if hidden else json.dumps(tests)
+    try:
+        assert livecodebench(tmp_path, public_test_cases="[]", private_test_cases=text).cases
+    except ValueError as error:
+        if "problem p" not in str(error):
+            raise

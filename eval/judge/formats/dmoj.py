@@ -9,6 +9,7 @@ Not covered, and refused by name: generators, Python checkers and judges, grader
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -60,10 +61,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     top = _read(where)
     files = open_archive(folder)
     if "archive" in top:
-        archive = folder / str(top["archive"])
-        if not archive.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{where}: archive {short(top['archive'])} leads out of the problem's folder")
-        files = open_archive(archive).joined(files)
+        files = open_archive(_inside(folder, str(top["archive"]))).joined(files)
     loader = _Loader(where, files)
     nodes = [(True, node) for node in loader.listed(top, "pretest_test_cases")]
     nodes += [(False, node) for node in loader.listed(top, "test_cases")]
@@ -77,6 +75,15 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
         interactor=loader.interactor(top),
         wall_factor=loader.number(top, "wall_time_factor", 3),
     )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    archive = folder / name
+    with contextlib.suppress(ValueError, OSError):  # of a name that no file can have
+        archive.exists()
+        if archive.resolve().is_relative_to(folder.resolve()):
+            return archive
+    raise ValueError(f"{folder / 'init.yml'}: archive {short(name)} leads out of the problem's folder")
 
 
 def _read(where: Path) -> Node:

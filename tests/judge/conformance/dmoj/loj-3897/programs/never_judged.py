@@ -1,0 +1,2 @@
+# expect: SKIP Skip
+print(input())
