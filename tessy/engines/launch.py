@@ -97,7 +97,7 @@ async def servers(
     build = installed_build()
     logs.mkdir(parents=True, exist_ok=True)
     fleet = [
-        _Server(
+        Server(
             f"{name} server {number}",
             _command(settings, checkpoint, build, port),
             _environment(settings, checkpoint, build, number),
@@ -105,7 +105,7 @@ async def servers(
             logs / f"{name}-server-{number}.log",
             report,
         )
-        for number, port in enumerate(_free_ports(settings.replicas))
+        for number, port in enumerate(free_ports(settings.replicas))
     ]
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -121,7 +121,7 @@ async def servers(
 
 
 @dataclass(slots=True, eq=False)
-class _Server:
+class Server:
     """One server process under its guard."""
 
     title: str
@@ -246,7 +246,7 @@ def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, n
     return environment
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports nobody uses; held open until all are found, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

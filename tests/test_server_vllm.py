@@ -1,0 +1,150 @@
+"""The server engine against a real vLLM: what it writes, that aborts end work, and that it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.engines.server import ServerEngine
+from tessy.engines.wire import Way
+from tests.processes import descendants, end
+from tests.vllm_server import END, Codec, Host, vllm_server
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(500)]
+PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with vllm_server(tmp_path_factory.mktemp("vllm")) as running:
+        yield running
+
+
+@asynccontextmanager
+async def engine(host: Host, temperature: float = 0.0, way: Way = "tokens") -> AsyncIterator[ServerEngine]:
+    sampling = SamplingParams(temperature)
+    probed = await ServerEngine.connect([host.url], sampling, timeout_s=60, codec=Codec(), vocabulary=END + 1)
+    assert [access.way for access in probed.accesses] == ["tokens"]
+    accesses = [replace(access, way=way) for access in probed.accesses]
+    connected = ServerEngine(
+        accesses,
+        sampling,
+        {"Content-Type": "application/json"},
+        timeout_s=60,
+        codec=Codec(),
+        vocabulary=END + 1,
+    )
+    try:
+        yield connected
+    finally:
+        await probed.close()
+        await connected.close()
+
+
+def request(ids: list[int], tokens: int, stop: int | None = None) -> Request:
+    return Request("s", ids, tokens, frozenset() if stop is None else frozenset({stop}), "", 8)
+
+
+def gauge(host: Host, name: str) -> float:
+    with urllib.request.urlopen(f"{host.url}/metrics") as answer:
+        text = answer.read().decode()
+    return sum(float(value) for value in re.findall(rf"^vllm:{name}{{.*}} (.*)$", text, re.MULTILINE))
+
+
+def test_greedy_ids_are_those_of_transformers_whatever_the_way_in(host: Host) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(host.model, dtype=torch.float32)
+
+    async def written(way: Way) -> list[list[int]]:
+        async with engine(host, way=way) as e:
+            done = await asyncio.gather(*(e.open(request(ids, 24)).finished() for ids in PROMPTS))
+            assert {continuation.finish_reason for continuation in done} == {"length"}
+            return [continuation.token_ids for continuation in done]
+
+    expected = [
+        model.generate(torch.tensor([ids]), max_new_tokens=24, do_sample=False, eos_token_id=None)[
+            0, len(ids) :
+        ].tolist()
+        for ids in PROMPTS
+    ]
+    for way in ("tokens", "completions", "text"):
+        assert asyncio.run(written(way)) == expected, way
+
+
+@pytest.mark.parametrize("way", ["tokens", "completions"])
+def test_the_stop_token_is_the_last_id(host: Host, way: Way) -> None:
+    async def ask() -> None:
+        async with engine(host, way=way) as e:
+            free = await e.open(request(PROMPTS[0], 24)).finished()
+            stop = free.token_ids[9]
+            stopped = await e.open(request(PROMPTS[0], 24, stop)).finished()
+            assert stopped.finish_reason == "stop"
+            assert stopped.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("way", ["tokens", "completions"])
+def test_an_abort_ends_the_work(host: Host, way: Way) -> None:
+    async def ask() -> None:
+        async with engine(host, temperature=1.0, way=way) as e:
+            writing = [e.open(replace(request(PROMPTS[0], 3000), sample_id=f"s{n}")) for n in range(16)]
+            await asyncio.gather(*(continuation.grown(10) for continuation in writing))
+            assert await asyncio.to_thread(gauge, host, "num_requests_running") == 16
+            for continuation in writing:
+                continuation.abort()
+            sizes = [len(continuation.token_ids) for continuation in writing]
+            await asyncio.sleep(1.5)
+            assert await asyncio.to_thread(gauge, host, "num_requests_running") == 0
+            assert [len(continuation.token_ids) for continuation in writing] == sizes
+            assert max(sizes) < 1000
+
+    asyncio.run(ask())
+
+
+def test_a_killed_server_is_started_again_and_work_goes_on(host: Host) -> None:
+    async def ask() -> None:
+        async with engine(host) as e:
+            writing = e.open(request(PROMPTS[0], 3000))
+            await writing.grown(10)
+            _guard, server, *_ = descendants(host.process.pid)
+            os.kill(server, signal.SIGKILL)
+            with pytest.raises(EngineFault) as caught:
+                await writing.finished()
+            assert caught.value.unreachable
+            # What had come is still good: the next server writes the same.
+            again = await patiently(e, request(PROMPTS[0], 24))
+            assert again[: len(writing.token_ids)] == writing.token_ids[:24]
+
+    asyncio.run(ask())
+
+
+def test_nothing_is_left_when_its_keeper_is_killed(host: Host) -> None:
+    family = descendants(host.process.pid)
+    assert len(family) >= 4, "guard, server, engine core, worker"
+    host.process.kill()
+    host.process.wait()
+    assert end(family, within_s=30)
+
+
+async def patiently(e: ServerEngine, asked: Request) -> list[int]:
+    deadline = time.monotonic() + 200
+    while True:
+        try:
+            return (await e.open(asked).finished()).token_ids
+        except EngineFault as fault:
+            if not fault.unreachable or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.5)
