@@ -13,6 +13,7 @@ from rich.table import Table
 
 from tessy.artifacts import read_json
 from tessy.pipeline.display import Display
+from tessy.pipeline.estimate import describe, require_fit, training_tokens
 from tessy.pipeline.plan import Plan, decide, plan
 from tessy.pipeline.preflight import preflight
 from tessy.pipeline.run import StageFailed, execute
@@ -60,8 +61,9 @@ def _print_results(console: Console, report: Path) -> None:
 
 
 def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
-    """Print every stage with what would happen to it."""
+    """Print every stage with what would happen to it, and what training will take."""
     planned = plan(load(path, overrides))
+    require_fit(planned.recipe)
     table = Table("stage", "fingerprint", "action", "why", box=None)
     colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}
     for decision in decide(planned, runs_dir / planned.recipe.name):
@@ -70,3 +72,4 @@ def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
             decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason
         )
     Console().print(table)
+    Console().print(describe(planned.recipe, training_tokens(planned.recipe)), highlight=False)

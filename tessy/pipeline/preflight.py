@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tessy.errors import UserError
+from tessy.pipeline.estimate import require_fit
 from tessy.pipeline.plan import Plan, decide
 from tessy.recipe import Recipe
 from tessy.sections import MINIATURE
@@ -22,6 +23,7 @@ DISK_NEEDED = 1 << 30
 
 def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
     """Raise `UserError` naming everything that would stop `planned` later."""
+    require_fit(planned.recipe)
     faults = list(_sources(planned.recipe))
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
     if todo & {"evaluate", "instrument"}:
@@ -42,10 +44,11 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for lm_eval in recipe.evaluate.lm_eval:
         if lm_eval.data is not None and not Path(lm_eval.data).is_file():
             yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
-    for role, model in (("student", recipe.models.student), ("teacher", recipe.models.teacher)):
-        looks_local = model.source.startswith((".", "/", "~"))
-        if looks_local and not (Path(model.source) / "config.json").is_file():
-            yield f"models.{role}.source {model.source!r}: no checkpoint there (config.json is missing)"
+    models = {"models.student": recipe.models.student, "models.teacher": recipe.models.teacher}
+    for field, model in {**models, "train.start": recipe.train.start}.items():
+        looks_local = model is not None and model.source.startswith((".", "/", "~"))
+        if model is not None and looks_local and not (Path(model.source) / "config.json").is_file():
+            yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
 
 
 def _folder(folder: Path, disk_needed: int) -> Iterator[str]:
