@@ -1,0 +1,89 @@
+"""The planner's numbers: weights and states as they must be, and refusals that name what would fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessy.errors import UserError
+from tessy.pipeline.estimate import GIB, describe, memory, require_fit, shape_of, training_tokens
+from tessy.recipe import Recipe, load
+from tessy.training import TrainExecution
+
+MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
+QWEN3_8B: dict[str, Any] = {
+    "vocab_size": 151936,
+    "hidden_size": 4096,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 12288,
+    "tie_word_embeddings": False,
+}
+H200 = "execution.train.device={memory_gib: 141, tflops: 989, utilization: 0.4, price_per_hour: 2}"
+
+
+def recipe(folder: Path, *overrides: str) -> Recipe:
+    """The miniature recipe, training something like Qwen3-8B on 40K tokens instead."""
+    import json
+
+    (folder / "config.json").write_text(json.dumps(QWEN3_8B))
+    start = f"train.start={{source: {folder}}}"
+    return load(MINI, [start, "train.max_length=40960", "train.batch_size=128", H200, *overrides])
+
+
+def test_an_8b_model_has_8_billion_parameters() -> None:
+    assert shape_of(QWEN3_8B).parameters == pytest.approx(8.19e9, rel=0.01)
+
+
+def test_arithmetic_of_short_sequences_is_six_operations_per_weight() -> None:
+    shape = shape_of(QWEN3_8B)
+    assert shape.flops_per_token(1, "full") == pytest.approx(6 * (8.19e9 - shape.embedding), rel=0.01)
+    assert shape.flops_per_token(1, "lora") < shape.flops_per_token(1, "full")
+
+
+def test_a_mixture_holds_all_experts_and_works_with_few() -> None:
+    moe = QWEN3_8B | {"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768}
+    shape = shape_of(moe | {"hidden_size": 2048, "num_hidden_layers": 48, "num_key_value_heads": 4})
+    assert shape.parameters == pytest.approx(30.5e9, rel=0.01)
+    assert shape.flops_per_token(1, "full") == pytest.approx(6 * 3.0e9, rel=0.1)
+
+
+def test_weights_and_states_are_shared_out_by_zero() -> None:
+    shape = shape_of(QWEN3_8B)
+
+    def used(zero: int, processes: int) -> dict[str, float]:
+        spread = TrainExecution.model_validate({"zero": zero, "processes": processes, "micro_batch": 1})
+        return memory(shape, "full", spread, 40960, 1)
+
+    assert used(0, 1)["weights"] == 4 * shape.parameters
+    assert used(2, 8)["weights"] == 2 * shape.parameters
+    assert used(3, 8)["weights"] == 2 * shape.parameters / 8
+    assert used(3, 8)["optimizer states"] == 12 * shape.parameters / 8
+    assert 30 < sum(used(3, 8).values()) / GIB < 60
+
+
+def test_what_cannot_fit_is_refused_and_what_would_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"what would fit: execution\.train micro_batch=1, zero=2, offload=True"
+    ):
+        require_fit(recipe(tmp_path))
+    with pytest.raises(UserError, match=r"what would fit: execution\.train micro_batch=1, zero=2$"):
+        require_fit(recipe(tmp_path, "execution.train.processes=4", "execution.train.micro_batch=1"))
+    small = H200.replace("141", "24")
+    with pytest.raises(UserError, match=r"what would fit: train.method=lora|smaller"):
+        require_fit(recipe(tmp_path, small))
+    eight = ("execution.train.processes=8", "execution.train.zero=3", "execution.train.micro_batch=1")
+    require_fit(recipe(tmp_path, *eight))
+    require_fit(load(MINI))
+
+
+def test_a_plan_says_hours_and_cost(tmp_path: Path) -> None:
+    planned = recipe(tmp_path, "execution.train.processes=8", "execution.train.zero=3")
+    text = describe(planned, training_tokens(planned))
+    assert "8,190.4M parameters" in text
+    assert "hours on 8 devices, cost" in text
+    assert "GiB per device" in describe(load(MINI), None)
