@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tessy.boundary.operating_point import OperatingPoint, write_operating_point
 from tessy.boundary.windows import window_start
+from tessy.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -137,3 +140,20 @@ def test_more_traces_than_slots_is_a_fault_and_released_slots_are_used_again(che
             await p.foreign("c", "", "x")
 
     asyncio.run(many())
+
+
+def test_the_threshold_beside_the_weights_decides(checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "model")
+    scored = predictor(folder).style_probabilities(TEXT)
+    threshold = sorted(style for _, style in scored)[len(scored) // 4]
+    write_operating_point(folder, OperatingPoint(threshold, WINDOW))
+    labels = asyncio.run(predictor(folder).foreign("s", "", TEXT))
+    assert labels == [(offset, style <= threshold) for offset, style in scored]
+    assert len({foreign for _, foreign in labels}) == 2
+
+
+def test_a_predictor_trained_on_other_windows_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "model")
+    write_operating_point(folder, OperatingPoint(0.5, 2 * WINDOW))
+    with pytest.raises(UserError, match="trained on windows of 32"):
+        predictor(folder)

@@ -21,14 +21,13 @@ from typing import Any
 
 import torch
 
+from tessy.boundary.labels import FOREIGN_LABEL
+from tessy.boundary.operating_point import operating_point
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
 from tessy.engines.slots import SlotModel, common_prefix
 from tessy.errors import UserError
 from tessy.records import Role
-
-FOREIGN_LABEL: dict[Role, int] = {"student": 0, "teacher": 1}
-"""What must not occur in a role's own text (Algorithm 1, step 2)."""
 
 
 @dataclass(slots=True)
@@ -88,6 +87,7 @@ class BoundaryPredictor:
     ) -> None:
         self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
         self.role, self.window_tokens = role, window_tokens
+        self.threshold = operating_point(source, window_tokens).threshold
         self.tokens_read = 0
         self._reader = SlotModel(self.model, slots, window_tokens)
         self._free = list(range(slots))[::-1]
@@ -105,7 +105,7 @@ class BoundaryPredictor:
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_soon(self._answer)
         foreign = FOREIGN_LABEL[self.role]
-        return [(offset, int(style > 0.5) == foreign) for offset, style in await done]
+        return [(offset, int(style > self.threshold) == foreign) for offset, style in await done]
 
     def release(self, sample_id: str) -> None:
         """Forget a trace that is complete."""

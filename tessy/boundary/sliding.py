@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from tessy.boundary.predictor import FOREIGN_LABEL, load_classifier
+from tessy.boundary.labels import FOREIGN_LABEL
+from tessy.boundary.predictor import load_classifier
 from tessy.records import Role
 
 
