@@ -1,0 +1,163 @@
+"""How a training run is set up: the recipe's settings in the terms of TRL, PEFT and DeepSpeed.
+
+To the trainer a whole run is one pass over micro-batches that are made up already (`train.batches`), so it
+neither shuffles, pads, packs nor cuts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import GenerationConfig, TrainerCallback
+from trl.trainer.sft_config import SFTConfig
+
+from tessy.artifacts import read_json
+from tessy.training import TrainExecution
+from train.batches import Collator, Row, Split, schedule
+from train.examples import Example
+from train.losses import SpanTrainer
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The recipe's section `train` for one seed, how it is spread, and the folder for checkpoints."""
+
+    train: Mapping[str, Any]
+    spread: TrainExecution
+    seed: int
+    folder: Path
+
+
+def make_trainer(
+    setting: Setting,
+    load_model: Callable[..., Any],
+    tokenizer: Any,
+    examples: Sequence[Example],
+    rows: Sequence[Row],
+    callbacks: list[TrainerCallback],
+) -> SpanTrainer:
+    """A trainer for `rows`; `load_model` is given the number type and attention implementation."""
+    torch.manual_seed(setting.seed)
+    # Before the model: from here on, ZeRO-3 spreads a model's weights while they are loaded.
+    args = arguments(setting, len(rows))
+    model = load_model(dtype=number_type(setting), attn_implementation=setting.spread.attention)
+    # The student's own is copied at the end. Some models' would be refused when a checkpoint is saved.
+    model.generation_config = GenerationConfig()
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    flat = setting.train["packing"] or setting.spread.sequence_parallel > 1
+    return SpanTrainer(
+        model=model,
+        args=args,
+        train_dataset=micro_batches(setting, examples, rows),
+        data_collator=Collator(examples, pad, flat),
+        processing_class=tokenizer,
+        peft_config=adapters(setting.train),
+        callbacks=callbacks,
+        loss_weights=setting.train["loss_weights"],
+        epochs=setting.train["epochs"],
+    )
+
+
+def micro_batches(setting: Setting, examples: Sequence[Example], rows: Sequence[Row]) -> Dataset:
+    """Every micro-batch of the run, in the order in which the processes take them by turns."""
+    batch, spread = setting.train["batch_size"], setting.spread
+    split = Split(batch, spread.replicas, spread.accumulation(batch), spread.sequence_parallel)
+    return Dataset.from_dict(schedule(rows, examples, split, setting.train["epochs"], setting.seed))
+
+
+def device() -> torch.device:
+    """Where this process trains."""
+    index = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device("cuda", index) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def backend() -> str:
+    """How processes talk."""
+    return "nccl" if torch.cuda.is_available() else "gloo"
+
+
+def number_type(setting: Setting) -> torch.dtype:
+    """Of the weights as loaded. ZeRO keeps a float32 copy of its own, and frozen weights need none."""
+    half = torch.cuda.is_available() and (setting.spread.zero or setting.train["method"] == "lora")
+    return torch.bfloat16 if half else torch.float32
+
+
+def adapters(train: Mapping[str, Any]) -> Any:
+    """Low-rank adapters on every linear layer but the last, or None (paper's ablation: r 8, alpha 16)."""
+    if train["method"] == "full":
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=train["lora_rank"],
+        lora_alpha=train["lora_alpha"],
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def arguments(setting: Setting, rows: int) -> SFTConfig:
+    """The settings in TRL's terms."""
+    train, spread, gpu = setting.train, setting.spread, torch.cuda.is_available()
+    steps = -(-rows // train["batch_size"]) * train["epochs"]
+    return SFTConfig(
+        # A checkpoint fits only the spread it was made with.
+        output_dir=str(setting.folder / f"checkpoints-zero{spread.zero}-{spread.world}"),
+        num_train_epochs=1,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=spread.accumulation(train["batch_size"]),
+        train_sampling_strategy="sequential",
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        learning_rate=train["learning_rate"],
+        lr_scheduler_type=train["schedule"],
+        warmup_steps=round(train["warmup_share"] * steps),
+        weight_decay=train["weight_decay"],
+        max_grad_norm=train["max_grad_norm"],
+        router_aux_loss_coef=0.0,
+        seed=setting.seed,
+        data_seed=setting.seed,
+        logging_steps=1,
+        save_steps=spread.save_steps,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=not gpu,
+        ddp_backend=backend() if spread.world > 1 else None,
+        bf16=gpu,
+        gradient_checkpointing=gpu,
+        dataloader_pin_memory=gpu,
+        **distributed(spread),
+    )
+
+
+def distributed(spread: TrainExecution) -> dict[str, Any]:
+    """What DeepSpeed is told, if it is used at all."""
+    if not spread.zero:
+        return {}
+    import deepspeed
+
+    # Before any weight is loaded, or ZeRO-3 would believe itself alone.
+    deepspeed.init_distributed(dist_backend=backend())
+    config = read_json(Path(__file__).with_name(f"zero{spread.zero}.json"))
+    if spread.offload:
+        config["zero_optimization"]["offload_optimizer"] = {"device": "cpu"}
+        if spread.zero == 3:
+            config["zero_optimization"]["offload_param"] = {"device": "cpu"}
+    if spread.sequence_parallel == 1:
+        return {"deepspeed": config}
+    from accelerate.parallelism_config import ParallelismConfig
+    from accelerate.utils import DeepSpeedSequenceParallelConfig
+
+    handler = DeepSpeedSequenceParallelConfig(
+        sp_seq_length_is_variable=True, sp_attn_implementation=spread.attention
+    )
+    shared = ParallelismConfig(sp_size=spread.sequence_parallel, sp_backend="deepspeed", sp_handler=handler)
+    return {"deepspeed": config, "parallelism_config": shared}
