@@ -28,8 +28,8 @@ ANSWER = "print it."
 class CharacterRenderer:
     """A renderer whose ids are code points."""
 
-    thinking_end_ids = frozenset({END})
-    answer_end_ids = frozenset({END})
+    thinking_end_ids = (END,)
+    answer_end_ids = (END,)
     format = FORMATS["qwen3"]
 
     def prompt_ids(self, prompt: str, system: str = "") -> list[int]:

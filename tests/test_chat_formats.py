@@ -131,8 +131,8 @@ def test_markup_never_gets_into_a_part(family: str) -> None:
     chat = renderer(family)
     markup = chat.prompt_ids("", ".") + chat.open_thinking_ids() + chat.close_thinking_ids("")
     markers = chat.tokenizer.added_tokens_decoder.keys() & set(markup) - {chat.tokenizer.bos_token_id}
-    assert markers <= chat.thinking_end_ids
-    assert markers <= chat.answer_end_ids
+    assert markers <= set(chat.thinking_end_ids)
+    assert markers <= set(chat.answer_end_ids)
 
 
 def test_a_vocabulary_of_another_family_is_refused() -> None:

@@ -46,7 +46,7 @@ def engine(checkpoint: Path, temperature: float = 1.0, slots: int = 16) -> Embed
     return EmbeddedEngine(str(checkpoint), SamplingParams(temperature), slots=slots, max_length=100)
 
 
-def request(sample: str, ids: Sequence[int], tokens: int, stop: frozenset[int] = frozenset()) -> Request:
+def request(sample: str, ids: Sequence[int], tokens: int, stop: tuple[int, ...] = ()) -> Request:
     return Request(sample, ids, tokens, stop, f"stream/{sample}")
 
 
@@ -98,7 +98,7 @@ def test_generation_stops_at_a_stop_token_and_at_the_context_end(checkpoint: Pat
         free = await e.open(request("a", [1, 2, 3], 30)).finished()
         stop = free.token_ids[4]
         e.release("a")
-        stopped = await e.open(request("a", [1, 2, 3], 30, frozenset({stop}))).finished()
+        stopped = await e.open(request("a", [1, 2, 3], 30, (stop,))).finished()
         assert stopped.finish_reason == "stop"
         assert stopped.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
         full = await e.open(request("b", [1] * 90, 30)).finished()

@@ -44,7 +44,7 @@ async def engine(*urls: str, **settings: Any) -> AsyncIterator[ServerEngine]:
 
 
 def request(tokens: int = 10, sample: str = "s", start: int = 1, stop: tuple[int, ...] = ()) -> Request:
-    return Request(sample, [start], tokens, frozenset(stop), "", 4)
+    return Request(sample, [start], tokens, tuple(stop), "", 4)
 
 
 def fault(url: str, **settings: Any) -> EngineFault:
@@ -85,9 +85,9 @@ def test_text_is_encoded_where_its_ids_are_settled(server: BadServer) -> None:
 def test_nothing_is_asked_beyond_the_servers_context(server: BadServer) -> None:
     async def ask() -> None:
         async with engine(f"{server.url}/good") as e:
-            long = Request("s", [1] * 95, 20, frozenset(), "", 4)
+            long = Request("s", [1] * 95, 20, (), "", 4)
             assert len((await e.open(long).finished()).token_ids) == 5
-            full = await e.open(Request("s", [1] * 100, 20, frozenset(), "")).finished()
+            full = await e.open(Request("s", [1] * 100, 20, (), "")).finished()
             assert (full.token_ids, full.finish_reason) == ([], "length")
 
     asyncio.run(ask())

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from tessy.boundary.labels import FOREIGN_LABEL
+from tessy.boundary.operating_point import operating_point
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.operating_point import operating_point
 from tessy.boundary.windows import window_start
@@ -88,7 +91,8 @@ class BoundaryPredictor:
         self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
         self.role, self.window_tokens = role, window_tokens
         self.threshold = operating_point(source, window_tokens).threshold
-        self.tokens_read = 0
+        self.threshold = operating_point(source, window_tokens).threshold
+        self.tokens_read, self.busy_s = 0, 0.0
         self._reader = SlotModel(self.model, slots, window_tokens)
         self._free = list(range(slots))[::-1]
         self._readings: dict[str, _Reading] = {}
@@ -121,12 +125,14 @@ class BoundaryPredictor:
 
     def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
+        began = time.perf_counter()
         try:
             answers = self._ask([(query.sample_id, query.context, query.chunk) for query in waiting])
         except Exception as error:
             for query in waiting:
                 query.done.set_exception(error)
             return
+        self.busy_s += time.perf_counter() - began
         for query, answer in zip(waiting, answers, strict=True):
             if not query.done.cancelled():
                 query.done.set_result(answer)

@@ -37,8 +37,8 @@ class Renderer:
             part: {self._markers[marker]: reason for marker, reason in ends.items()}
             for part, ends in self.format.ends.items()
         }
-        self.thinking_end_ids = frozenset(self._ends["thinking"])
-        self.answer_end_ids = frozenset(self._ends["answer"])
+        self.thinking_end_ids = tuple(self._ends["thinking"])
+        self.answer_end_ids = tuple(self._ends["answer"])
 
     def end_reason(self, part: Part, token_id: int) -> EndReason:
         """Why `part` ended with `token_id`, one of its end ids."""

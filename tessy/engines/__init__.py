@@ -35,7 +35,8 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Continue `token_ids` by at most `max_tokens`, ending early after any of `stop_token_ids`.
+    """Continue `token_ids` by at most `max_tokens`, ending early after any of `stop_token_ids`
+    (the usual one first).
 
     `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache, its replica);
     `randomness` names a sequence of random numbers, of which the absolute position picks one for every
@@ -45,7 +46,7 @@ class Request:
     sample_id: str
     token_ids: Sequence[int]
     max_tokens: int
-    stop_token_ids: frozenset[int]
+    stop_token_ids: tuple[int, ...]
     randomness: str
     stride: int = 1
 

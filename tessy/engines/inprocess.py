@@ -104,7 +104,7 @@ class InProcessEngine:
             top_p=self._sampling.top_p,
             top_k=self._sampling.top_k,
             max_tokens=max_tokens,
-            stop_token_ids=sorted(request.stop_token_ids),
+            stop_token_ids=list(request.stop_token_ids),
             # What ends a part is the chat format's business, not the checkpoint's.
             ignore_eos=True,
             detokenize=False,

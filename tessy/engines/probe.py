@@ -41,13 +41,16 @@ async def find_access(
     model: str | None,
     sampling: SamplingParams,
     codec: Codec | None,
+    ways: Sequence[Way] = WAYS,
 ) -> list[Access]:
-    """The access to every one of `endpoints`; raises `UserError` where one has none, or where they differ
-    in the model."""
+    """The access to every one of `endpoints`, by the first of `ways` that works.
+
+    Raises `UserError` where one has none, or where they differ in the model.
+    """
     urls = [endpoint.rstrip("/").removesuffix("/v1") for endpoint in endpoints]
     if not urls or len(set(urls)) < len(urls):
         raise UserError(f"endpoints {list(endpoints)}: name every server once, and at least one")
-    found = await asyncio.gather(*(_access(session, url, model, sampling, codec) for url in urls))
+    found = await asyncio.gather(*(_access(session, url, model, sampling, codec, ways) for url in urls))
     if len({access.model for access in found}) > 1:
         models = ", ".join(f"{access.model} at {access.url}" for access in found)
         raise UserError(f"the servers of one engine differ in the model: {models}; give each model its own")
@@ -60,10 +63,11 @@ async def _access(
     model: str | None,
     sampling: SamplingParams,
     codec: Codec | None,
+    ways: Sequence[Way],
 ) -> Access:
     served, max_length = _served(await _models(session, url), url, model)
     tried = []
-    for way in WAYS if codec else WAYS[:2]:
+    for way in ways if codec else [way for way in ways if way != "text"]:
         refusal = await _refusal(session, url, way, served, sampling, codec)
         if refusal is None:
             if way == "text":
@@ -119,7 +123,7 @@ async def _refusal(
     """Why `way` does not work at `url`, or None where it gave a token."""
     # The text way needs a prompt of some letters; any ids do for the others.
     prompt = codec.encode("a") if way == "text" and codec else [0]
-    asked = dialogue(way, Request("probe", prompt, 1, frozenset(), ""), "probe", model, sampling, codec)
+    asked = dialogue(way, Request("probe", prompt, 1, (), ""), "probe", model, sampling, codec)
     try:
         async with session.post(
             url + PATHS[way], data=asked.body, timeout=aiohttp.ClientTimeout(PROBE_S)

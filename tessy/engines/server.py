@@ -36,7 +36,7 @@ from tessy.engines import (
 from tessy.engines.affinity import choose
 from tessy.engines.metrics import scrape
 from tessy.engines.probe import Access, find_access
-from tessy.engines.wire import ABORT_PATH, PATHS, Codec, abort_body, dialogue, events, fault_of
+from tessy.engines.wire import ABORT_PATH, PATHS, WAYS, Codec, Way, abort_body, dialogue, events, fault_of
 
 T = TypeVar("T")
 KEEP_ALIVE_S = 2.0
@@ -113,18 +113,19 @@ class ServerEngine:
         api_key: str | None = None,
         codec: Codec | None = None,
         vocabulary: int | None = None,
+        ways: Sequence[Way] = WAYS,
     ) -> Self:
         """Reach all `endpoints` (base URLs); raises `UserError` where one cannot be used.
 
         `timeout_s` is how long a request may go without a new token, waiting in the server's queue
         included; `model` is needed where a server serves several; `codec` where one takes only text;
-        ids from `vocabulary` on are refused.
+        ids from `vocabulary` on are refused. The first of `ways` that works is taken.
         """
         headers = {"Content-Type": "application/json"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         async with _session(headers) as session:
-            accesses = await find_access(session, endpoints, model, sampling, codec)
+            accesses = await find_access(session, endpoints, model, sampling, codec, ways)
         return cls(accesses, sampling, headers, timeout_s=timeout_s, codec=codec, vocabulary=vocabulary)
 
     def open(self, request: Request) -> Continuation:

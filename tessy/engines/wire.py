@@ -20,6 +20,8 @@ from tessy.chat.words import stable_words
 from tessy.engines import EngineFault, Request, SamplingParams
 
 Way = Literal["tokens", "completions", "text"]
+STOPS = 4
+"""Stop strings that servers take in one request."""
 WAYS: tuple[Way, ...] = ("tokens", "completions", "text")
 PATHS: dict[Way, str] = {
     "tokens": "/inference/v1/generate",
@@ -81,8 +83,8 @@ def _common(sampling: SamplingParams) -> str:
 
 
 @lru_cache
-def _ids(stop_token_ids: frozenset[int]) -> str:
-    return str(sorted(stop_token_ids))
+def _ids(stop_token_ids: tuple[int, ...]) -> str:
+    return str(list(stop_token_ids))
 
 
 def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes:
@@ -111,7 +113,9 @@ def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Co
         "max_tokens": request.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "stop": [codec.decode([token]) for token in sorted(request.stop_token_ids)],
+        "stop": [codec.decode([token]) for token in request.stop_token_ids[:STOPS]],
+        # vLLM's: without it the markers that end a part are not in the text they should be found in.
+        "skip_special_tokens": False,
     }
     if sampling.top_k:
         body["top_k"] = sampling.top_k
@@ -155,8 +159,8 @@ class TextReader:
 
     def _stop_id(self, reason: Any) -> int:
         """Servers do not tell which of several stops it was, except by vLLM's `stop_reason`."""
-        named = [token for token in self._stops if reason in (token, self._codec.decode([token]))]
-        return min(named or self._stops)
+        named = tuple(t for t in self._stops if reason in (t, self._codec.decode([t])))
+        return (named or self._stops)[0]
 
 
 def fault_of(status: int, message: str) -> EngineFault:

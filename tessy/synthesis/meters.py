@@ -15,6 +15,7 @@ class Meters:
     """Counters since `started`. Tokens are the authors' own."""
 
     started: float = field(default_factory=time.monotonic)
+    stopped: float | None = None
     requests: Counter[Role] = field(default_factory=Counter)
     accepted: Counter[Role] = field(default_factory=Counter)
     generated: int = 0
@@ -23,8 +24,14 @@ class Meters:
     turns: int = 0
     predictor_waits_s: float = 0.0
     """Time samples spent waiting for a boundary predictor, summed over samples that wait together."""
+    predictor_busy_s: float = 0.0
+    """Time the boundary predictors computed."""
     faults: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+
+    def stop(self) -> None:
+        """Rates are from `started` to here."""
+        self.stopped = time.monotonic()
 
     def request(self, role: Role) -> None:
         self.requests[role] += 1
@@ -44,7 +51,7 @@ class Meters:
 
     def values(self) -> dict[str, float]:
         """Everything as flat numbers, for logs."""
-        seconds = max(1e-9, time.monotonic() - self.started)
+        seconds = max(1e-9, (self.stopped or time.monotonic()) - self.started)
         accepted = self.accepted.total()
         out: dict[str, float] = {
             "seconds": seconds,
@@ -56,6 +63,7 @@ class Meters:
             "switches_per_1000_tokens": 1000 * self.switches / max(1, accepted),
             "teacher_token_share": self.accepted["teacher"] / max(1, accepted),
             "predictor_waits_s": self.predictor_waits_s,
+            "predictor_busy_s": self.predictor_busy_s,
         }
         out |= {f"faults/{reason}": count for reason, count in self.faults.items()}
         return out | {f"outcomes/{name}": count for name, count in self.outcomes.items()}

@@ -1,0 +1,152 @@
+"""Two models, their predictors and problems, ready to write: what every measurement of synthesis shares."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tessy.boundary.predictor import BoundaryPredictor
+from tessy.boundary.sliding import SlidingPredictor
+from tessy.chat import Renderer, load_tokenizer
+from tessy.engines import Engine, Request
+from tessy.records import ROLES, Problem, Role, Trajectory, from_row
+from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
+from tessy.synthesis.journal import Journal
+from tessy.synthesis.lockstep import write_in_lockstep
+from tessy.synthesis.meters import Meters
+from tessy.synthesis.methods import METHODS
+from tessy.synthesis.scheduler import Schedule, write_all
+
+RELEASE_CHUNKS: dict[Role, int] = {"student": 5, "teacher": 10}
+"""Tokens per step in the authors' release."""
+PAPER_CHUNK = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What is measured: checkpoints with their chat formats, predictors, and the run's settings.
+
+    `sampler` has vLLM's names; `problems` are (id, prompt) pairs.
+    """
+
+    sources: dict[Role, str]
+    formats: dict[Role, str]
+    predictors: dict[Role, str]
+    problems: list[tuple[str, str]]
+    window_tokens: int
+    max_tokens: int
+    sampler: dict[str, Any]
+    concurrency: int
+    stride: int
+    reach: int
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Models:
+        return cls(**{**plain, "problems": [tuple(pair) for pair in plain["problems"]]})
+
+    def samples(self) -> list[Sample]:
+        return samples_of(Problem(problem_id, prompt) for problem_id, prompt in self.problems)
+
+    def renderers(self) -> dict[Role, Renderer]:
+        return {role: Renderer(load_tokenizer(self.sources[role]), self.formats[role]) for role in ROLES}
+
+    def max_length(self, renderers: Mapping[Role, Renderer]) -> int:
+        """Tokens of the longest prompt and the longest response, in either model's ids."""
+        prompts = (renderers[role].prompt_ids(prompt) for role in ROLES for _, prompt in self.problems)
+        return max(map(len, prompts)) + self.max_tokens + 64
+
+
+class Crew:
+    """The models at work on `engines`."""
+
+    def __init__(
+        self, models: Models, engines: Mapping[Role, Engine], renderers: Mapping[Role, Renderer]
+    ) -> None:
+        self.models, self.engines, self.renderers = models, engines, renderers
+
+    async def stream(self, folder: Path, *, literal: bool = False) -> Meters:
+        """Write all samples with the scheduler, journaled in `folder`; `literal` asks k tokens at a time."""
+        models = self.models
+        slots = min(models.concurrency, len(models.problems))
+        predictors = {
+            role: BoundaryPredictor(models.predictors[role], role, models.window_tokens, slots=slots)
+            for role in ROLES
+        }
+        chunk = PAPER_CHUNK if literal else models.stride
+        assignment = self._assignment(predictors, dict.fromkeys(ROLES, chunk))
+        schedule = Schedule(models.concurrency, None if literal else models.reach)
+        meters = Meters()
+        with Journal(folder) as journal:
+            await write_all(models.samples(), assignment, journal, schedule, meters)
+        meters.stop()
+        meters.predictor_busy_s = sum(predictor.busy_s for predictor in predictors.values())
+        return meters
+
+    async def lockstep(self) -> tuple[Meters, list[Trajectory]]:
+        """Write all samples with the release's settings."""
+        models = self.models
+        predictors = {
+            role: SlidingPredictor(models.predictors[role], role, models.window_tokens) for role in ROLES
+        }
+        meters = Meters()
+        written = await write_in_lockstep(
+            models.samples(), self._assignment(predictors, RELEASE_CHUNKS), meters, models.concurrency
+        )
+        meters.stop()
+        return meters, written
+
+    async def plain(self, teacher_share: float, tokens: int) -> tuple[int, float]:
+        """Tokens and seconds of one plain request of `tokens` tokens per problem, to both models at once,
+        in the share that cooperative traces have: what there is to reach."""
+        counts = {"student": len(self.models.problems)}
+        counts["teacher"] = round(counts["student"] * teacher_share / max(0.01, 1 - teacher_share))
+        gate = asyncio.Semaphore(self.models.concurrency)
+
+        async def one(role: Role, number: int) -> int:
+            renderer = self.renderers[role]
+            prompt = self.models.problems[number % len(self.models.problems)][1]
+            ids = [*renderer.prompt_ids(prompt), *renderer.open_thinking_ids()]
+            request = Request(f"plain-{role}-{number}", ids, tokens, (), f"{number}", tokens)
+            async with gate:
+                done = await self.engines[role].open(request).finished()
+            self.engines[role].release(request.sample_id)
+            return len(done.token_ids)
+
+        began = time.perf_counter()
+        written = await asyncio.gather(*(one(role, n) for role in ROLES for n in range(counts[role])))
+        return sum(written), time.perf_counter() - began
+
+    def _assignment(self, predictors: Mapping[Role, Any], chunks: Mapping[Role, int]) -> Assignment:
+        authors = {
+            role: Author(self.models.sources[role], self.engines[role], predictors[role], chunks[role])
+            for role in ROLES
+        }
+        method, models = METHODS["tessy"], self.models
+        return Assignment(
+            "tessy", method, authors, self.renderers, "student", models.max_tokens, 0, models.sampler
+        )
+
+
+def trajectories(folder: Path, samples: Sequence[Sample]) -> list[Trajectory]:
+    """What a journal holds of `samples`."""
+    with Journal(folder) as journal:
+        return [from_row(Trajectory, row) for row in journal.rows(sample.sample_id for sample in samples)]
+
+
+def warm_up(models: Models, count: int = 64) -> Models:
+    """A few of the problems: what engines compile and allocate on their first requests."""
+    return replace(models, problems=models.problems[:count])
+
+
+def fresh(folder: Path) -> Path:
+    """An empty journal folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

