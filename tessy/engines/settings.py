@@ -33,7 +33,8 @@ class EngineSettings(Section):
     devices: list[str] = Field(default_factory=list)
     """What each replica runs on: CUDA_VISIBLE_DEVICES, or cores with the CPU build ("0", "0-3")."""
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Further engine arguments by vLLM's names: `max_num_seqs: 256`, `kv_cache_memory_bytes: 1073741824`."""
+    """Further engine arguments by vLLM's names: `kv_cache_memory_bytes: 1073741824`, `block_size: 32` (known
+    prefixes are reused in whole blocks, which the CPU build makes 128 tokens long by itself)."""
     restarts: Annotated[int, Field(ge=0)] = 2
     """Times each server that dies is started again."""
     start_timeout_s: Rate = 1800.0
