@@ -24,8 +24,6 @@ import torch
 
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.operating_point import operating_point
-from tessy.boundary.labels import FOREIGN_LABEL
-from tessy.boundary.operating_point import operating_point
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
 from tessy.engines.slots import SlotModel, common_prefix
@@ -90,7 +88,6 @@ class BoundaryPredictor:
     ) -> None:
         self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
         self.role, self.window_tokens = role, window_tokens
-        self.threshold = operating_point(source, window_tokens).threshold
         self.threshold = operating_point(source, window_tokens).threshold
         self.tokens_read, self.busy_s = 0, 0.0
         self._reader = SlotModel(self.model, slots, window_tokens)
