@@ -36,3 +36,20 @@ def test_the_same_batches_give_the_same_losses_and_weights(name: str, alone: Pat
     assert ours.keys() == theirs.keys()
     for key, weight in theirs.items():
         torch.testing.assert_close(ours[key], weight, atol=2e-4, rtol=1e-3)
+
+
+def test_packed_rows_adapters_and_kept_epochs_come_out_the_same(alone: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    settings = {"method": "lora", "packing": True, "batch_size": 4, "evaluate_epochs": [1]}
+    one = stage.run(stage.make_job(alone.parent, "lora-one", settings))
+    two = stage.run(stage.make_job(alone.parent, "lora-zero3", settings, processes=2, zero=3))
+    assert stage.losses(two) == pytest.approx(stage.losses(one), rel=2e-5)
+    for model in ("model", "epochs/1/model"):
+        ours, theirs = (load_file(run / model / "model.safetensors") for run in (two, one))
+        assert ours.keys() == theirs.keys() == stage.weights(alone).keys()
+        for key, weight in theirs.items():
+            torch.testing.assert_close(ours[key], weight, atol=2e-4, rtol=1e-3)
+    last, first = stage.weights(one), load_file(one / "epochs/1/model/model.safetensors")
+    assert any(not torch.equal(last[key], first[key]) for key in first)
