@@ -17,7 +17,7 @@ NEEDED_BY_TESTS := chromium:chromium
 MARKED := sandbox slow distributed vllm browser crash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm reproduce smoke test test-all check format doctor clean
+.PHONY: help setup vllm reproduce smoke bench test test-all check format doctor clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s'|'
@@ -33,6 +33,9 @@ reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what w
 
 smoke: setup ## Run everything real but tiny
 	$(BIN)/tessy run recipes/smoke.yaml $(SET) --runs-dir $(RUNS)
+
+bench: setup vllm ## Measure speed, or one part: ONLY=synthesis|predictors|judge|training
+	$(BIN)/tessy bench all $(if $(ONLY),--only $(ONLY)) --runs-dir $(RUNS)
 
 test: setup ## Run the fast tests
 	$(BIN)/pytest -n 2 -q

@@ -11,6 +11,7 @@ import click
 from tessy.errors import UserError
 
 ELSEWHERE = {
+    "bench": "tessy.bench.command:bench_command",
     "inspect": "tessy.report.inspect:inspect_command",
     "judge": "eval.judge.command:judge_command",
     "lexicon": "tessy.boundary.command:lexicon_command",

@@ -1,0 +1,128 @@
+"""`tessy bench`: how fast this machine does what the project does."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tessy.artifacts import write_json
+from tessy.records import to_row
+
+PARTS: dict[str, str] = {
+    "synthesis": "tessy.bench.miniature:synthesis",
+    "predictors": "tessy.bench.miniature:predictors",
+    "judge": "eval.judge.bench:measure",
+    "training": "train.bench:measure",
+}
+"""What `all` measures, each imported when its turn comes."""
+
+NEEDS_MODELS = ("synthesis", "predictors")
+
+
+@click.group()
+def bench_command() -> None:
+    """Measure the speed of synthesis, boundary predictors, the judge and training."""
+
+
+@bench_command.command(
+    "all",
+    epilog="""\b
+Examples:
+  tessy bench all
+  tessy bench all --only judge
+""",
+)
+@click.option("--only", type=click.Choice(list(PARTS)), help="Measure one part; the others' figures stay.")
+@click.option(
+    "--recipe", type=click.Path(path_type=Path), default=Path("recipes/mini.yaml"), show_default=True
+)
+@click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+def all_command(only: str | None, recipe: Path, runs_dir: Path) -> None:
+    """Measure on the miniature models of RECIPE; writes RUNS_DIR/bench/results.json.
+
+    Models that are missing are trained first, and kept. Nothing else should run meanwhile.
+    """
+    path = runs_dir / "bench" / "results.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    for part in [only] if only else PARTS:
+        module, function = PARTS[part].split(":")
+        measure: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        click.echo(f"measuring {part}", err=True)
+        results[part] = measure(recipe, runs_dir, _say) if part in NEEDS_MODELS else measure()
+        results["machine"] = machine()
+        write_json(path, results)
+    click.echo(json.dumps(results, indent=2))
+
+
+@bench_command.command(
+    "synthesis",
+    epilog="""\b
+Example:
+  tessy bench synthesis --student http://127.0.0.1:8001 --teacher http://127.0.0.1:8002 \\
+      --problems problems.jsonl --student-predictor DIR --teacher-predictor DIR
+""",
+)
+@click.option("--student", required=True, metavar="URL", help="Server of the student.")
+@click.option("--teacher", required=True, metavar="URL", help="Server of the teacher.")
+@click.option(
+    "--problems", required=True, type=click.Path(path_type=Path), help="JSON lines with `id` and `prompt`."
+)
+@click.option("--student-predictor", required=True, metavar="DIR", help="Checkpoint of the predictor.")
+@click.option("--teacher-predictor", required=True, metavar="DIR")
+@click.option(
+    "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Keep the trajectories, as JSON lines.")
+@click.option("--max-tokens", type=int, help="Longest response; as much as the servers' context holds.")
+@click.option("--concurrency", type=int, default=256, show_default=True, help="Samples in flight.")
+@click.option("--stride", type=int, default=4, show_default=True, help="Tokens between two looks (stream).")
+@click.option("--reach", type=int, default=64, show_default=True, help="Longest continuation (stream).")
+@click.option("--window-tokens", type=int, help="What the predictors see, where they do not say themselves.")
+@click.option("--student-tokenizer", metavar="DIR", help="Where it is not in the folder the server names.")
+@click.option("--teacher-tokenizer", metavar="DIR")
+@click.option("--student-format", help="Chat format; told from the tokenizer's markers where not given.")
+@click.option("--teacher-format")
+@click.option("--temperature", type=float, default=0.6, show_default=True)
+@click.option("--top-p", type=float, default=1.0, show_default=True)
+@click.option("--top-k", type=int, default=0, show_default=True)
+def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
+    """Write every problem's trace with two servers that run already; prints one JSON line."""
+    from tessy.bench.servers import Options, run
+
+    with tempfile.TemporaryDirectory() as scratch:
+        meters, written = asyncio.run(run(Options.of(options), scheduler, Path(scratch)))
+        if out is not None:
+            with out.open("w", encoding="utf-8") as stream:
+                stream.writelines(json.dumps(to_row(t), ensure_ascii=False) + "\n" for t in written)
+    kept = ("accepted_tokens", "seconds", "accepted_tokens_per_s", "requests", "generated_tokens")
+    values = meters.values()
+    figures = {key: values[key] for key in (*kept, "rolled_back_tokens", "teacher_token_share")}
+    click.echo(json.dumps({**figures, "outcomes": dict(meters.outcomes), "faults": dict(meters.faults)}))
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    models = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory, 1),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+    }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,115 @@
+"""Boundary predictors measured: tokens judged per second, by every way of reading.
+
+All ways read the same texts in the same chunks, as a stream brings them, except `transformers`, which reads
+each text once and whole: the limit of the model itself. One CPU thread, or the GPU where vLLM has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from tessy.boundary.predictor import BoundaryPredictor
+from tessy.boundary.sliding import SlidingPredictor
+from tessy.boundary.windows import window_start
+
+TEXTS, CHUNK_WORDS = 128, 4
+Say = Callable[[str], None]
+
+
+def measure(source: str, window_tokens: int, texts: Sequence[str], say: Say) -> dict[str, Any]:
+    """{way: {"tokens_per_s"}} of judging `texts` with the checkpoint at `source`."""
+    texts = [text for text in texts if text.strip()][:TEXTS]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = {
+            "incremental": _incremental(source, window_tokens, texts, torch.float64),
+            "incremental_float32": _incremental(source, window_tokens, texts, torch.float32),
+            "sliding": _sliding(source, window_tokens, texts),
+            "transformers": _whole(source, window_tokens, texts),
+        }
+    finally:
+        torch.set_num_threads(threads)
+    found["vllm_token_classify"] = _vllm(source, window_tokens, texts)
+    for way, rate in found.items():
+        say(f"predictor, {way}: {rate:,.0f} tokens/s")
+    return {way: {"tokens_per_s": rate} for way, rate in found.items()}
+
+
+def chunks(text: str) -> list[int]:
+    """Where `text` is cut: after every `CHUNK_WORDS` words."""
+    ends = [i for i in range(1, len(text)) if text[i].isspace() and not text[i - 1].isspace()]
+    return [*ends[CHUNK_WORDS - 1 :: CHUNK_WORDS], len(text)]
+
+
+def _tokens(source: str, texts: Sequence[str]) -> int:
+    from tessy.chat import load_tokenizer
+
+    tokenizer = load_tokenizer(source)
+    return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
+
+
+def _incremental(source: str, window_tokens: int, texts: Sequence[str], dtype: torch.dtype) -> float:
+    predictor = BoundaryPredictor(source, "student", window_tokens, slots=len(texts), dtype=dtype)
+
+    async def read(number: int, text: str) -> None:
+        at = 0
+        for end in chunks(text):
+            await predictor.foreign(str(number), text[:at], text[at:end])
+            at = end
+
+    async def everything() -> None:
+        await asyncio.gather(*(read(number, text) for number, text in enumerate(texts)))
+
+    began = time.perf_counter()
+    asyncio.run(everything())
+    return _tokens(source, texts) / (time.perf_counter() - began)
+
+
+def _sliding(source: str, window_tokens: int, texts: Sequence[str]) -> float:
+    predictor = SlidingPredictor(source, "student", window_tokens)
+    cuts = [[0, *chunks(text)] for text in texts]
+    began = time.perf_counter()
+    for step in range(max(map(len, cuts)) - 1):
+        live = [(text, cut) for text, cut in zip(texts, cuts, strict=True) if step + 1 < len(cut)]
+        predictor.judge([(text[: cut[step]], text[cut[step] : cut[step + 1]]) for text, cut in live])
+    return _tokens(source, texts) / (time.perf_counter() - began)
+
+
+def _whole(source: str, window_tokens: int, texts: Sequence[str]) -> float:
+    """All windows of all texts in batches, nothing incremental: as many positions as a pass can judge."""
+    predictor = SlidingPredictor(source, "student", window_tokens)
+    began = time.perf_counter()
+    predictor.judge([("", text) for text in texts])
+    return min(_tokens(source, texts), len(texts) * window_tokens) / (time.perf_counter() - began)
+
+
+def _vllm(source: str, window_tokens: int, texts: Sequence[str]) -> float:
+    """vLLM's own token classification of the window behind every chunk, in a process of its own."""
+    from tessy.chat import load_tokenizer
+
+    tokenizer = load_tokenizer(source)
+    windows = []
+    for text in texts:
+        for end in chunks(text):
+            ids = tokenizer(text[:end], add_special_tokens=False)["input_ids"]
+            windows.append(ids[window_start(len(ids) - 1, window_tokens) :])
+    done = subprocess.run(
+        [sys.executable, "-m", "tessy.bench.classify", source, str(window_tokens)],
+        input=json.dumps(windows),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return _tokens(source, texts) / float(done.stdout.split()[-1])

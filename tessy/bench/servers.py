@@ -1,0 +1,154 @@
+"""Cooperative synthesis with two servers that somebody else started: what `tessy bench synthesis` runs.
+
+What is not said is found out: the model's folder and context from the server, the chat format from the
+tokenizer's markers, the window from the predictor.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tessy.artifacts import read_json
+from tessy.bench.crew import Crew, Models, trajectories
+from tessy.boundary.operating_point import FILE as OPERATING_POINT
+from tessy.chat import FORMATS, load_tokenizer
+from tessy.engines import SamplingParams
+from tessy.engines.server import ServerEngine
+from tessy.errors import UserError
+from tessy.records import ROLES, Role, Trajectory
+from tessy.synthesis.meters import Meters
+
+RELEASE_WINDOW = 200
+TIMEOUT_S = 300.0
+MARKERS = {"qwen3": "<|im_start|>", "harmony": "<|channel|>", "deepseek_r1": "<｜Assistant｜>"}
+"""A marker that only this format's tokenizers have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    urls: dict[Role, str]
+    problems: list[tuple[str, str]]
+    predictors: dict[Role, str]
+    tokenizers: dict[Role, str | None]
+    formats: dict[Role, str | None]
+    sampler: dict[str, Any]
+    max_tokens: int | None
+    window_tokens: int | None
+    concurrency: int
+    stride: int
+    reach: int
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        return cls(
+            {role: given[role].rstrip("/").removesuffix("/v1") for role in ROLES},
+            read_problems(given["problems"]),
+            {role: given[f"{role}_predictor"] for role in ROLES},
+            {role: given[f"{role}_tokenizer"] for role in ROLES},
+            {role: given[f"{role}_format"] for role in ROLES},
+            {key: given[key] for key in ("temperature", "top_p", "top_k")},
+            given["max_tokens"],
+            given["window_tokens"],
+            given["concurrency"],
+            given["stride"],
+            given["reach"],
+        )
+
+
+async def run(options: Options, scheduler: str, scratch: Path) -> tuple[Meters, list[Trajectory]]:
+    """Write all problems; the meters and the trajectories."""
+    served = {role: await _served(options.urls[role]) for role in ROLES}
+    sources = {role: options.tokenizers[role] or served[role][0] for role in ROLES}
+    formats = {role: options.formats[role] or _format(role, sources[role]) for role in ROLES}
+    models = Models(
+        sources,
+        formats,
+        options.predictors,
+        options.problems,
+        options.window_tokens or _window(options.predictors["student"]),
+        options.max_tokens or 1,
+        options.sampler,
+        options.concurrency,
+        options.stride,
+        options.reach,
+    )
+    renderers = models.renderers()
+    if options.max_tokens is None:
+        room = min(length for _, length in served.values()) - (models.max_length(renderers) - 1)
+        models = Models.of({**models.plain(), "max_tokens": max(1, room)})
+    async with AsyncExitStack() as stack:
+        engines = {}
+        for role in ROLES:
+            engines[role] = await ServerEngine.connect(
+                [options.urls[role]],
+                SamplingParams(**options.sampler),
+                timeout_s=TIMEOUT_S,
+                codec=renderers[role],
+                ways=("text",) if scheduler == "lockstep" else ("tokens", "completions", "text"),
+            )
+            stack.push_async_callback(engines[role].close)
+        crew = Crew(models, engines, renderers)
+        if scheduler == "lockstep":
+            return await crew.lockstep()
+        meters = await crew.stream(scratch / "journal", literal=scheduler == "literal")
+    return meters, trajectories(scratch / "journal", models.samples())
+
+
+def read_problems(path: Path) -> list[tuple[str, str]]:
+    """(id, prompt) of every line; raises `UserError` naming the line that has none."""
+    out = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"problems {path}: cannot be read: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            out.append((str(row["id"]), str(row["prompt"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, line {number}: needs the fields `id` and `prompt` ({error!r})"
+            ) from None
+    if not out:
+        raise UserError(f"problems {path}: no lines; write one JSON object with `id` and `prompt` each")
+    return out
+
+
+async def _served(url: str) -> tuple[str, int]:
+    """The checkpoint behind a vLLM server, and its context."""
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/models") as response:
+            entry = (await response.json(content_type=None))["data"][0]
+        return entry.get("root") or entry["id"], int(entry.get("max_model_len") or 0) or 1 << 20
+    except (aiohttp.ClientError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(f"server {url}: /v1/models does not answer ({error!r}); is it running?") from None
+
+
+def _format(role: Role, source: str) -> str:
+    vocabulary = load_tokenizer(source).get_vocab()
+    for name, marker in MARKERS.items():
+        if marker in vocabulary:
+            return name
+    raise UserError(
+        f"{role} {source}: its tokenizer has the markers of no known chat format; "
+        f"give --{role}-format, one of {', '.join(FORMATS)}"
+    )
+
+
+def _window(predictor: str) -> int:
+    """What a predictor was trained to see, or the release's window where that fits."""
+    folder = Path(predictor)
+    if (folder / OPERATING_POINT).exists():
+        return int(read_json(folder / OPERATING_POINT)["window_tokens"])
+    config = folder / "config.json"
+    most = int(read_json(config)["max_position_embeddings"]) - 1 if config.exists() else RELEASE_WINDOW
+    return min(RELEASE_WINDOW, most)
