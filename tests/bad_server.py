@@ -23,6 +23,23 @@ ANSWERS = {"refuse": 400, "unknown": 404, "busy": 503, "rush": 429, "broken": 50
 """Manners that are nothing but a status."""
 
 
+def choice(ids: list[int], finish: str | None = None) -> dict[str, Any]:
+    """One event of a stream of ids."""
+    return {"choices": [{"index": 0, "token_ids": ids, "finish_reason": finish}]}
+
+
+ODD: dict[str, Any] = {
+    "beyond": choice([VOCABULARY], "length"),
+    "negative": choice([-1]),
+    "gives_up": choice([], "error"),
+    "list": [1, 2],
+    "shapeless": {"choices": "none"},
+    "wordy": choice("three"),  # type: ignore[arg-type]
+    "strange_error": {"error": "no more"},
+}
+"""Manners that are one odd event after a good one."""
+
+
 class BadServer:
     """Listens on 127.0.0.1; `aborted` and `left` hold the request ids that were aborted, or whose client
     closed its connection, and `seen` counts requests by manner."""
@@ -113,6 +130,9 @@ class BadServer:
                 await asyncio.sleep(0.005)
             await send(response, choice([], "length"))
             return
+        if manner == "empty":
+            await send(response, choice([], "stop"))
+            return
         await send(response, choice(ids[:1]))
         if manner == "good" or manner == "stale":
             finish = "stop" if stop else "length"
@@ -124,10 +144,8 @@ class BadServer:
             await response.write(b'data: {"choices": [{"token_ids": [7, \n\n')
         elif manner == "drop":
             request.transport.abort()  # type: ignore[union-attr]
-        elif manner == "foreign":
-            await send(response, choice([VOCABULARY], "length"))
-        elif manner == "gives_up":
-            await send(response, choice([], "error"))
+        elif manner in ODD:
+            await send(response, ODD[manner])
         else:
             assert manner == "cut", manner
 
@@ -142,11 +160,6 @@ class BadServer:
             await send(response, {"choices": [{"text": text[start : start + 3], "finish_reason": None}]})
         await send(response, {"choices": [{"text": "", "finish_reason": "stop" if ends else "length"}]})
         return response
-
-
-def choice(ids: list[int], finish: str | None = None) -> dict[str, Any]:
-    """One event of a stream of ids."""
-    return {"choices": [{"index": 0, "token_ids": ids, "finish_reason": finish}]}
 
 
 async def send(response: web.StreamResponse, message: dict[str, Any]) -> None:

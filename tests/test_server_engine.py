@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.engines import Continuation, EngineFault, Request, SamplingParams
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError
 from tests.bad_server import KEY, VOCABULARY, BadServer, bad_server
@@ -104,8 +104,14 @@ def test_nothing_is_asked_beyond_the_servers_context(server: BadServer) -> None:
         ("half_json", "malformed answer"),
         ("cut", "cut off"),
         ("drop", "connection lost"),
-        ("foreign", "foreign ids"),
+        ("empty", "empty answer"),
+        ("beyond", "foreign ids"),
+        ("negative", "foreign ids"),
         ("gives_up", "ended by the server"),
+        ("list", "malformed answer"),
+        ("shapeless", "malformed answer"),
+        ("wordy", "malformed answer"),
+        ("strange_error", "malformed answer"),
     ],
 )
 def test_what_goes_wrong_becomes_a_fault_that_may_pass(server: BadServer, manner: str, reason: str) -> None:
@@ -117,6 +123,36 @@ def test_what_goes_wrong_becomes_a_fault_that_may_pass(server: BadServer, manner
 def test_a_refusal_is_permanent(server: BadServer, manner: str) -> None:
     found = fault(f"{server.url}/{manner}")
     assert (found.reason, found.permanent) == ("refused", True)
+
+
+def test_whoever_waits_when_the_engine_is_closed_is_told(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/silent", timeout_s=5) as e:
+            waiting = e.open(request())
+            await asyncio.sleep(0.05)
+        with pytest.raises(EngineFault, match="given up"):
+            await waiting.finished()
+
+    asyncio.run(ask())
+
+
+def test_every_request_of_many_ends_whatever_the_servers_do(server: BadServer) -> None:
+    manners = ["good", "drop", "stale", "broken", "half_json", "hang", "slow", "refuse", "cut"]
+
+    async def ask() -> None:
+        urls = [f"{server.url}/{manner}" for manner in manners]
+        async with engine(*urls) as e:
+            opened = [e.open(request(10, f"s{n}")) for n in range(200)]
+            for continuation in opened[::7]:
+                continuation.abort()
+            rest = [continuation for n, continuation in enumerate(opened) if n % 7]
+            ends = await asyncio.gather(*(c.finished() for c in rest), return_exceptions=True)
+            assert {type(found) for found in ends} == {Continuation, EngineFault}
+            assert all(c.token_ids == list(range(2, 2 + len(c.token_ids))) for c in opened)
+            await asyncio.sleep(0.05)
+            assert [replica.open for replica in e._replicas.values()] == [0] * len(urls)
+
+    asyncio.run(ask())
 
 
 def test_a_closed_idle_connection_is_no_fault(server: BadServer) -> None:

@@ -174,6 +174,11 @@ class ServerEngine:
             await self._fail(stream, EngineFault("connection lost", repr(error)))
         except TimeoutError:
             await self._fail(stream, EngineFault("hangs", f"no token for {self._timeout_s:g} s"))
+        except (Exception, asyncio.CancelledError) as error:
+            # Closed, or a fault of this program: nobody may wait for what will not come.
+            if stream.live:
+                stream.continuation.fail(EngineFault("given up", repr(error)))
+            raise
 
     async def _converse(self, stream: _Stream) -> None:
         access = stream.replica.access
