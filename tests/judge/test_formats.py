@@ -103,6 +103,16 @@ def test_dmoj_guesses_names_without_test_cases(tmp_path: Path) -> None:
     ]
 
 
+def test_dmoj_finds_cases_by_given_patterns(tmp_path: Path) -> None:
+    patterns = {
+        "input_format": r"^t(?P<batch>\d+)-(?P<case>\d+)$",
+        "output_format": r"^a(?P<batch>\d+)-(?P<case>\d+)$",
+    }
+    files = dict.fromkeys(("t1-1", "a1-1", "t1-2", "a1-2", "t2-1", "a2-1", "t3-1"), b"")
+    problem = dmoj(tmp_path, json.dumps({"archive": "a.zip", "test_cases": patterns}), files)
+    assert [(case.name, case.batch) for case in problem.cases] == [("t1-1", 1), ("t1-2", 1), ("t2-1", 2)]
+
+
 def test_dmoj_children_inherit(tmp_path: Path) -> None:
     init = "archive: a.zip\nchecker: identical\noutput_limit_length: 5\ntest_cases:\n"
     init += "- points: 1\n  checker: sorted\n  batched:\n  - {in: 1.in, out: 1.out}\n"
@@ -148,6 +158,10 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, type: peg}}\n", "type 'peg'"),
         (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, lang: HASK}}\n", "only C++"),
         (SIMPLE + "interactive: true\n", "must map `files`"),
+        ("archive: a.zip\ntest_cases: [{batched: [], dependencies: 1}]\n", "dependencies is 1"),
+        ("archive: a.zip\ntest_cases: {input_format: '('}\n", "no regular expression"),
+        ("archive: a.zip\ntest_cases: {input_format: '(a*)*$'}\n", "repeats a group"),
+        ("archive: a.zip\ntest_cases: {output_format: '.*.*.*.*x'}\n", "more than 3 things"),
         (SIMPLE + "wall_time_factor: x\n", "wall_time_factor"),
         (SIMPLE + "output_limit_length: x\n", "output_limit_length"),
     ],
@@ -222,6 +236,7 @@ def test_lightcp_limits_of_cases_beat_those_of_subtasks_and_problems(tmp_path: P
         ("subtasks: [{n_cases: 1000000000}]", "n_cases"),
         ("subtasks: []", "no cases"),
         ("subtasks: [{cases: [{input: 1.in}]}]", "must name"),
+        ("subtasks: [{cases: 1}]", "cases is 1"),
         ("subtasks: [{n_cases: 2}]", "no file 'testdata/2.in'"),
         ("type: odd\n" + CONFIG, "type 'odd'"),
         ("type: interactive\n" + CONFIG, "interactor.cc"),

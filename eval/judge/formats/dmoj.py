@@ -29,6 +29,7 @@ TIME_S, MEMORY = 10.0, 1024 * MIB
 SKIPPED = frozenset({"nwerc2023_H", "swerc2023_L", "loj-3897"})
 """Problems OJBench never judges; they stay in the denominator."""
 OUTPUT = 25165824
+_MOST_REPETITIONS, _LONGEST_NAME = 3, 200
 
 Node = MutableMapping[str, Any]
 _CASE_KEYS = {"in", "out", "points", "checker", "output_limit_length", "output_prefix_length", "binary_data"}
@@ -143,13 +144,15 @@ class _Loader:
                 yield self.case(node, None, (), pretest)
                 continue
             batch += 1
-            needs = tuple(int(number) for number in node.get("dependencies", ()))
+            needs = node.get("dependencies", [])
+            if not isinstance(needs, list) or not all(type(number) is int for number in needs):
+                raise self.wrong(f"dependencies is {short(needs)}; it must list numbers of batches")
             inner = node["batched"]
             if not isinstance(inner, list):
                 raise self.wrong(f"batched is {type(inner).__name__}; it must be a list of cases")
             parent = {name: node[name] for name in node if name not in ("batched", "dependencies")}
             for child in inner:
-                yield self.case(self.child(child, parent), batch, needs, pretest)
+                yield self.case(self.child(child, parent), batch, tuple(needs), pretest)
 
     def case(self, node: Node, batch: int | None, needs: tuple[int, ...], pretest: bool) -> Case:
         text = not node.get("binary_data", False)
@@ -236,12 +239,25 @@ class _Loader:
                 batches.setdefault(number[0], []).append(case)
         return plain + [{"batched": cases} for _, cases in sorted(batches.items())]
 
+    def pattern(self, text: str) -> re.Pattern[str]:
+        """A pattern of file names that cannot take for ever, as one of repeated repetitions can."""
+        if re.search(r"\)[*+{]", text) or len(re.findall(r"[*+{]", text)) > _MOST_REPETITIONS:
+            raise self.wrong(
+                f"the pattern {short(text)} repeats a group, or more than {_MOST_REPETITIONS} things; "
+                "simplify it"
+            )
+        try:
+            return re.compile(text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise self.wrong(f"the pattern {short(text)} is no regular expression: {error}") from None
+
     def numbered(self, pattern: Any, word: str) -> dict[tuple[int, int], str]:
         """(batch or -1, case) of each file of one side."""
         found = {}
+        named = None if pattern is None else self.pattern(str(pattern))
         for name in self.files.names:
-            if pattern is not None:
-                match = re.match(str(pattern), name)
+            if named is not None:
+                match = named.match(name[:_LONGEST_NAME])
                 groups = match.groupdict() if match else {}
                 batch, case = groups.get("batch"), groups.get("case")
             else:

@@ -72,7 +72,9 @@ def _cases(where: str, config: Mapping[str, Any], files: Archive) -> Iterator[Ca
         if not isinstance(subtask, dict):
             raise ValueError(f"{where}: a subtask is {short(subtask)}; it must map `n_cases` or `cases`")
         if "cases" in subtask:
-            for entry in subtask["cases"] or ():
+            if not isinstance(subtask["cases"], list):
+                raise ValueError(f"{where}: cases is {short(subtask['cases'])}; it must be a list")
+            for entry in subtask["cases"]:
                 if not isinstance(entry, dict) or "input" not in entry or "output" not in entry:
                     raise ValueError(f"{where}: a case is {short(entry)}; it must name `input` and `output`")
                 yield _case(where, files, str(entry["input"]), str(entry["output"]), (config, subtask, entry))
