@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, with_config
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+    with_config,
+)
 
 from tessy.engines.settings import Engines
 from tessy.errors import UserError
@@ -99,18 +107,56 @@ class Models(Section):
     teacher: Model
 
 
+class ChunkTokens(Section):
+    """k of Algorithm 1, for each author."""
+
+    student: Positive
+    teacher: Positive
+
+
+class Compatibility(Section):
+    """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's."""
+
+    hand_over: Literal["drop", "extend"] = "drop"
+    """The word a boundary falls into is dropped (paper), or kept to its end (release)."""
+    first_token: bool = True
+    """Whether the first token of a chunk can be a boundary (release: false)."""
+    end_spellings: list[str] = Field(default_factory=list)
+    """Text that ends thinking as an end token does (release: `</think>`, `assistantfinal`)."""
+    window: Literal["fixed", "sliding"] = "fixed"
+    """Predictors see windows that start at fixed places, or always the last tokens (release)."""
+
+
+OFFICIAL = Compatibility(
+    hand_over="extend", first_token=False, end_spellings=["</think>", "assistantfinal"], window="sliding"
+)
+
+
 class Synthesis(Section):
     """How training responses are written."""
 
     methods: Annotated[list[str], Field(min_length=1)]
     """Compared methods, by name (`tessy.synthesis.methods`)."""
-    chunk_tokens: Positive
-    """k of Algorithm 1: tokens written before the boundary predictor is asked (paper: 20)."""
+    chunk_tokens: ChunkTokens
+    """k of Algorithm 1: tokens written before the boundary predictor is asked. One number, or one for each
+    author (paper: 20; release: 5 for the student, 10 for the teacher)."""
+    compat: Compatibility = Compatibility()
+    """`official` switches everything to the release's behaviour."""
     max_tokens: Positive
     """Longest response, thinking and answer, in the student's tokens."""
     sampler: Sampler
     switch: Switch = TrainedSwitch(kind="trained")
     """What decides where authors hand over, in methods in which both write the thinking."""
+
+    @field_validator("chunk_tokens", mode="before")
+    @classmethod
+    def _one_number_for_both(cls, value: Any) -> Any:
+        return {"student": value, "teacher": value} if isinstance(value, int) else value
+
+    @field_validator("compat", mode="before")
+    @classmethod
+    def _official_by_name(cls, value: Any) -> Any:
+        return OFFICIAL if value == "official" else value
 
     @model_validator(mode="after")
     def _methods_exist_once(self) -> Self:
@@ -146,8 +192,12 @@ class Execution(Section):
     scheduler: Literal["stream", "literal"] = "stream"
     """`stream` opens long continuations and aborts them at a boundary, `literal` asks chunk by chunk as
     Algorithm 1 does. They accept the same text."""
-    reach: Positive = 512
-    """Longest continuation opened at a time, in tokens, where a boundary may come."""
+    reach: Positive = 128
+    """Longest continuation opened at a time, in tokens, where a boundary may come (stream)."""
+    stride: Positive = 4
+    """Tokens between two looks at a continuation (stream)."""
+    workers: Positive = 1
+    """Processes that write one synthesis stage together; more machines can `tessy join` it."""
     kv_tokens: Positive | None = None
     """Tokens the smallest KV cache holds; fewer samples are let in where they would not fit. Engines that
     know theirs need not be told."""
@@ -196,7 +246,8 @@ class Recipe(Section):
             raise ValueError(
                 f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it"
             )
-        asked = self.predictors and any(a.kind == "llm" for a in self.predictors.annotators)
+        annotators = self.predictors.annotators if self.predictors else []
+        asked = any(a.kind == "llm" and a.own is None for a in annotators)
         if asked and self.execution.annotator is None:
             raise ValueError(
                 "section `execution.annotator` is missing, and an annotator of kind llm needs it; add it"

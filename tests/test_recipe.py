@@ -45,7 +45,7 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("models.student.pretraining.layer=3", "did you mean 'layers'"),
         ("train.epochs=soon", "train.epochs: 'soon'"),
         ("train.epochs=0", "train.epochs: 0"),
-        ("synthesis.chunk_tokens=0", "synthesis.chunk_tokens: 0"),
+        ("synthesis.chunk_tokens=0", "synthesis.chunk_tokens.student: 0"),
         ("synthesis.methods=[tessi]", "did you mean 'tessy'"),
         ("synthesis.methods=[tessy,tessy]", "names one twice"),
         ("evaluate.benchmarks.0=x", "not a section"),

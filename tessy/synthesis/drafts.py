@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tessy.chat import Renderer, close_thinking_text
 from tessy.engines import Engine, FinishReason, Request
@@ -60,12 +60,19 @@ class Compat:
 
     `hand_over`: the word a boundary falls into is dropped, or kept to its end. `first_token`: whether
     the first token of a chunk can be a boundary. `end_of_thinking`: thinking ends with an end token, or
-    also where its spelling shows up in the text.
+    also where one of its spellings shows up in the text. `window`: what a predictor sees starts at fixed
+    places, or is the last tokens of context and chunk.
     """
 
     hand_over: HandOver = "drop"
     first_token: bool = True
     end_spellings: tuple[str, ...] = ()
+    window: Literal["fixed", "sliding"] = "fixed"
+
+    @property
+    def chunks_do_not_matter(self) -> bool:
+        """Whether the accepted text is the same however it is cut into chunks."""
+        return self == Compat()
 
 
 PAPER = Compat()
