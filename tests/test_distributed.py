@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import training_stage as stage
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
 
 SPREADS: dict[str, dict[str, Any]] = {
-    "zero2": {"processes": 2, "zero": 2, "micro_batch": 2},
+    "zero2 on two nodes": {"nodes": 2, "zero": 2, "micro_batch": 2},
     "zero3": {"processes": 2, "zero": 3, "micro_batch": 2},
     "sequence-parallel": {"processes": 2, "zero": 3, "sequence_parallel": 2, "micro_batch": 1},
 }
@@ -25,11 +29,34 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stage.run(stage.make_job(folder, "alone"))
 
 
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return int(listening.getsockname()[1])
+
+
+def other_node(partial: Path, execution: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """What the stage tells to run on the second node, run on this one."""
+    from tessy.pipeline.job import open_job
+    from tessy.training import TrainExecution
+    from train.launch import torchrun_arguments
+
+    job = open_job(partial, json.loads((partial / "job.json").read_text()), None, None)
+    arguments = torchrun_arguments(job, TrainExecution(**execution))
+    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", *arguments], cwd=stage.ROOT)
+
+
 @pytest.mark.parametrize("name", SPREADS)
 def test_the_same_batches_give_the_same_losses_and_weights(name: str, alone: Path) -> None:
     import torch
 
-    spread = stage.run(stage.make_job(alone.parent, name, **SPREADS[name]))
+    execution = SPREADS[name]
+    if execution.get("nodes"):
+        execution = execution | {"rendezvous": f"localhost:{free_port()}"}
+    partial = stage.make_job(alone.parent, name.replace(" ", "-"), **execution)
+    other = other_node(partial, execution) if execution.get("nodes") else None
+    spread = stage.run(partial)
+    assert other is None or other.wait(60) == 0
     assert len(stage.losses(spread)) == 6
     assert stage.losses(spread) == pytest.approx(stage.losses(alone), rel=2e-5)
     ours, theirs = stage.weights(spread), stage.weights(alone)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 TOKENS = 16
 """Length of the answer asked for."""
+MARK = "answer: "
+"""Tells the answer's line from what vLLM prints."""
 
 
 def require_answer(folder: Path, prompt: Sequence[int], engine: str) -> str:
@@ -64,9 +66,10 @@ def _elsewhere(folder: Path, prompt: list[int]) -> list[int]:
     )
     if done.returncode:
         raise RuntimeError(f"vLLM cannot use the checkpoint in {folder}; its complaint is above")
-    answer: list[int] = json.loads(done.stdout.splitlines()[-1])
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith(MARK))
+    answer: list[int] = json.loads(line.removeprefix(MARK))
     return answer
 
 
 if __name__ == "__main__":
-    print("\n" + json.dumps(with_vllm(Path(sys.argv[1]), json.load(sys.stdin))), flush=True)
+    print(f"\n{MARK}{json.dumps(with_vllm(Path(sys.argv[1]), json.load(sys.stdin)))}", flush=True)
