@@ -70,6 +70,8 @@ class BadServer:
         return web.json_response({"data": [{"id": name, "max_model_len": 100} for name in names]})
 
     async def _abort(self, request: web.Request) -> web.Response:
+        if request.match_info["manner"] == "stubborn":
+            return web.Response(status=500)
         ids = (await request.json())["request_ids"]
         self.seen["abort"] += 1
         self.aborted += [name.removeprefix("generate-tokens-") for name in ids]
@@ -121,7 +123,7 @@ class BadServer:
         start, stops = asked["prompt"][-1] + 1, asked["stop_token_ids"]
         ids = list(range(start, start + asked["max_tokens"]))
         stop = next((n for n, token in enumerate(ids, 1) if token in stops), None)
-        if manner == "slow":
+        if manner in ("slow", "stubborn"):
             for token in ids:
                 if asked["name"] in self.aborted:
                     await send(response, choice([], "abort"))

@@ -187,6 +187,20 @@ def test_after_an_abort_nothing_arrives_and_the_server_stops(server: BadServer) 
     asyncio.run(ask())
 
 
+def test_where_an_abort_is_not_heard_the_connection_is_closed(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/stubborn", timeout_s=5) as e:
+            writing = e.open(request(90))
+            await writing.grown(3)
+            left = len(server.left)
+            writing.abort()
+            await asyncio.sleep(0.1)
+            assert len(server.left) == left + 1
+            assert len(writing.token_ids) < 20
+
+    asyncio.run(ask())
+
+
 def test_a_server_that_went_away_is_unreachable_until_it_is_back() -> None:
     async def ask() -> None:
         with bad_server() as first:

@@ -15,10 +15,13 @@ from dataclasses import replace
 import pytest
 
 from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.server import ServerEngine
+from tessy.engines.settings import EngineSettings
 from tessy.engines.wire import Way
+from tessy.errors import UserError
 from tests.processes import descendants, end
-from tests.vllm_server import END, Codec, Host, vllm_server
+from tests.vllm_server import END, LENGTH, Codec, Host, vllm_server
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(500)]
 PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
@@ -32,22 +35,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 @asynccontextmanager
 async def engine(host: Host, temperature: float = 0.0, way: Way = "tokens") -> AsyncIterator[ServerEngine]:
-    sampling = SamplingParams(temperature)
-    probed = await ServerEngine.connect([host.url], sampling, timeout_s=60, codec=Codec(), vocabulary=END + 1)
-    assert [access.way for access in probed.accesses] == ["tokens"]
-    accesses = [replace(access, way=way) for access in probed.accesses]
-    connected = ServerEngine(
-        accesses,
-        sampling,
-        {"Content-Type": "application/json"},
-        timeout_s=60,
-        codec=Codec(),
-        vocabulary=END + 1,
+    connected = await ServerEngine.connect(
+        [host.url], SamplingParams(temperature), timeout_s=60, codec=Codec(), vocabulary=END + 1, ways=(way,)
     )
     try:
         yield connected
     finally:
-        await probed.close()
         await connected.close()
 
 
@@ -59,6 +52,28 @@ def gauge(host: Host, name: str) -> float:
     with urllib.request.urlopen(f"{host.url}/metrics") as answer:
         text = answer.read().decode()
     return sum(float(value) for value in re.findall(rf"^vllm:{name}{{.*}} (.*)$", text, re.MULTILINE))
+
+
+def test_a_recipe_finds_the_best_way_in_and_checks_the_context(host: Host) -> None:
+    async def connect(length: int) -> tuple[str, int]:
+        said: list[str] = []
+        async with connected(
+            EngineSettings(kind="server", endpoints=[f"{host.url}/v1"]),
+            Checkpoint("unused", None, length),
+            SamplingParams(0.0),
+            codec=Codec(),
+            vocabulary=END + 1,
+            name="student",
+            logs=host.model,
+            report=said.append,
+        ) as e:
+            assert said == [f"student: {e.model} at {host.url} (tokens)"]
+            assert (await e.stats()).kv_tokens
+            return e.accesses[0].way, e.max_length
+
+    assert asyncio.run(connect(LENGTH)) == ("tokens", LENGTH)
+    with pytest.raises(UserError, match=f"{LENGTH + 1} tokens wanted.*holds {LENGTH}"):
+        asyncio.run(connect(LENGTH + 1))
 
 
 def test_greedy_ids_are_those_of_transformers_whatever_the_way_in(host: Host) -> None:

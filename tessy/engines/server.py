@@ -44,7 +44,7 @@ KEEP_ALIVE_S = 2.0
 RETURN_S = (0.25, 15.0)
 """First and longest pause between two looks at a server that does not answer."""
 HEALTH_S = 5.0
-"""How long a server may take to say that it is well."""
+"""How long a server may take to say that it is well, or to take note of an abort."""
 
 
 @dataclass(slots=True, eq=False)
@@ -242,11 +242,14 @@ class ServerEngine:
 
     async def _send_aborts(self, replica: _Replica) -> None:
         streams, replica.aborts = replica.aborts, []
+        body = abort_body([stream.name for stream in streams])
         try:
-            body = abort_body([stream.name for stream in streams])
-            async with await self._post(replica.access.url + ABORT_PATH, body) as response:
-                await response.read()
-        except (aiohttp.ClientError, OSError):
+            async with asyncio.timeout(HEALTH_S):
+                async with await self._post(replica.access.url + ABORT_PATH, body) as response:
+                    aborted = response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            aborted = False
+        if not aborted:
             for stream in streams:
                 stream.task.cancel()
 
