@@ -74,6 +74,7 @@ def _judge_file(
     format_: Any, problems: Path, responses: Path, out: Path, workers: int | None, mode: Any
 ) -> None:
     from eval.judge.run import judge
+    from eval.sandbox import accounting
 
     rows = list(_rows(responses))
     submissions = [_submission(responses, number, row) for number, row in rows]
@@ -96,7 +97,8 @@ def _judge_file(
     except OSError as error:
         raise UserError(f"out {out}: cannot be written: {error.strerror}; choose another place") from None
     show.end()
-    click.echo(f"{len(rows)} judged ({mode}): {_counts(verdicts) or 'nothing to judge'} -> {out}", err=True)
+    how = f"{mode}, memory limited by {accounting().kind}"
+    click.echo(f"{len(rows)} judged ({how}): {_counts(verdicts) or 'nothing to judge'} -> {out}", err=True)
     if mode == "both":
         click.echo(f"fixed differs in {changes.total()}: {_counts(changes) or 'nothing'}", err=True)
     if verdicts["IE"]:

@@ -55,7 +55,7 @@ class _Stopped(Exception):
     """The caller wants no more results."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     """A submission with the judgements it has so far."""
 
@@ -64,7 +64,7 @@ class _Job:
     judged: dict[Mode, Judgement] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Open:
     """A program whose tests are being run; `close` what it holds when they are through."""
 
@@ -136,9 +136,8 @@ class Workers:
     def _work(self, core: int | None) -> None:
         try:
             try:
-                while self._waiting and not self._stop.is_set():
-                    with contextlib.suppress(IndexError):  # another was faster
-                        self._judge(self._waiting.popleft(), core)
+                while (job := self._next_job()) is not None:
+                    self._judge(job, core)
             finally:
                 with self._changed:
                     self._beginning -= 1
@@ -149,6 +148,10 @@ class Workers:
             return
         except BaseException as error:
             self.results.put(error)
+
+    def _next_job(self) -> _Job | None:
+        with self._changed:
+            return self._waiting.popleft() if self._waiting and not self._stop.is_set() else None
 
     def _to_help(self) -> _Open | None:
         """The program with most tests left; None when no more can come."""
