@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tessy.records import ROLES, Role
 from tessy.sections import MINIATURE, Positive, Rate, Sampler, Section
 
 SHIPPED = Path(__file__).parent / "boundary"
@@ -39,7 +40,8 @@ class LanguageModelAnnotator(Section):
 
     kind: Literal["llm"]
     model: str
-    """What `execution.annotator` calls it (paper: the teacher; release: Qwen3-32B)."""
+    """`teacher` (the paper's choice) or `student`: the recipe's own, on its own engine; else a name at the
+    endpoint `execution.annotator` (release: Qwen3-32B)."""
     prompt: str
     """`style_spans_1`, or a text file that holds `{segment}`."""
     thinking: bool
@@ -53,6 +55,19 @@ class LanguageModelAnnotator(Section):
     @property
     def file(self) -> Path:
         return SHIPPED_PROMPTS.get(self.prompt, Path(self.prompt))
+
+    @property
+    def own(self) -> Role | None:
+        """The role whose model is asked; None for one at an endpoint."""
+        return next((role for role in ROLES if role == self.model), None)
+
+    @model_validator(mode="after")
+    def _own_models_think(self) -> Self:
+        if self.own and not self.thinking:
+            raise ValueError(
+                f"thinking false: the recipe's own {self.own} always thinks first; set it to true"
+            )
+        return self
 
 
 Annotator = Annotated[LexiconAnnotator | LanguageModelAnnotator, Field(discriminator="kind")]

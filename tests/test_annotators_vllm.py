@@ -19,77 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotator
 
 from tessy.boundary.annotators import Annotated, AnswerJournal, annotate
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
-from tessy.boundary.segments import Segment
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(400)]
 
-PROMPT = "Mark the style.\n{segment}"
-OPENINGS = {"Okay, so": '["Okay, so"]', "Hmm, wait.": '["Hmm, wait."]', "": "[]"}
 NAME = "annotator"
 STARTS_WITHIN_S = 240
-
-
-def segments() -> list[Segment]:
-    """A few dozen of each opening, all different."""
-    return [
-        Segment(f"{number}:{i}", "s", "p", 0, f"{opening} x {a} {b} y".strip())
-        for number, opening in enumerate(OPENINGS)
-        for i, (a, b) in enumerate((a, b) for a in "+-*/%" for b in "0123456789")
-    ]
-
-
-def answer_to(segment: str) -> str:
-    return next(answer for opening, answer in OPENINGS.items() if segment.startswith(opening))
-
-
-def train_annotator(folder: Path) -> None:
-    """A two-layer model that has learned what the right answers look like."""
-    import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    from tessy.miniature.tokens import prompt_text, train_tokenizer
-    from tessy.miniature.traces import Trace
-
-    texts = [segment.text for segment in segments()]
-    traces = [Trace("", PROMPT.replace("{segment}", text), "", answer_to(text)) for text in texts]
-    tokenizer = train_tokenizer("student", traces, 300)
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    shape = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=128,
-        head_dim=32,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    model = Qwen3ForCausalLM(shape)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for step in range(120):
-        rows = traces[step % 15 :: 15]
-        documents = [prompt_text("student", row.prompt) + row.answer + "<|im_end|>" for row in rows]
-        batch = tokenizer(documents, return_tensors="pt", padding=True, padding_side="right")
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        loss = model(input_ids=batch["input_ids"], labels=labels).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")
 def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("annotator")
-    train_annotator(folder / "model")
+    train_annotator(folder / "model", thinking=None)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -151,6 +151,8 @@ def _predictors(
     settings = _plain(recipe)["predictors"]
     sampling = ("annotator", "agreement", "problems", "segment_words", "segments")
     elsewhere = ("base", "comparison")
+    own_models = {a.own for a in recipe.predictors.annotators if a.kind == "llm" and a.own}
+    asked = {f"annotator-{own}": _reference(getattr(recipe.models, own)) for own in sorted(own_models)}
     out: dict[Role, str] = {}
     for role in ROLES:
         reference = {"role": role, "model": _reference(getattr(recipe.models, role)), "seed": recipe.seed}
@@ -161,11 +163,13 @@ def _predictors(
                 "sampler": _plain(recipe)["synthesis"]["sampler"],
                 "max_tokens": recipe.synthesis.max_tokens,
             },
-            **reference,
+            "models": {"model": reference["model"], **asked},
+            "role": role,
+            "seed": recipe.seed,
         }
-        annotations = draft.add(
-            f"annotations-{role}", "annotate", config, {"model": models[role], "problems": problems}
-        )
+        inputs = {"model": models[role], "problems": problems}
+        inputs |= {f"annotator-{own}": models[own] for own in sorted(own_models)}
+        annotations = draft.add(f"annotations-{role}", "annotate", config, inputs)
         training = {k: v for k, v in settings.items() if k not in (*sampling, *elsewhere)}
         base = recipe.predictors.base
         config = {"predictors": training, **reference}

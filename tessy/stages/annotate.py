@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
 from tessy.boundary.agreement import cohens_kappa
-from tessy.boundary.annotators import Annotated, AnswerJournal, annotate, load_prompt
-from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
-from tessy.boundary.labels import token_labels, within
-from tessy.boundary.lexicon import Lexicon
+from tessy.boundary.annotators import Annotated
+from tessy.boundary.labels import token_labels
 from tessy.boundary.segments import SEGMENTS, THINKINGS, Segment, segments
 from tessy.chat import load_tokenizer
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.predictors import Annotator, LanguageModelAnnotator, LexiconAnnotator
 from tessy.records import Problem, Trajectory
+from tessy.stages.marking import Task, mark
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.writing import write_responses
 from tessy.synthesis.drafts import samples_of
@@ -29,14 +22,6 @@ from tessy.synthesis.methods import METHODS
 
 RECORD = "annotations.json"
 """How the annotation went: segments, outcomes by reason, agreement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What there is to annotate: segments, and the whole thinkings they were cut from by sample id."""
-
-    segments: Sequence[Segment]
-    thinkings: Mapping[str, str]
 
 
 def run(job: Job) -> None:
@@ -101,55 +86,6 @@ def row(segment: Segment, style: Sequence[tuple[int, int]]) -> dict[str, Any]:
         "text": segment.text,
         "style": [{"start": start, "end": end} for start, end in style],
     }
-
-
-# Annotators ---------------------------------------------------------------------------------------
-
-
-def mark(job: Job, settings: Mapping[str, Any], task: Task, name: str) -> Annotated:
-    """Annotate with the annotator that `settings` describe; `name` keeps two of one stage apart."""
-    annotator: Any = TypeAdapter(Annotator).validate_python(settings)
-    if isinstance(annotator, LexiconAnnotator):
-        return mark_by_lexicon(annotator, task)
-    return asyncio.run(mark_by_model(job, annotator, task, name))
-
-
-def mark_by_lexicon(annotator: LexiconAnnotator, task: Task) -> Annotated:
-    """The lexicon reads whole thinkings: a segment may begin in the middle of a phrase."""
-    lexicon = Lexicon.load(annotator.file)
-    style = {sample_id: lexicon.style_spans(text) for sample_id, text in task.thinkings.items()}
-    return Annotated(
-        {s.segment_id: within(style[s.sample_id], s.start, s.start + len(s.text)) for s in task.segments},
-        {"accepted": len(task.segments)},
-    )
-
-
-async def mark_by_model(job: Job, annotator: LanguageModelAnnotator, task: Task, name: str) -> Annotated:
-    prompt, where = load_prompt(annotator.file), job.execution["annotator"]
-    options = ChatOptions(
-        annotator.model,
-        annotator.max_tokens,
-        annotator.sampler.model_dump(),
-        thinking=annotator.thinking,
-    )
-    endpoint = await ChatEndpoint.connect(
-        where["url"], options, key=os.environ.get(where["key_variable"]), timeout_s=where["timeout_s"]
-    )
-    async with endpoint:
-        found = endpoint.options
-        job.say(f"{name}: JSON schema {found.schema}, thinking switch {found.thinking is not None}")
-        with AnswerJournal(job.work / f"{name}.answers.jsonl") as journal:
-            return await annotate(
-                task.segments,
-                endpoint.ask,
-                journal,
-                prompt=prompt,
-                attempts=annotator.attempts,
-                # A second pass of the same annotator must not repeat the first.
-                seed=f"{job.config['seed']}/{name}",
-                concurrency=job.execution["concurrency"],
-                on_done=lambda done: job.progress(done, len(task.segments), "segments"),
-            )
 
 
 def agreement(job: Job, first: Annotated, task: Task) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Style marked in segments, by the annotator the recipe names: where stages meet `tessy.boundary`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from tessy.boundary.annotators import (
+    PLACE,
+    Annotated,
+    AnswerJournal,
+    annotate,
+    load_prompt,
+    summarize,
+    usable,
+)
+from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
+from tessy.boundary.labels import within
+from tessy.boundary.lexicon import Lexicon
+from tessy.boundary.segments import Segment
+from tessy.pipeline.job import Job
+from tessy.predictors import Annotator, LanguageModelAnnotator, LexiconAnnotator
+from tessy.records import Problem, Role
+from tessy.stages.writing import write_responses
+from tessy.synthesis.drafts import Sample
+from tessy.synthesis.methods import METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What there is to annotate: segments, and the whole thinkings they were cut from by sample id."""
+
+    segments: Sequence[Segment]
+    thinkings: Mapping[str, str]
+
+
+def mark(job: Job, settings: Mapping[str, Any], task: Task, name: str) -> Annotated:
+    """Annotate with the annotator that `settings` describe; `name` keeps two of one stage apart."""
+    annotator: Any = TypeAdapter(Annotator).validate_python(settings)
+    if isinstance(annotator, LexiconAnnotator):
+        return mark_by_lexicon(annotator, task)
+    if annotator.own is not None:
+        return mark_by_own_model(job, annotator, annotator.own, task, name)
+    return asyncio.run(mark_at_endpoint(job, annotator, task, name))
+
+
+def mark_by_lexicon(annotator: LexiconAnnotator, task: Task) -> Annotated:
+    """The lexicon reads whole thinkings: a segment may begin in the middle of a phrase."""
+    lexicon = Lexicon.load(annotator.file)
+    style = {sample_id: lexicon.style_spans(text) for sample_id, text in task.thinkings.items()}
+    return Annotated(
+        {s.segment_id: within(style[s.sample_id], s.start, s.start + len(s.text)) for s in task.segments},
+        {"accepted": len(task.segments)},
+    )
+
+
+async def mark_at_endpoint(job: Job, annotator: LanguageModelAnnotator, task: Task, name: str) -> Annotated:
+    prompt, where = load_prompt(annotator.file), job.execution["annotator"]
+    options = ChatOptions(
+        annotator.model,
+        annotator.max_tokens,
+        annotator.sampler.model_dump(),
+        thinking=annotator.thinking,
+    )
+    endpoint = await ChatEndpoint.connect(
+        where["url"], options, key=os.environ.get(where["key_variable"]), timeout_s=where["timeout_s"]
+    )
+    async with endpoint:
+        found = endpoint.options
+        job.say(f"{name}: JSON schema {found.schema}, thinking switch {found.thinking is not None}")
+        with AnswerJournal(job.work / f"{name}.answers.jsonl") as journal:
+            return await annotate(
+                task.segments,
+                endpoint.ask,
+                journal,
+                prompt=prompt,
+                attempts=annotator.attempts,
+                # A second pass of the same annotator must not repeat the first.
+                seed=f"{job.config['seed']}/{name}",
+                concurrency=job.execution["concurrency"],
+                on_done=lambda done: job.progress(done, len(task.segments), "segments"),
+            )
+
+
+def mark_by_own_model(
+    job: Job, annotator: LanguageModelAnnotator, role: Role, task: Task, name: str
+) -> Annotated:
+    """Ask the recipe's own model on its own engine: a question is a problem, its answer the response's.
+
+    All open segments are asked at once, those without a usable answer again in another round.
+    """
+    prompt, answers = load_prompt(annotator.file), defaultdict[str, list[str]](list)
+    for attempt in range(annotator.attempts):
+        left = [s for s in task.segments if not usable(answers[s.segment_id], s)]
+        if not left:
+            break
+        responses = write_responses(
+            job,
+            [question(s, prompt, f"{name}/{s.segment_id}@{attempt}") for s in left],
+            name=f"{name}-{attempt}",
+            method=METHODS[f"{role}_only"],
+            sampler=annotator.sampler.model_dump(),
+            max_tokens=annotator.max_tokens,
+            model_inputs={role: f"annotator-{role}"},
+            home=role,
+        )
+        for segment, response in zip(left, responses, strict=True):
+            if response.stop_reason == "failed":
+                raise RuntimeError(f"{name}: the engine failed on {segment.segment_id}: {response.failure}")
+            answer = "".join(span.text for span in response.spans if span.kind == "answer")
+            answers[segment.segment_id].append(answer)
+    return summarize(task.segments, answers)
+
+
+def question(segment: Segment, prompt: str, sample_id: str) -> Sample:
+    """`sample_id` names the random numbers, too: a second pass or attempt must not repeat the first."""
+    return Sample(sample_id, Problem(segment.segment_id, prompt.replace(PLACE, segment.text.strip())))

@@ -1,0 +1,79 @@
+"""A miniature annotator for tests: it marks the opening of a segment, if there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tessy.boundary.segments import Segment
+
+PROMPT = "Mark the style.\n{segment}"
+OPENINGS = {"Okay, so": '["Okay, so"]', "Hmm, wait.": '["Hmm, wait."]', "": "[]"}
+
+
+def segments() -> list[Segment]:
+    """A few dozen of each opening, all different."""
+    return [
+        Segment(f"{number}:{i}", "s", "p", 0, f"{opening} x {a} {b} y".strip())
+        for number, opening in enumerate(OPENINGS)
+        for i, (a, b) in enumerate((a, b) for a in "+-*/%" for b in "0123456789")
+    ]
+
+
+def answer_to(segment: str) -> str:
+    return next(answer for opening, answer in OPENINGS.items() if segment.startswith(opening))
+
+
+def train_annotator(folder: Path, thinking: str | None) -> None:
+    """A two-layer model in the student's format that has learned what the right answers look like, given
+    at once or after `thinking`."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from tessy.chat import Renderer
+    from tessy.miniature.tokens import prompt_text, train_tokenizer
+    from tessy.miniature.traces import Trace
+
+    texts = [segment.text for segment in segments()]
+    traces = [Trace("", PROMPT.replace("{segment}", text), "", answer_to(text)) for text in texts]
+    tokenizer = train_tokenizer("student", traces, 300)
+    renderer = Renderer(tokenizer, "qwen3")
+
+    def document(prompt: str, answer: str) -> list[int]:
+        """As it is read in use: a server encodes a whole prompt, an engine is given pieces."""
+        if thinking is None:
+            return list(tokenizer(prompt_text("student", prompt) + answer + "<|im_end|>")["input_ids"])
+        ids = [*renderer.prompt_ids(prompt), *renderer.open_thinking_ids(), *renderer.encode(thinking)]
+        ids += [*renderer.close_thinking_ids(thinking), *renderer.encode(answer)]
+        return [*ids, *renderer.close_answer_ids()]
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    shape = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=128,
+        head_dim=32,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = Qwen3ForCausalLM(shape)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for step in range(120):
+        rows = traces[step % 15 :: 15]
+        batch = tokenizer.pad(
+            {"input_ids": [document(row.prompt, row.answer) for row in rows]},
+            return_tensors="pt",
+            padding_side="right",
+        )
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        loss = model(input_ids=batch["input_ids"], labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

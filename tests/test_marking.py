@@ -1,0 +1,95 @@
+"""Segments marked by the recipe's own model on its own engine, through the real stage code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotator
+
+from tessy.errors import UserError
+from tessy.pipeline.job import Job
+from tessy.pipeline.plan import plan
+from tessy.recipe import load
+from tessy.stages.annotate import agreement
+from tessy.stages.marking import Task, mark
+from tessy.tracking import Tracker
+
+MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
+OWN = {
+    "kind": "llm",
+    "model": "student",
+    "thinking": True,
+    "sampler": {"temperature": 0.0, "top_p": 1.0, "top_k": 0},
+    "max_tokens": 60,
+    "attempts": 2,
+}
+ASKED = "kind: llm, prompt: style_spans_1, max_tokens: 9, attempts: 1, sampler: {temperature: 0}"
+
+
+def job_at(folder: Path, model: Path, **predictors: Any) -> Job:
+    reference = {"source": str(model), "revision": None, "format": "qwen3"}
+    config = {
+        "models": {"model": reference, "annotator-student": reference},
+        "predictors": predictors,
+        "role": "student",
+        "seed": 0,
+    }
+    execution = load(MINI).execution.model_dump(mode="json")
+    tracker = Tracker(
+        folder,
+        mode="disabled",
+        project="tests",
+        group="g",
+        name="n",
+        kind="annotate",
+        config={},
+        mirror=folder / "wandb",
+    )
+    return Job("annotations-student", "annotate", config, {}, folder, execution, tracker, lambda _: None)
+
+
+@pytest.mark.slow
+def test_the_recipes_own_model_marks_segments(tmp_path: Path) -> None:
+    train_annotator(tmp_path / "model", thinking="ok")
+    (tmp_path / "prompt.txt").write_text(PROMPT)
+    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt")}
+    (tmp_path / "out").mkdir()
+    job = job_at(tmp_path / "out", tmp_path / "model", agreement={"annotator": annotator, "segments": 30})
+    task = Task(segments()[::3], {})
+    found = mark(job, annotator, task, "annotator")
+    right = sum(
+        list(found.style.get(s.segment_id, [(-1, -1)]))
+        == [(0, len(opening)) for opening in OPENINGS if opening and s.text.startswith(opening)]
+        for s in task.segments
+    )
+    assert all(answer_to(s.text) for s in task.segments)
+    assert right >= 0.9 * len(task.segments), found.outcomes
+    # At temperature 0 a second pass says the same.
+    again = agreement(job, found, task)
+    assert again["kappa"] == 1.0
+    assert again["segments"] >= 27
+
+
+def test_an_own_annotator_is_an_input_and_an_endpoint_is_not() -> None:
+    def annotation(model: str) -> Any:
+        named = f"{{{ASKED}, model: {model}, thinking: true}}"
+        url = "execution.annotator.url=http://localhost:1/v1"
+        return plan(load(MINI, [f"predictors.annotator={named}", url])).stage("annotations-student")
+
+    assert annotation("teacher").inputs["annotator-teacher"] == "model-teacher"
+    assert "annotator-teacher" in annotation("teacher").config["models"]
+    assert set(annotation("somebody").inputs) == {"model", "problems"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("model: somebody, thinking: false", "section `execution.annotator` is missing"),
+        ("model: teacher, thinking: false", "always thinks"),
+    ],
+)
+def test_impossible_annotators_are_refused(settings: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load(MINI, [f"predictors.annotator={{{ASKED}, {settings}}}"])
