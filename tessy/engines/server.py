@@ -101,6 +101,7 @@ class ServerEngine:
         self._replicas = {access.url: _Replica(access) for access in accesses}
         self._prefix, self._numbers = uuid.uuid4().hex, itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._before = EngineStats()
 
     @classmethod
     async def connect(
@@ -126,7 +127,9 @@ class ServerEngine:
             headers["Authorization"] = f"Bearer {api_key}"
         async with _session(headers) as session:
             accesses = await find_access(session, endpoints, model, sampling, codec, ways)
-        return cls(accesses, sampling, headers, timeout_s=timeout_s, codec=codec, vocabulary=vocabulary)
+        engine = cls(accesses, sampling, headers, timeout_s=timeout_s, codec=codec, vocabulary=vocabulary)
+        engine._before = await engine._counted()
+        return engine
 
     def open(self, request: Request) -> Continuation:
         room = min(request.max_tokens, self.max_length - len(request.token_ids))
@@ -147,7 +150,16 @@ class ServerEngine:
         """A server frees what it keeps by itself, the oldest first."""
 
     async def stats(self) -> EngineStats:
-        """Summed over the replicas, from their metrics; nothing is known of servers without any."""
+        """Counts since this engine was connected, whoever asked; zero for servers without metrics."""
+        now, before = await self._counted(), self._before
+        # A server that was started again counts from zero.
+        return EngineStats(
+            max(0, now.prefix_tokens - before.prefix_tokens),
+            max(0, now.prefix_hits - before.prefix_hits),
+            now.kv_tokens,
+        )
+
+    async def _counted(self) -> EngineStats:
         found = await asyncio.gather(*(scrape(self._session, access.url) for access in self.accesses))
         held = [stats.kv_tokens for stats in found if stats.kv_tokens]
         return EngineStats(
