@@ -59,7 +59,7 @@ def test_tessy_and_train_never_import_eval_at_module_level() -> None:
     ("arguments", "said"),
     [
         (["recipes/nowhere.yaml"], "no such file"),
-        (["recipes/mini.yaml", "synthesis.chunk_tokens=0"], "synthesis.chunk_tokens: 0"),
+        (["recipes/mini.yaml", "synthesis.chunk_tokens=0"], "synthesis.chunk_tokens.student: 0"),
         (["recipes/mini.yaml", "synthesis.metods=[tessy]"], "did you mean 'methods'"),
         (["recipes/mini.yaml", "train.epochs=many"], "train.epochs: 'many'"),
         (["recipes/mini.yaml", "problems.source=gone.jsonl"], "problems.source 'gone.jsonl': no such file"),

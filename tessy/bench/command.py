@@ -110,6 +110,16 @@ def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
     click.echo(json.dumps({**figures, "outcomes": dict(meters.outcomes), "faults": dict(meters.faults)}))
 
 
+@bench_command.command("scheduling")
+@click.option("--problems", type=int, default=10_000, show_default=True)
+@click.option("--tokens", type=int, default=2_000, show_default=True, help="Tokens of each trace.")
+def scheduling_command(problems: int, tokens: int) -> None:
+    """Measure what scheduling itself costs, and its memory, with authors that need no time."""
+    from tessy.bench.scheduling import measure
+
+    click.echo(json.dumps(measure(problems, tokens), indent=2))
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
