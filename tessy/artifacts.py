@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 PARTIAL = ".partial"
 DIARY = frozenset({"metrics.jsonl", "stage.log"})
 """Files that tell when and how fast: part of an artifact, but not of what it holds."""
+_ROWS_AT_ONCE = 256
 R = TypeVar("R")
 
 
@@ -145,20 +146,25 @@ def write_parquet(
 
 
 def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
-    """The rows of `path` as records of type `kind`."""
-    for row in read_rows(path):
-        yield from_row(kind, row)
+    """The rows of `path` as records of type `kind`, few of them in memory at once."""
+    for batch in _open_parquet(path).iter_batches(batch_size=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            yield from_row(kind, row)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a Parquet file as plain values."""
+    rows: list[dict[str, Any]] = _open_parquet(path).read().to_pylist()
+    return rows
+
+
+def _open_parquet(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return pq.ParquetFile(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such dataset; run the stage that makes it") from None
-    return rows
 
 
 def _columnar(value: Any) -> Any:

@@ -197,6 +197,22 @@ def test_the_terms_by_kind_add_up_to_the_loss(words: Any) -> None:
     assert sum(logs[f"tokens_{kind}"] for kind in KINDS if f"tokens_{kind}" in logs) == targets
 
 
+def test_a_batch_that_was_tampered_with_is_noticed(words: Any) -> None:
+    from train.batches import Collator, check_batch
+
+    _, found = setup(words)
+    (first,) = micro([0, 1], [2], length=sum(map(len, found[:3])))
+    for flat in (False, True):
+        collator = Collator(found, 0, flat)
+        check_batch(collator, first, found)
+        with pytest.raises(RuntimeError, match="would not train on the responses"):
+            check_batch(
+                lambda micro, c=collator: {k: v[:, :-1] for k, v in c(micro).items() if k != "targets"},
+                first,
+                found,
+            )
+
+
 def test_packing_is_refused_where_attention_leaks() -> None:
     import torch
 

@@ -139,6 +139,17 @@ class Collator:
         return {key: value[None] for key, value in row.items()}
 
 
+def check_batch(collator: Any, micro: dict[str, Any], examples: Sequence[Example]) -> None:
+    """Raise `RuntimeError` unless the trainer's own collator and data still make of a micro-batch what was
+    meant: loss on exactly the responses of its samples, whole and in order."""
+    batch = collator([micro])
+    learned = batch["labels"] != IGNORED
+    samples = [sample for row in micro["samples"] for sample in row]
+    meant = [token for sample in samples for token in examples[sample].ids[examples[sample].prompt :]]
+    if not batch["input_ids"][learned].tolist() == batch["labels"][learned].tolist() == meant:
+        raise RuntimeError(f"the first batch would not train on the responses of samples {samples}")
+
+
 def _tensors(example: Example) -> dict[str, Tensor]:
     ids = torch.from_numpy(example.ids).long()
     labels = ids.clone()

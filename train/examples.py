@@ -9,18 +9,18 @@ terms.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from functools import cache
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tessy.chat import Renderer
+from tessy.chat.decoder import token_bytes
 from tessy.errors import UserError
-from tessy.records import SpanKind, Trajectory
+from tessy.records import Span, SpanKind, Trajectory
 
 KINDS: tuple[SpanKind, ...] = get_args(SpanKind)
 PROMPT = -1
@@ -75,15 +75,17 @@ def examples(
 
 def example(trajectory: Trajectory, renderer: Renderer, limits: Limits) -> Example:
     """One trajectory as a training sequence; raises `UserError` where it would train on something else."""
-    ids, prompt = trajectory.student_token_ids, trajectory.prompt_tokens
+    ids, prompt = np.array(trajectory.student_token_ids), trajectory.prompt_tokens
     fault = _fault_in_ids(ids, prompt, limits)
     if fault is None:
-        pieces = renderer.pieces(ids[prompt:])
-        fault = _fault_in_text(trajectory, "".join(pieces), renderer)
+        decoded = renderer.decode(ids[prompt:].tolist())
+        fault = _fault_in_text(trajectory, decoded, renderer)
     if fault is not None:
         raise UserError(f"sample {trajectory.sample_id}: {fault}")
-    kinds = [PROMPT] * prompt + token_kinds(pieces, trajectory)
-    return Example(np.array(ids, np.int32), np.array(kinds, np.int8), prompt)
+    before = len(decoded[: decoded.index(trajectory.text)].encode())
+    kinds = np.full(len(ids), PROMPT, np.int8)
+    kinds[prompt:] = token_kinds(byte_lengths(renderer)[ids[prompt:]], before, trajectory.spans)
+    return Example(ids.astype(np.int32), kinds, prompt)
 
 
 def behind(system: str, trajectory: Trajectory, renderer: Renderer) -> Trajectory:
@@ -93,11 +95,11 @@ def behind(system: str, trajectory: Trajectory, renderer: Renderer) -> Trajector
     return replace(trajectory, student_token_ids=prompt + response, prompt_tokens=len(prompt))
 
 
-def _fault_in_ids(ids: list[int], prompt: int, limits: Limits) -> str | None:
+def _fault_in_ids(ids: NDArray[np.int64], prompt: int, limits: Limits) -> str | None:
     if not 0 < prompt < len(ids):
         return f"prompt of {prompt} tokens in a sequence of {len(ids)}; nothing would be learned"
-    if not 0 <= min(ids) <= max(ids) < limits.vocabulary:
-        outside = max(ids) if max(ids) >= limits.vocabulary else min(ids)
+    if ids.min() < 0 or ids.max() >= limits.vocabulary:
+        outside = ids.max() if ids.max() >= limits.vocabulary else ids.min()
         return (
             f"id {outside} is outside the vocabulary of {limits.vocabulary}; synthesise again with this "
             "student, or train one with its vocabulary"
@@ -121,12 +123,20 @@ def _fault_in_text(trajectory: Trajectory, decoded: str, renderer: Renderer) -> 
     return None
 
 
-def token_kinds(pieces: list[str], trajectory: Trajectory) -> list[int]:
-    """The kind (index into `KINDS`) of each response token, given the text each adds: the kind of the span
-    in which its text begins. What the template adds around the spans is markup."""
-    start = "".join(pieces).index(trajectory.text)
-    bounds = list(accumulate((len(span.text) for span in trajectory.spans), initial=start))
+def token_kinds(lengths: NDArray[np.int64], before: int, spans: Sequence[Span]) -> NDArray[np.int8]:
+    """The kind (index into `KINDS`) of each response token of `lengths` bytes: that of the span in which
+    it begins, the first of which stands behind `before` bytes. What the template adds around is markup."""
+    sizes = [before, *(len(span.text.encode()) for span in spans)]
     markup = KINDS.index("markup")
-    kinds = [markup, *(KINDS.index(span.kind) for span in trajectory.spans), markup]
-    offsets = accumulate((len(piece) for piece in pieces), initial=0)
-    return [kinds[bisect_right(bounds, offset)] for offset, _ in zip(offsets, pieces, strict=False)]
+    kinds = np.array([markup, *(KINDS.index(span.kind) for span in spans), markup], np.int8)
+    starts = np.cumsum(lengths) - lengths
+    return kinds[np.searchsorted(np.cumsum(sizes), starts, side="right")]
+
+
+@cache
+def byte_lengths(renderer: Renderer) -> NDArray[np.int64]:
+    """Bytes of text that each id stands for."""
+    known = token_bytes(renderer.tokenizer)
+    lengths = np.zeros(max(known) + 1, np.int64)
+    lengths[list(known)] = [len(text) for text in known.values()]
+    return lengths

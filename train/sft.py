@@ -29,7 +29,7 @@ from tessy.stages.synthesize import FILE
 from tessy.training import EPOCHS, TrainExecution
 from train.answer import require_answer
 from train.attention import check_packing
-from train.batches import Row, pack
+from train.batches import Row, check_batch, pack
 from train.checkpoints import KeepLast, Watch, export, require_disk, train
 from train.examples import Example, Limits, examples
 from train.launch import launch
@@ -74,6 +74,7 @@ def fine_tune(job: Job) -> None:
         rows,
         [Watch(job), KeepLast()],
     )
+    check_batch(trainer.data_collator, trainer.train_dataset[0], found)
     trainer.add_callback(KeepEpochs(trainer, job, settings["evaluate_epochs"], (source, revision)))
     train(trainer, job)
     export(trainer, (source, revision), job.out / "model")
@@ -84,10 +85,11 @@ def fine_tune(job: Job) -> None:
 def load_examples(job: Job, config: Any, tokenizer: Any) -> list[Example]:
     """The job's trajectories as training sequences, all of them checked."""
     settings = job.config["train"]
+    vocabulary = min(config.vocab_size, 1 + max(tokenizer.get_vocab().values()))
     return examples(
         read_parquet(job.inputs["trajectories"] / FILE, Trajectory),
         Renderer(tokenizer, job.reference("model")["format"]),
-        Limits(settings["max_length"], config.max_position_embeddings, config.vocab_size),
+        Limits(settings["max_length"], config.max_position_embeddings, vocabulary),
         settings["system_prompt"],
     )
 
