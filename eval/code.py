@@ -27,8 +27,8 @@ from tessy.sections import MINIATURE
 from tessy.stages.miniature import CONTESTS
 from tessy.stages.scores import SCORECARD, VERDICTS
 from tessy.stages.writing import write_responses
-from tessy.synthesis.methods import METHODS
 from tessy.synthesis.drafts import samples_of
+from tessy.synthesis.methods import METHODS
 
 RESPONSES = "responses/responses.parquet"
 MOST_UNJUDGED = 0.01

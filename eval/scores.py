@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from eval.benchmarks import KINDS, Contest
+from eval.judge.extract import Format
 from eval.judge.formats import FORMATS
 from tessy.evaluation import CodeBenchmark
 from tessy.records import Problem, Response
@@ -41,7 +42,7 @@ def scored(
 
     `fixed` is whether it passes in mode `fixed`: None where that was not judged, or decides nothing.
     """
-    errata = FORMATS[KINDS[benchmark.kind].format].errata
+    format = KINDS[benchmark.kind].format
     tags = {(problem.problem_id, problem.language): problem.tags for problem in problems}
     for r in responses:
         row = judged[r.sample_id]
@@ -51,7 +52,7 @@ def scored(
                 **_verdict_row(benchmark, r.problem_id, r.language, tags[r.problem_id, r.language]),
                 "passed": passed,
                 "prefix": _prefixes(benchmark, [test["verdict"] for test in row["tests"]], passed),
-                "fixed": None if r.problem_id in errata else _decided(row["fixed_verdict"]),
+                "fixed": decided(format, r.problem_id, row["fixed_verdict"]),
                 "tokens": r.tokens,
                 "truncated": r.truncated,
                 "judgeable": True,
@@ -83,8 +84,12 @@ def failed(benchmark: CodeBenchmark, contest: Contest, samples: int) -> Iterator
             }
 
 
-def _decided(verdict: str | None) -> bool | None:
-    return None if verdict in (None, "SKIP", "IE") else verdict == "AC"
+def decided(format: Format, problem_id: str, verdict: str | None) -> bool | None:
+    """Whether a verdict of mode `fixed` is a pass; None where it says nothing, as any does on a problem whose
+    tests cannot tell a wrong answer."""
+    if problem_id in FORMATS[format].errata or verdict in (None, "SKIP", "IE"):
+        return None
+    return verdict == "AC"
 
 
 def _verdict_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def test_livecodebench_pro_without_a_zip_counts_it_as_failed(tmp_path: Path) -> 
     pro_zips(tmp_path, "a")
     metadata = {"livecodebench_pro": {"source": str(tmp_path)}}
     found = evaluate("tessy_livecodebench_pro", Scripted(lambda *_: fenced("cpp", CPP)), metadata=metadata)
-    assert (found["pass@1"], found["no_code"]) == (0.5, 0)
+    assert (found["pass@1"], found["pass@1_repaired"], found["no_code"]) == (0.5, 1, 0)
 
 
 @pytest.mark.sandbox
@@ -175,7 +176,12 @@ def test_livecodebench_judges_programs_and_functions(tmp_path: Path) -> None:
 
     metadata = {"livecodebench_v5": {"source": str(tmp_path)}}
     found = evaluate("tessy_livecodebench_v5", Scripted(answer), metadata=metadata)
+    assert (found["pass@1"], found["pass@1_repaired"]) == (1, 1)
+    metadata["livecodebench_v5"]["mode"] = "fixed"
+    found = evaluate("tessy_livecodebench_v5", Scripted(answer), metadata=metadata)
     assert found["pass@1"] == 1
+    assert math.isnan(found["pass@1_repaired"])
+    metadata["livecodebench_v5"]["mode"] = "strict"
     cut = evaluate(
         "tessy_livecodebench_v5", Scripted(lambda *_: "<think>\n```python\n1\n```"), metadata=metadata
     )

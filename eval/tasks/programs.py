@@ -9,6 +9,7 @@ Not covered: several ranks; each judges its own share on the same machine.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -20,8 +21,8 @@ from pydantic import ValidationError
 
 from eval import answers
 from eval.benchmarks import KINDS, Contest, load
-from eval.judge import Submission, judge
-from eval.scores import PREFIXES, prefix_passed
+from eval.judge import Judgement, Submission, judge
+from eval.scores import PREFIXES, decided, prefix_passed
 from tessy.evaluation import CodeBenchmark
 
 MOST_UNJUDGED = 0.01
@@ -83,7 +84,7 @@ def judged(resps: Sequence[Sequence[str]], docs: Sequence[Mapping[str, Any]]) ->
     return outcomes
 
 
-def _verdicts(work: Sequence[tuple[str, Mapping[str, Any], str]]) -> dict[str, Any]:
+def _verdicts(work: Sequence[tuple[str, Mapping[str, Any], str]]) -> dict[str, Judgement]:
     if not work:
         return {}
     submissions = [
@@ -96,7 +97,7 @@ def _verdicts(work: Sequence[tuple[str, Mapping[str, Any], str]]) -> dict[str, A
         submissions,
         format=first["format"],
         problems=Path(first["tests"]),
-        mode=first["mode"],
+        mode="both" if first["mode"] == "strict" else "fixed",
         workers=workers,
     )
     return {judgement.sample_id: judgement for judgement in found}
@@ -106,7 +107,7 @@ def _answer(response: str) -> str:
     return answers.after_thinking(response)
 
 
-def _outcome(doc: Mapping[str, Any], response: str, judgement: Any | None) -> dict[str, Any]:
+def _outcome(doc: Mapping[str, Any], response: str, judgement: Judgement | None) -> dict[str, Any]:
     """`passed` is None where the judge failed, which says nothing about the program."""
     verdict = judgement.verdict if judgement else "SKIP"
     passed = None if verdict == "IE" else verdict == "AC"
@@ -114,9 +115,17 @@ def _outcome(doc: Mapping[str, Any], response: str, judgement: Any | None) -> di
     return {
         "verdict": verdict,
         "passed": passed,
+        "fixed": _fixed(doc, judgement),
         "truncated": answers.unfinished(response),
         "prefix": [prefix_passed(tests, bool(passed), share) for share in PREFIXES.values()],
     }
+
+
+def _fixed(doc: Mapping[str, Any], judgement: Judgement | None) -> bool | None:
+    """Whether it passes with the judge's faults repaired; None where that is not known."""
+    if judgement is None or judgement.fixed is None:
+        return None
+    return decided(doc["format"], doc["problem_id"], judgement.fixed.verdict)
 
 
 def results(doc: Mapping[str, Any], results: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
@@ -124,6 +133,7 @@ def results(doc: Mapping[str, Any], results: Sequence[Sequence[Mapping[str, Any]
     outcomes = [outcome for outcome in results[0] if outcome["passed"] is not None]
     values: dict[str, Any] = {
         "pass@1": _mean([outcome["passed"] for outcome in outcomes]),
+        "pass@1_repaired": _mean([outcome["fixed"] for outcome in outcomes if outcome["fixed"] is not None]),
         "no_code": _mean([outcome["verdict"] == "NO_CODE" for outcome in outcomes]),
         "truncated": _mean([outcome["truncated"] for outcome in outcomes]),
         "unjudged": 1 - len(outcomes) / len(results[0]),
@@ -140,5 +150,6 @@ def _mean(values: Sequence[bool]) -> float | None:
 
 
 def mean_of_judged(values: Sequence[float | None]) -> float:
-    """The mean over the documents that have a value."""
-    return fmean(value for value in values if value is not None)
+    """The mean over the documents that have a value; not a number where none has."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else math.nan
