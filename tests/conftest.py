@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.vllm_server import Host
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """One real vLLM server for all tests that need one: it takes the better part of a minute to start."""
+    from tests.vllm_server import vllm_server
+
+    with vllm_server(tmp_path_factory.mktemp("vllm")) as running:
+        yield running
 
 
 @pytest.hookimpl(trylast=True)

@@ -8,7 +8,7 @@ import re
 import signal
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -21,16 +21,10 @@ from tessy.engines.settings import EngineSettings
 from tessy.engines.wire import Way
 from tessy.errors import UserError
 from tests.processes import descendants, end
-from tests.vllm_server import END, LENGTH, Codec, Host, vllm_server
+from tests.vllm_server import END, LENGTH, Codec, Host
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(500)]
 PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with vllm_server(tmp_path_factory.mktemp("vllm")) as running:
-        yield running
 
 
 @asynccontextmanager
