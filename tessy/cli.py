@@ -97,6 +97,24 @@ def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
     show_plan(recipe, overrides, runs_dir)
 
 
+@main.command(
+    epilog="""\b
+Example, on a second machine that shares the folder with the one that runs the recipe:
+  tessy join runs/cluster/synthesize-tessy-0123456789ab.partial
+"""
+)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def join(folder: Path) -> None:
+    """Help with the unfinished synthesis stage in FOLDER, a `.partial` folder of a run under way.
+
+    Samples are claimed one by one, so no work is done twice; whoever joins may leave again at any time.
+    The run that started the stage puts the results together.
+    """
+    from tessy.pipeline.job import join as help_with
+
+    help_with(folder)
+
+
 @main.command()
 def doctor() -> None:
     """Say what this machine lacks, and the command that installs it."""

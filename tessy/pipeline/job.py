@@ -128,7 +128,10 @@ def run(folder: Path) -> None:
 
 def join(folder: Path) -> None:
     """Help with the unfinished stage in `folder`, which another process runs and will seal."""
-    spec = read_json(folder / JOB)
+    try:
+        spec = read_json(folder / JOB)
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no stage is under way here; name the .partial folder of one") from None
     stage = importlib.import_module(spec["entry"].split(":")[0])
     if not hasattr(stage, "join"):
         raise UserError(f"{folder}: a stage of kind {spec['kind']} is the work of one process")

@@ -38,12 +38,12 @@ KINDS: dict[str, Kind] = {
     "problems": Kind("tessy.stages.problems:run", 1),
     "annotate": Kind("tessy.stages.annotate:run", 2),
     "predictor": Kind("train.predictor:run", 2),
-    "synthesize": Kind("tessy.stages.synthesize:run", 1),
+    "synthesize": Kind("tessy.stages.synthesize:run", 2),
     "sft": Kind("train.sft:run", 2),
     "evaluate": Kind("eval.code:run", 3),
     "lm_eval": Kind("eval.general:run", 2),
     "instrument": Kind("eval.instrument:run", 2),
-    "switches": Kind("tessy.stages.switches:run", 1),
+    "switches": Kind("tessy.stages.switches:run", 2),
     "report": Kind("tessy.stages.report:run", 4),
 }
 
@@ -190,7 +190,7 @@ def _synthesis(
 ) -> str:
     method = METHODS[name]
     cooperative = method.thinking == "both"
-    unused = {"methods"} if cooperative else {"methods", "chunk_tokens", "switch"}
+    unused = {"methods"} if cooperative else {"methods", "chunk_tokens", "compat", "switch"}
     config: dict[str, Any] = {
         "method": name,
         "synthesis": _without(recipe.synthesis, *unused),
