@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,16 @@ import pytest
 
 from tessy.boundary.labels import IGNORED
 from tessy.errors import UserError
-from train.predictor import class_weights, dataset, draw_windows, held_out_problems, weighted_loss
+from train.predictor import (
+    check_base,
+    class_weights,
+    dataset,
+    draw_windows,
+    held_out_problems,
+    weighted_loss,
+)
+
+pytestmark = pytest.mark.slow
 
 THINKINGS = {
     "a#0": {"problem_id": "a", "text": "one two three four five six seven eight"},
@@ -74,3 +84,27 @@ def test_the_loss_is_that_of_annotated_tokens_by_weight() -> None:
     each = -np.log([np.exp(2) / (1 + np.exp(2)), np.exp(1) / (1 + np.exp(1))])
     assert float(weighted_loss([1.0, 1.0])(Outputs, labels)) == pytest.approx(each.mean())
     assert float(weighted_loss([3.0, 1.0])(Outputs, labels)) == pytest.approx((each[0] + 3 * each[1]) / 4)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    from transformers import Qwen3Config
+
+    Qwen3Config(max_position_embeddings=64).save_pretrained(tmp_path)
+    return str(tmp_path)
+
+
+class Tokenizer:
+    def __init__(self, is_fast: bool) -> None:
+        self.is_fast = is_fast
+
+
+def test_a_window_longer_than_the_model_is_refused(base: str) -> None:
+    check_base(base, None, Tokenizer(is_fast=True), 64)
+    with pytest.raises(UserError, match=r"window_tokens 65: model .* holds 64 tokens; lower it"):
+        check_base(base, None, Tokenizer(is_fast=True), 65)
+
+
+def test_a_tokenizer_without_offsets_is_refused(base: str) -> None:
+    with pytest.raises(UserError, match="gives no offsets"):
+        check_base(base, None, Tokenizer(is_fast=False), 64)

@@ -4,6 +4,8 @@ F1 is taken on gold thinkings, each author's in its own dialect, about problems 
 Leaks are those of real traces: both models write, and the switch decides. Every switch writes the same
 problems.
 
+The traces are kept, a folder for each switch, for `tessy inspect`.
+
 Not covered: what students trained on these traces would learn; that is a recipe with `synthesis.switch`.
 """
 
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.artifacts import write_json
+from tessy.artifacts import write_json, write_parquet
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.quality import Confusion, compare, leaks
 from tessy.miniature.dialects import STUDENT, TEACHER, Dialect, truth
@@ -24,6 +26,7 @@ from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
 from tessy.stages.miniature import load_world
 from tessy.stages.switching import open_switch, title
+from tessy.stages.synthesize import FILE
 from tessy.stages.writing import write_responses
 from tessy.synthesis.drafts import Predictor, samples_of
 from tessy.synthesis.methods import METHODS
@@ -76,16 +79,19 @@ async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[i
 def written(job: Job, settings: Mapping[str, Any], world: World) -> Sequence[Trajectory]:
     """Thinkings of the first training problems by both models, switched so."""
     synthesis = job.config["synthesis"]
-    return write_responses(
+    name = title(settings).replace(" ", "-")
+    traces = write_responses(
         job,
         samples_of(world.train[: job.config["problems"]]),
-        name=title(settings).replace(" ", "-"),
+        name=name,
         method=METHODS["tessy"],
         sampler=synthesis["sampler"],
         max_tokens=synthesis["max_tokens"],
         chunk_tokens=dict.fromkeys(ROLES, synthesis["chunk_tokens"]),
         switch=settings,
     )
+    write_parquet(job.out / name / FILE, traces, name, f"Cooperative traces, authors switched by: {name}.")
+    return traces
 
 
 def thinking(trajectory: Trajectory) -> str:
