@@ -6,7 +6,8 @@ peak, the share of it that was used (MFU; arithmetic done twice for checkpointin
 
     python -m train.probe --model mini --tokens 160 --rows 16
     python -m train.probe --model 8b --tokens 40960 --method lora --tflops 989
-    torchrun --nproc-per-node 8 -m train.probe --model 8b --tokens 40960 --zero 3 --tflops 989
+    torchrun --nproc-per-node 1 -m train.probe --model 8b --tokens 4096 --zero 2 --offload --tflops 989
+    torchrun --nproc-per-node 8 -m train.probe --model 8b --tokens 40960 --rows 8 --zero 3 --tflops 989
 
 Not covered: data loading, checkpoints, and the time to the first step.
 """
@@ -91,9 +92,10 @@ def measure(
         numbers: list[Row] = [(sample,) for sample in range(len(found))]
 
         def load_model(dtype: torch.dtype, attn_implementation: str) -> Any:
-            return AutoModelForCausalLM.from_config(
-                config, dtype=dtype, attn_implementation=attn_implementation
-            ).to(device())
+            with device():
+                return AutoModelForCausalLM.from_config(
+                    config, dtype=dtype, attn_implementation=attn_implementation
+                )
 
         trainer = make_trainer(setting, load_model, _tokenizer(), found, numbers, [clock])
         trainer.args.save_strategy = "no"

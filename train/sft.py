@@ -74,7 +74,7 @@ def fine_tune(job: Job) -> None:
         rows,
         [Watch(job), KeepLast()],
     )
-    check_batch(trainer.data_collator, trainer.train_dataset[0], found)
+    check_batch(trainer.data_collator, trainer.train_dataset[0], found)  # type: ignore[index]
     trainer.add_callback(KeepEpochs(trainer, job, settings["evaluate_epochs"], (source, revision)))
     train(trainer, job)
     export(trainer, (source, revision), job.out / "model")
