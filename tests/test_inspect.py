@@ -18,6 +18,7 @@ from tessy.artifacts import write_json, write_parquet
 from tessy.cli import main
 from tessy.errors import UserError
 from tessy.records import Role, Trajectory
+from tessy.report.inspect import STYLES, lines
 from tessy.report.traces import Piece, confidences, inspected, load, render_traces
 
 
@@ -50,8 +51,8 @@ def test_the_terminal_shows_every_author_and_what_was_rolled_back(artifact: Path
         "student 99 tokens",
         "teacher 31 tokens",
         "Okay, so first of all",
-        " keep x where",
-        HOSTILE,
+        "[- keep x where-]",
+        f"«{HOSTILE}»",
     ):
         assert text in shown
     assert "31 of 161 rolled back in 1 places" in shown.replace("\n", " ")
@@ -136,3 +137,13 @@ def test_predictors_that_are_gone_are_named(artifact: Path) -> None:
     write_json(artifact / "manifest.json", {"inputs": inputs})
     with pytest.raises(UserError, match="predictor-student-1, predictor-teacher-2 are not beside it"):
         confidences(artifact, [])
+
+
+def test_with_colours_authors_need_no_marks() -> None:
+    (one,) = inspected([with_roll_back()])
+    body = list(lines(one, colours=True))[-1]
+    assert "«" not in body.plain
+    assert "[-" not in body.plain
+    styles = {body.plain[span.start : span.end].strip(): str(span.style) for span in body.spans}
+    assert styles["keep x where"] == "red strike dim"
+    assert styles["keep x where str(x) == str(x)[::-1]"] == STYLES["teacher"]

@@ -40,7 +40,8 @@ def inspect_command(
 ) -> None:
     """Show the traces in SOURCE, an artifact with trajectories or a Parquet file of them.
 
-    Authors are coloured and rolled back text is struck out. With --confidence, tokens that a predictor
+    Authors are coloured and rolled back text is struck out; where there are no colours, the teacher's
+    text stands in «» and rolled back text in [- -]. With --confidence, tokens that a predictor
     was not sure of are followed by their probability of style.
     """
     trajectories = load(source, samples=samples, limit=limit or (ON_A_PAGE if html else IN_TERMINAL))
@@ -51,12 +52,15 @@ def inspect_command(
         return
     console = Console(highlight=False, soft_wrap=True)
     for trace in traces:
-        for line in lines(trace):
+        for line in lines(trace, colours=console.color_system is not None):
             console.print(line)
 
 
-def lines(trace: Inspected) -> Iterator[Text]:
-    """One trace for the terminal: a heading, the prompt, the coloured text."""
+def lines(trace: Inspected, *, colours: bool) -> Iterator[Text]:
+    """One trace for the terminal: a heading, the prompt, the text in its authors' colours.
+
+    Without colours the teacher's text stands in «», rolled back text in [- -].
+    """
     t = trace.trajectory
     yield Text(f"{t.sample_id}  {t.method}  {t.stop_reason}", style="bold")
     legend = Text("  ")
@@ -68,9 +72,14 @@ def lines(trace: Inspected) -> Iterator[Text]:
     body = Text()
     for stretch in trace.stretches:
         style = "dim" if stretch.span.kind == "markup" else STYLES[stretch.span.author]
+        quoted = not colours and stretch.span.author == "teacher" and stretch.span.kind != "markup"
+        body.append("«" if quoted else "")
         for piece in stretch.pieces:
             body.append_text(_shown(piece, style))
-        body.append(stretch.span.discarded, style="red strike dim")
+        body.append("»" if quoted else "")
+        if stretch.span.discarded:
+            discarded = stretch.span.discarded if colours else f"[-{stretch.span.discarded}-]"
+            body.append(discarded, style="red strike dim")
     yield body.append("\n")
 
 
