@@ -2,7 +2,7 @@
 
 `strict` is the official verdict, `fixed` the same with that judge's known faults repaired:
 
-- extraction takes the last closed block in the right language after any thinking, however it is tagged;
+- extraction takes the last program in the right language after any thinking, however it is tagged;
 - a crashed or failing checker is IE, not WA;
 - an interactor that hangs up on a wrong program decides, not the signal the program then dies of;
 - OJBench's clock is CPU time, so that sleeping is bounded by its wall factor only;

@@ -1,7 +1,8 @@
 """Finds the program in a model's answer, by each benchmark's rule.
 
 `strict` rules are the official judges', quirks included: what they miss counts as missed.
-`fixed` asks what the author meant: the last fenced block in the right language after any thinking.
+`fixed` asks what the author meant: the last program in the right language after any thinking, however it is
+tagged.
 Pure; never raises on any text. Not covered: languages other than C++ and Python.
 """
 
@@ -87,11 +88,20 @@ def _lcb(language: str, response: str) -> str | None:
 def _meant(language: str, response: str) -> str | None:
     answer = response.rpartition(_END_OF_THINKING)[2]
     blocks = _blocks(answer)
-    for wanted in (_TAGS.get(language, {language}), {""}):
-        found = [code for tag, code in blocks if tag in wanted and code.strip()]
+    right = [code for tag, code in blocks if tag in _TAGS.get(language, {language}) and code.strip()]
+    alike = [code for _, code in blocks if _looks_like_code(language, code)]
+    untagged = [code for tag, code in blocks if not tag and code.strip()]
+    for found in (right, alike, untagged):
         if found:
-            return found[-1]
-    return answer if not blocks and _looks_like_code(language, answer) else None
+            # A whole program, if there is one, rather than a part of it that is explained afterwards.
+            return next((code for code in reversed(found) if _has_main(language, code)), found[-1])
+    if not blocks and _looks_like_code(language, answer):
+        return answer
+    return _around_main(answer) if language == "cpp" else None
+
+
+def _has_main(language: str, code: str) -> bool:
+    return language == "cpp" and bool(re.search(r"\bmain\s*\(", code))
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ Run it before a long evaluation is trusted. Not covered: hostile programs (the t
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,7 @@ def self_test(workers: int | None = None) -> bool:
         formats: tuple[tuple[Format, Path], ...] = (
             ("lightcp", _write_lightcp(Path(folder, "lightcp"))),
             ("dmoj", _write_dmoj(Path(folder, "dmoj"))),
+            ("lcb", _write_lcb(Path(folder, "lcb"))),
         )
         for format, problems in formats:
             known = list(_submissions(format))
@@ -63,10 +65,11 @@ def self_test(workers: int | None = None) -> bool:
 
 def _submissions(format: Format) -> Iterator[tuple[Submission, Verdict]]:
     for verdict, (cpp, python) in _BODIES.items():
-        # Under LiveCodeBench-Pro's address-space limit a program fails to allocate before it has too much.
-        if not (format == "lightcp" and verdict == "MLE"):
+        # Under LiveCodeBench-Pro's address-space limit a program fails to allocate before it has too much;
+        # LiveCodeBench as such limits nothing but time.
+        if format == "dmoj" or (format == "lightcp" and verdict != "MLE"):
             yield Submission("sum", "cpp", code=_CPP.format(cpp)), verdict
-        if format == "dmoj":
+        if format == "dmoj" or (format == "lcb" and verdict not in ("MLE", "OLE")):
             yield Submission("sum", "python", code=_PYTHON.format(python)), verdict
     if format == "lightcp":
         yield Submission("sum", "cpp", response="no program here"), "NO_CODE"
@@ -93,4 +96,12 @@ def _write_lightcp(root: Path) -> Path:
     config = f"time_limit: 500ms\nmemory_limit: 256m\nsubtasks:\n- n_cases: {len(_CASES)}\n"
     (root / "sum" / "config.yaml").write_text(config)
     (root / "sum" / "chk.cc").write_text(_CHECKER)
+    return root
+
+
+def _write_lcb(root: Path) -> Path:
+    root.mkdir()
+    tests = [{"input": f"{a} {b}\n", "output": f"{a + b}\n", "testtype": "stdin"} for a, b in _CASES]
+    row = {"question_id": "sum", "public_test_cases": json.dumps(tests), "private_test_cases": "[]"}
+    (root / "test.jsonl").write_text(json.dumps(row) + "\n")
     return root

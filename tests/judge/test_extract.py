@@ -98,6 +98,8 @@ def test_lcb_takes_what_stands_between_the_last_two_fences() -> None:
         f"```cpp\nold\n```\n```cpp\n{INCLUDE}\nsigned main() {{}}",
         f"```text\n3\n```\n```\n{INCLUDE}\nsigned main() {{}}\n```\n```text\n4\n```",
         f"{INCLUDE}\nsigned main() {{}}",
+        f"```python\n{INCLUDE}\nsigned main() {{}}\n```\nIt prints\n```\n42\n```",
+        f"```cpp\n{INCLUDE}\nsigned main() {{}}\n```\nThe heart of it:\n```cpp\nx = x + 1;\n```",
     ],
 )
 @pytest.mark.parametrize("format", ["dmoj", "lightcp", "lcb"])
@@ -115,6 +117,12 @@ def test_fixed_finds_nothing_where_nothing_is(text: str) -> None:
 PIECES = st.sampled_from(
     ["```", "```cpp\n", "```python\n", "\n", "{", "}", "#include <a>\n", "int main(", "main()", "x", " "]
 )
+
+
+@given(st.lists(PIECES, max_size=40).map("".join))
+def test_fixed_finds_something_wherever_livecodebench_pro_does(text: str) -> None:
+    if extract_code("lightcp", "cpp", text) is not None:
+        assert extract_code("lightcp", "cpp", text, "fixed") is not None
 
 
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)))
