@@ -120,7 +120,8 @@ class Compatibility(Section):
     hand_over: Literal["drop", "extend"] = "drop"
     """The word a boundary falls into is dropped (paper), or kept to its end (release)."""
     first_token: bool = True
-    """Whether the first token of a chunk can be a boundary (release: false)."""
+    """Whether the first token of a chunk can be a boundary. Where it cannot (release), chunks are taken as
+    they are, words cut in two included."""
     end_spellings: list[str] = Field(default_factory=list)
     """Text that ends thinking as an end token does (release: `</think>`, `assistantfinal`)."""
     window: Literal["fixed", "sliding"] = "fixed"
@@ -206,6 +207,15 @@ class Execution(Section):
     engines: Engines = Engines()
     train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _servers_are_started_once(self) -> Self:
+        if self.workers > 1 and (self.engines.student.starts_servers or self.engines.teacher.starts_servers):
+            raise ValueError(
+                f"workers {self.workers}: each would start servers of its own; start them yourself and name "
+                "them as `endpoints`, or use one worker"
+            )
+        return self
 
 
 class Recipe(Section):

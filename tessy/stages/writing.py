@@ -74,19 +74,22 @@ def drain(
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
     renderers = {role: _renderer(job, names[role]) for role in method.authors | {home}}
-    meters, live = Meters(), min(job.execution["concurrency"], len(samples))
+    live = min(job.execution["concurrency"], len(samples))
 
     async def work(journal: Journal) -> None:
         async with AsyncExitStack() as stack:
-            authors: dict[Role, Author] = {}
-            for role in sorted(method.authors):
-                wanted = _Wanted(job, role, names[role], renderers[role], sampler, max_tokens, samples)
-                authors[role] = Author(
+            roles = sorted(method.authors)
+            wanted = [_Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples) for r in roles]
+            engines = await asyncio.gather(*(stack.enter_async_context(_engine(w)) for w in wanted))
+            authors = {
+                role: Author(
                     _model_name(job, names[role]),
-                    await stack.enter_async_context(_engine(wanted)),
+                    engine,
                     _switch(job, switch, role, live, compat) if method.thinking == "both" else None,
                     job.execution["stride"] if streams(job, compat) else (chunk_tokens or {}).get(role, 1),
                 )
+                for role, engine in zip(roles, engines, strict=True)
+            }
             assignment = Assignment(
                 name,
                 method,
@@ -99,7 +102,7 @@ def drain(
                 system=_system(job, names[home]),
                 compat=compat,
             )
-            schedule = await _schedule(job, authors.values(), compat)
+            schedule, meters = await _schedule(job, authors.values(), compat), Meters()
             report = asyncio.create_task(_report(job, journal, len(samples), meters, name))
             stack.callback(report.cancel)
             await write_all(samples, assignment, journal, schedule, meters)
@@ -136,6 +139,7 @@ async def _log(job: Job, meters: Meters, name: str, authors: Mapping[Role, Autho
     values = meters.values()
     for role, author in authors.items():
         stats = await author.engine.stats()
+        values["predictor_busy_s"] += getattr(author.predictor, "busy_s", 0.0)
         values[f"prefix_cache_hit_rate/{role}"] = stats.prefix_hits / max(1, stats.prefix_tokens)
     job.tracker.log({f"{name}/{key}": value for key, value in values.items()})
 

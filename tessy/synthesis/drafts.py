@@ -59,7 +59,8 @@ class Compat:
     """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's.
 
     `hand_over`: the word a boundary falls into is dropped, or kept to its end. `first_token`: whether
-    the first token of a chunk can be a boundary. `end_of_thinking`: thinking ends with an end token, or
+    the first token of a chunk can be a boundary; where it cannot, chunks are taken as they are, words cut in
+    two included. `end_of_thinking`: thinking ends with an end token, or
     also where one of its spellings shows up in the text. `window`: what a predictor sees starts at fixed
     places, or is the last tokens of context and chunk.
     """
@@ -233,7 +234,8 @@ class Draft:
         for spelling in self._assignment.compat.end_spellings if part == "thinking" else ():
             if spelling in chunk:
                 chunk, ended = chunk[: chunk.index(spelling)], True
-        settled = len(chunk) if ended or spent else whole_words(chunk, len(chunk))
+        as_it_is = ended or spent or not self._assignment.compat.first_token
+        settled = len(chunk) if as_it_is else whole_words(chunk, len(chunk))
         self._unrecorded += len(new)
         if not settled and not ended and not spent:
             self.held = tuple(ids)
@@ -248,7 +250,8 @@ class Draft:
         foreign_at = first_foreign(own, chunk, stalled=stalled)
         decision = cut(chunk, foreign_at, ended=ended, stalled=stalled, hand_over=compat.hand_over)
         spent = proposal.spent and not ended and not decision.hand_over
-        keep = len(chunk) if spent else decision.keep
+        as_it_is = spent or not (compat.first_token or decision.hand_over)
+        keep = len(chunk) if as_it_is else decision.keep
         ended_by: TurnEnd = "length" if spent else _ENDED_BY[decision.hand_over, decision.end]
         ended_by = "stray" if proposal.stray else ended_by
         view = self._views[self.state.author]
