@@ -129,7 +129,9 @@ def scorecard(
             "source": _pinned(benchmark.source, benchmark.revision),
             "tests": _pinned(benchmark.tests, benchmark.tests_revision),
             "prompt": prompt(benchmark),
-            "extraction": kind.extraction if benchmark.mode == "strict" else "the last program after any thinking",
+            "extraction": kind.extraction
+            if benchmark.mode == "strict"
+            else "the last program after thinking",
             "judge": f"{kind.format}, {benchmark.mode}",
             **settings,
         },

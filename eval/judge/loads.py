@@ -3,9 +3,8 @@
     python -m eval.judge.bench contest [PROBLEMS TESTS SUBMISSIONS]
     python -m eval.judge.bench memory [TESTS]
 
-Both write test data in OJBench's layout, where every test is run whatever the earlier ones gave, and remove
-it.
-Not covered: compiling; the programs are few and built before the clock starts.
+Both write test data in OJBench's layout, where every test is run whatever came before, and remove it. Not
+covered: compiling; the programs are few and built before the clock starts.
 """
 
 from __future__ import annotations

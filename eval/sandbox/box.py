@@ -34,7 +34,8 @@ Ended = Literal["exit", "cpu", "wall", "memory", "output"]
 class Limits:
     """What a program may use. Seconds and bytes; None: no limit of its own.
 
-    `wall_s` leaves out the time the program stood ready and got no CPU: a busy machine is not its fault.
+    `wall_s` leaves out the time the program's first thread stood ready and got no CPU: a busy machine is not
+    its fault, up to five times the limit.
     `memory` bounds the tree; `address_space` and `stack` each process. `stdout` and `stderr` cap what
     is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable.
     `core` is the CPU to run on, None for any.
