@@ -67,6 +67,13 @@ def full_results() -> dict[str, Any]:
             "student": predictor(0.981, 0.952, 0.021, 0.013),
             "teacher": predictor(0.973, 0.938, 0.018, 0.026),
         },
+        epochs=[row("TESSY", "OJBench-mini", 0.55) | {"epoch": epoch} for epoch in (1, 2)],
+        losses={
+            "TESSY seed 0": {
+                "style": {"tokens": 50_836.0, "nll": 0.349, "share_of_loss": 0.796},
+                "capability": {"tokens": 39_724.0, "nll": 0.113, "share_of_loss": 0.202},
+            }
+        },
         instrument=[
             check("Teacher beats student on new problems", 0.94, "above 0.80", True),
             check("Gold solutions accepted", "400 of 400", "all", True, "each also judged after mutation"),
