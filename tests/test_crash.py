@@ -36,8 +36,9 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs / "smoke"
 
 
-def start(runs: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tessy.cli", "run", str(RECIPE), *OVERRIDES, "--runs-dir", str(runs)]
+def start(runs: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tessy.cli", "run", str(RECIPE), *OVERRIDES, *more]
+    command += ["--runs-dir", str(runs)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -121,7 +122,8 @@ def test_a_run_killed_in_every_stage_ends_as_an_undisturbed_one(calm: Path, tmp_
     rng, killed = random.Random(7), set()
     folder = tmp_path / "stormy" / "smoke"
     while True:
-        process = start(tmp_path / "stormy")
+        # Two processes write each method's traces: where things run never changes what comes out.
+        process = start(tmp_path / "stormy", "execution.workers=2")
         # Wait for a stage that has not been killed yet, let it get somewhere, and kill everything.
         while process.poll() is None and not set(working(folder)) - killed:
             time.sleep(0.05)

@@ -43,6 +43,11 @@ class Meters:
         self.rolled_back += turn.rolled_back
         self.switches += turn.ended_by == "boundary"
 
+    def excess(self, tokens: int) -> None:
+        """Tokens that arrived while a turn was judged that ended the continuation: nobody reads them."""
+        self.generated += tokens
+        self.rolled_back += tokens
+
     def fault(self, reason: str) -> None:
         self.faults[reason] += 1
 

@@ -16,7 +16,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tessy.engines import Continuation, EngineFault, FinishReason
 from tessy.errors import UserError
@@ -172,15 +172,17 @@ async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: M
     try:
         while True:
             await continuation.grown(taken + chunk)
-            new, finish = continuation.token_ids[taken:], continuation.finish_reason
+            # Never more than a chunk, so that a trace's turns do not depend on who was faster.
+            new = continuation.token_ids[taken : taken + chunk]
             taken += len(new)
+            finish = continuation.finish_reason if taken == len(continuation.token_ids) else None
             # Fewer ids than asked for without an end: the model's context is full.
             spent = finish == "length" and (request.max_tokens >= budget or taken < request.max_tokens)
             turn = await _next_turn(draft, new, finish, spent=spent, meters=meters)
             if turn is not None:
                 if turn.ended_by != "chunk":
                     continuation.abort()
-                    turn = _with_excess(turn, len(continuation.token_ids) - taken)
+                    meters.excess(len(continuation.token_ids) - taken)
                 journal.append(draft.sample.sample_id, turn)
                 draft.accept(turn)
                 meters.turn(turn)
@@ -208,11 +210,6 @@ async def _next_turn(
         )
         meters.predictor_waits_s += time.perf_counter() - began
     return draft.turn(proposal, labels)
-
-
-def _with_excess(turn: Turn, excess: int) -> Turn:
-    """Count ids that arrived while the turn was judged: nobody will read them."""
-    return replace(turn, generated=turn.generated + excess, rolled_back=turn.rolled_back + excess)
 
 
 def _nothing() -> Continuation:
