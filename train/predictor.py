@@ -165,7 +165,10 @@ def dataset(windows: Sequence[TraceWindow]) -> Dataset:
 
 
 def arguments(job: Job, settings: dict[str, Any], seed: int, windows: int) -> TrainingArguments:
-    steps = -(-windows // settings["batch_size"]) * settings["epochs"]
+    steps_per_epoch = -(-windows // settings["batch_size"])
+    most_steps = max(1, steps_per_epoch * settings["epochs"] // 50)
+    # A point of the curve never spans a checkpoint, or a resumed run would average over fewer steps.
+    logging_steps = next(n for n in range(most_steps, 0, -1) if steps_per_epoch % n == 0)
     return TrainingArguments(
         output_dir=str(job.work / "checkpoints"),
         num_train_epochs=settings["epochs"],
@@ -175,13 +178,15 @@ def arguments(job: Job, settings: dict[str, Any], seed: int, windows: int) -> Tr
         lr_scheduler_type="linear",
         seed=seed,
         data_seed=seed,
-        logging_steps=max(1, steps // 50),
+        logging_steps=logging_steps,
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=1,
         load_best_model_at_end=True,
         metric_for_best_model="selection",
         greater_is_better=True,
+        # Else a resumed run would forget how long it has waited for a better epoch.
+        restore_callback_states_from_checkpoint=True,
         report_to=[],
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
