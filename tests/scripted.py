@@ -64,22 +64,28 @@ class CasePredictor:
         foreign = str.isupper if self.role == "student" else str.islower
         return [(offset, foreign(character)) for offset, character in enumerate(chunk)]
 
+    def judge(self, pairs: Sequence[tuple[str, str]]) -> list[list[tuple[int, bool]]]:
+        foreign = str.isupper if self.role == "student" else str.islower
+        return [[(at, foreign(character)) for at, character in enumerate(chunk)] for _, chunk in pairs]
+
     def release(self, sample_id: str) -> None:
         """Nothing is kept."""
 
 
-def continuation(ids: Sequence[int]) -> list[int]:
+def continuation(ids: Sequence[int], thinking: str = THINKING) -> list[int]:
     """What either author would write after `ids`: the rest of the one trace they both know."""
     written = list(ids)[list(ids).index(ord("|")) + 1 :]
-    whole = [*map(ord, THINKING), END, *map(ord, ANSWER), END]
+    whole = [*map(ord, thinking), END, *map(ord, ANSWER), END]
     return whole[len(written) :]
 
 
-def assignment(chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000) -> Assignment:
+def assignment(
+    chunk_tokens: int, method: str = "tessy", max_tokens: int = 1000, thinking: str = THINKING
+) -> Assignment:
     renderer = CharacterRenderer()
+    engine = ScriptedEngine(lambda ids: continuation(ids, thinking))
     authors = {
-        role: Author(role, ScriptedEngine(continuation), CasePredictor(role), chunk_tokens)
-        for role in METHODS[method].authors
+        role: Author(role, engine, CasePredictor(role), chunk_tokens) for role in METHODS[method].authors
     }
     renderers = dict.fromkeys(METHODS[method].authors | {"student"}, renderer)
     return Assignment(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 
 import pytest
-from scripted import ANSWER, END, THINKING, assignment, synthesize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import ANSWER, END, THINKING, assignment, samples, synthesize
 
-from tessy.records import Problem
+from tessy.records import Problem, Trajectory
 from tessy.synthesis.drafts import samples_of
+from tessy.synthesis.journal import Journal
+from tessy.synthesis.lockstep import write_in_lockstep
+from tessy.synthesis.meters import Meters
+from tessy.synthesis.scheduler import Schedule, write
 
 
 def test_each_author_writes_only_its_own_kind(tmp_path: Path) -> None:
@@ -32,6 +39,32 @@ def test_neither_chunks_nor_streaming_change_the_text(
     (reference,) = asyncio.run(synthesize(tmp_path / "reference", 1, chunk_tokens=11))
     assert [(s.author, s.text) for s in trajectory.spans] == [(s.author, s.text) for s in reference.spans]
     assert trajectory.student_token_ids == reference.student_token_ids
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    thinking=st.text(alphabet="abXY .\n", min_size=1, max_size=60).filter(str.strip),
+    chunk_tokens=st.integers(1, 25),
+    reach=st.integers(1, 80),
+)
+def test_streams_literal_chunks_and_lock_step_accept_the_same_text(
+    thinking: str, chunk_tokens: int, reach: int
+) -> None:
+    """For the same labels, whatever the text: Algorithm 1 has one answer."""
+    spec = assignment(chunk_tokens, thinking=thinking)
+
+    async def scheduled(reach: int | None) -> Trajectory:
+        with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
+            return await write(samples(1)[0], spec, journal, Schedule(1, reach), Meters())
+
+    async def everyhow() -> list[Trajectory]:
+        lockstep = await write_in_lockstep(samples(1), spec, Meters(), 1)
+        return [await scheduled(None), await scheduled(reach), *lockstep]
+
+    literal, streamed, lockstep = asyncio.run(everyhow())
+    for other in (streamed, lockstep):
+        assert [(s.author, s.text) for s in other.spans] == [(s.author, s.text) for s in literal.spans]
+        assert other.student_token_ids == literal.student_token_ids
 
 
 def test_training_ids_are_the_prompt_the_thinking_and_the_answer(tmp_path: Path) -> None:

@@ -11,18 +11,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol, cast
 
-from tessy.boundary.sliding import SlidingPredictor
 from tessy.engines import Continuation, Request
 from tessy.records import ROLES, Trajectory
 from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
 from tessy.synthesis.meters import Meters
 
 
+class Judge(Protocol):
+    """A predictor that judges many chunks while everybody waits (`tessy.boundary.sliding`)."""
+
+    def judge(self, pairs: Sequence[tuple[str, str]]) -> list[list[tuple[int, bool]]]:
+        """For each (context, chunk): (offset in chunk, whether the token there is the other author's)."""
+
+
 async def write_in_lockstep(
     samples: Sequence[Sample], assignment: Assignment, meters: Meters, concurrency: int
 ) -> list[Trajectory]:
-    """Write `samples`, `concurrency` at a time; whoever is done makes room at the next step."""
+    """Write `samples`, `concurrency` at a time; whoever is done makes room at the next step.
+
+    The authors' predictors must be able to `judge` (`Judge`).
+    """
     drafts = [Draft(sample, assignment) for sample in samples]
     while live := [draft for draft in drafts if draft.state.part is not None][:concurrency]:
         requests = [_request(draft) for draft in live]
@@ -46,16 +56,16 @@ def _proposal(draft: Draft, request: Request, written: Continuation) -> Proposal
 
 
 def _judge(live: Sequence[Draft], proposals: Sequence[Proposal | None], meters: Meters) -> None:
+    """Judge all proposals, one batch for each author, and accept what is kept."""
+    pairs = [(d, p) for d, p in zip(live, proposals, strict=True) if p is not None]
+    labels: dict[int, list[tuple[int, bool]]] = {}
     for role in ROLES:
-        pairs = [(d, p) for d, p in zip(live, proposals, strict=True) if p and d.state.author == role]
-        watched = [(d, p) for d, p in pairs if d.watched]
-        labels: list[list[tuple[int, bool]]] = []
+        watched = [(d, p) for d, p in pairs if d.watched and d.state.author == role]
         if watched:
             predictor = watched[0][0].author.predictor
-            assert isinstance(predictor, SlidingPredictor)
-            labels = predictor.judge([(d.thinking, p.chunk[: p.settled]) for d, p in watched])
-        judged = {id(d): own for (d, _), own in zip(watched, labels, strict=True)}
-        for draft, proposal in pairs:
-            turn = draft.turn(proposal, judged.get(id(draft), []))
-            draft.accept(turn)
-            meters.turn(turn)
+            found = cast(Judge, predictor).judge([(d.thinking, p.chunk[: p.settled]) for d, p in watched])
+            labels |= {id(d): own for (d, _), own in zip(watched, found, strict=True)}
+    for draft, proposal in pairs:
+        turn = draft.turn(proposal, labels.get(id(draft), []))
+        draft.accept(turn)
+        meters.turn(turn)
