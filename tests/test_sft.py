@@ -246,6 +246,32 @@ def test_merged_adapters_are_what_peft_merges() -> None:
         torch.testing.assert_close(ours[key], weight)
 
 
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_a_model_is_exported_in_its_own_number_type(key: str, tmp_path: Any) -> None:
+    from types import SimpleNamespace
+
+    import torch
+    from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
+
+    from tessy.artifacts import read_json, write_json
+    from train.checkpoints import export
+
+    model = Qwen3ForCausalLM(stage.tiny_config())
+    model.save_pretrained(tmp_path / "source")
+    config = read_json(tmp_path / "source" / "config.json")
+    config.pop("dtype", None)
+    write_json(tmp_path / "source" / "config.json", config | {key: "bfloat16"})
+    trainer = SimpleNamespace(
+        accelerator=SimpleNamespace(get_state_dict=lambda wrapped: wrapped.state_dict()),
+        model=model,
+        model_wrapped=model,
+        is_world_process_zero=lambda: True,
+    )
+    export(trainer, (str(tmp_path / "source"), None), tmp_path / "out")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto")
+    assert loaded.dtype == torch.bfloat16
+
+
 def test_a_disk_too_small_is_refused_before_training(tmp_path: Any) -> None:
     from train.checkpoints import require_disk
 

@@ -105,7 +105,7 @@ def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
             state = merged(state, adapters.lora_alpha / adapters.r)
             model = model.get_base_model()
         origin = local_files(source)
-        dtype = read_json(origin / "config.json").get("dtype", "float32")
+        dtype = number_type(read_json(origin / "config.json"))
         tied = model.all_tied_weights_keys
         state = {key: _cast(value, getattr(torch, dtype)) for key, value in state.items() if key not in tied}
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,6 +115,11 @@ def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
             if file.name.startswith(TOKENIZER_FILES):
                 shutil.copy2(file, folder / file.name)
     _wait_for_all()
+
+
+def number_type(config: Mapping[str, Any]) -> str:
+    """Of a checkpoint's weights, from its `config.json`; older ones use the second key."""
+    return str(config.get("dtype") or config.get("torch_dtype") or "float32")
 
 
 def merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
@@ -145,9 +150,9 @@ def local_files(source: tuple[str, str | None]) -> Path:
 
 
 def require_disk(folder: Path, needed: int) -> None:
-    """Raise `UserError` unless `needed` bytes are free where `folder` is."""
+    """Raise `UserError` unless `folder` can grow to `needed` bytes."""
     free = shutil.disk_usage(folder).free
-    if free < needed:
+    if free + sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < needed:
         raise UserError(
             f"--runs-dir: {folder} has {free >> 20} MiB free, training leaves up to {needed >> 20} MiB of "
             "checkpoints; free some or choose another disk"
