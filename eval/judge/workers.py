@@ -43,6 +43,8 @@ from eval.judge.records import (
 from eval.judge.trial import Trial
 from eval.sandbox import SandboxError
 
+_OURS = (SandboxError, OSError)
+"""Failures of the sandbox, or of a machine short of descriptors or memory: never the program's."""
 _PAUSES_S = (0.1, 1.0)
 """Before each further attempt when the sandbox fails: trouble of the machine is often brief."""
 _DETAIL_LIMIT = 2000
@@ -221,7 +223,7 @@ class Workers:
                     bench = self._bench(stack, source, problem, modes)
                 except CompileError as error:
                     self._unrun(job, modes, "CE", str(error)[:_DETAIL_LIMIT])
-                except SandboxError as error:
+                except _OURS as error:
                     self._unrun(job, modes, "IE", str(error))
                 else:
                     yield _Open(job, bench, Trial(self.format, problem, modes), stack.pop_all())
@@ -259,7 +261,7 @@ class Workers:
             if narrowly:
                 with self.machine.alone():
                     results, _ = _patiently(lambda: run_case(bench, case, core))
-        except (SandboxError, BrokenTestData) as error:
+        except (*_OURS, BrokenTestData) as error:
             broken = CaseResult(case.name, *verdicts.word(self.format, "IE"), note=str(error))
             return dict.fromkeys(bench.modes, broken)
         return results
@@ -337,6 +339,6 @@ def _patiently(attempt: Callable[[], T]) -> T:
     for pause_s in _PAUSES_S:
         try:
             return attempt()
-        except SandboxError:
+        except _OURS:
             time.sleep(pause_s)
     return attempt()

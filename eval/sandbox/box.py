@@ -125,6 +125,9 @@ def start(
         words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]
         pid = room.order(words, (stdin, stdout, stderr, *shown, *readers))
         return Box(room, _limited(pid, limits), limits, stdout, stderr)
+    except OSError as error:
+        room.close()
+        raise SandboxError(f"the run does not start: {error}") from error
     except BaseException:
         room.close()
         raise
@@ -163,7 +166,11 @@ class Box:
         self._room, self._group, self._limits = room, group, limits
         caps = ((stdout, limits.stdout), (stderr, limits.stderr))
         self._files = [(fd, cap) for fd, cap in caps if stat.S_ISREG(os.fstat(fd).st_mode)]
-        self._room.go()
+        try:
+            self._room.go()
+        except OSError:
+            self.abandon()
+            raise
 
     def wait(self) -> Outcome:
         """Wait for the end and clean up. Raises `SandboxError` if the sandbox broke."""
