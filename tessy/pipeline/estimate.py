@@ -158,7 +158,7 @@ def describe(recipe: Recipe, tokens: float | None) -> str:
     """One line on training for whoever plans it; `tokens` of all runs and epochs, where known."""
     shape, spread = student_shape(recipe), recipe.execution.train
     if shape is None:
-        return "training: the model's shape is on the hub; no estimate"
+        return "training: no config.json of the model here yet; no estimate"
     parts = memory(
         shape,
         recipe.train.method,
