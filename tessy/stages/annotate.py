@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
@@ -31,7 +31,7 @@ def run(job: Job) -> None:
     triples = [(r.sample_id, r.problem_id, thinkings[r.sample_id]) for r in responses]
     cut = segments(triples, settings["segment_words"], settings["segments"], job.config["seed"])
     annotated = mark(job, settings["annotator"], Task(cut, thinkings), "annotator")
-    record = {
+    record: dict[str, Any] = {
         "segments": len(cut),
         "annotated": len(annotated.style),
         "outcomes": dict(annotated.outcomes),
@@ -58,7 +58,15 @@ def run(job: Job) -> None:
         job.name,
         f"The {role}'s thinkings that segments were cut from.",
     )
-    job.tracker.log({"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)})
+    job.tracker.log(counts(record, rows))
+
+
+def counts(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How the annotation went, as metrics; no kappa where there is none."""
+    found = {"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)}
+    found |= {f"outcomes/{reason}": times for reason, times in record["outcomes"].items()}
+    agreed = record["agreement"]
+    return found | ({"kappa": agreed["kappa"]} if agreed and agreed["kappa"] is not None else {})
 
 
 def sampled_thinking(job: Job) -> list[Trajectory]:
