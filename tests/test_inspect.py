@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import HOSTILE, cooperative_spans, teacher_spans, trace
 
@@ -107,6 +107,7 @@ def test_pieces_of_a_span_are_its_text_whatever_the_tokens_are() -> None:
     assert 'class="token doubt" title="P(style) 0.600"' in page
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 200), st.floats(0, 1)), max_size=30))
 def test_no_tokens_lose_or_change_text(tokens: list[tuple[int, float]]) -> None:
     ordered: dict[Role, list[tuple[int, float]]] = {"student": sorted(tokens), "teacher": sorted(tokens)}
