@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
@@ -77,7 +79,9 @@ class Crew:
         models = self.models
         slots = min(models.concurrency, len(models.problems))
         predictors = {
-            role: BoundaryPredictor(models.predictors[role], role, models.window_tokens, slots=slots)
+            role: BoundaryPredictor(
+                models.predictors[role], role, models.window_tokens, slots=slots, dtype=torch.float32
+            )
             for role in ROLES
         }
         chunk = PAPER_CHUNK if literal else models.stride
