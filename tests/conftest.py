@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.vllm_server import Host
+
+
+BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +23,34 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
     with vllm_server(tmp_path_factory.mktemp("vllm")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    assert executable, "no Chromium found: apt-get install chromium"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=BROWSER_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, page_url: str) -> Iterator[Any]:
+    """The page at a module's `page_url`; the test fails if the console complains or anything else is requested."""
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
+    complaints: list[str] = []
+    requests: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto(page_url)
+    yield opened
+    opened.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [page_url]
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +11,11 @@ from report_samples import HOSTILE, full_report
 from tessy.report import write_report
 
 pytestmark = pytest.mark.browser
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="module")
 def page_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(full_report(), tmp_path_factory.mktemp("report")).as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    assert executable, "no Chromium found: apt-get install chromium"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Any, page_url: str) -> Iterator[Any]:
-    """The report, opened; fails the test if the console complained or anything else was requested."""
-    opened = browser.new_page(viewport={"width": 1200, "height": 900})
-    complaints: list[str] = []
-    requests: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda request: requests.append(request.url))
-    opened.goto(page_url)
-    yield opened
-    opened.close()
-    assert complaints == []
-    assert [url for url in requests if not url.startswith("data:")] == [page_url]
 
 
 def shown(page: Any) -> list[int]:

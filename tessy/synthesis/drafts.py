@@ -59,10 +59,9 @@ class Compat:
     """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's.
 
     `hand_over`: the word a boundary falls into is dropped, or kept to its end. `first_token`: whether
-    the first token of a chunk can be a boundary; where it cannot, chunks are taken as they are, words cut in
-    two included. `end_of_thinking`: thinking ends with an end token, or
-    also where one of its spellings shows up in the text. `window`: what a predictor sees starts at fixed
-    places, or is the last tokens of context and chunk.
+    the first token of a chunk can be a boundary; where it cannot, chunks are taken as they are, words cut
+    in two included. `end_spellings`: text that ends thinking as an end token does. `window`: what a
+    predictor sees starts at fixed places, or is the last tokens of context and chunk.
     """
 
     hand_over: HandOver = "drop"
