@@ -39,7 +39,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, page_url: str) -> Iterator[Any]:
-    """The page at a module's `page_url`; the test fails if the console complains or anything else is requested."""
+    """The page at `page_url`; the test fails if the console complains or anything else is requested."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
     complaints: list[str] = []
     requests: list[str] = []
