@@ -10,8 +10,7 @@ Not covered: whether named files and machines are fit for use (`tessy.pipeline.p
 from __future__ import annotations
 
 import datetime
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -21,18 +20,18 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
     with_config,
 )
 
 from tessy.engines.settings import Engines
-from tessy.errors import UserError
+from tessy.errors import UserError, nearest
 from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
-from tessy.predictors import AnnotatorExecution, Predictors, Switch, TrainedSwitch
-from tessy.sections import MINIATURE, Name, Positive, Rate, Sampler, Section
+from tessy.predictors import AnnotatorExecution, Predictors
+from tessy.sections import MINIATURE, Name, Positive, Rate, Section
 from tessy.synthesis.methods import METHODS
+from tessy.synthesis.settings import Synthesis
 from tessy.training import Train, TrainExecution
 
 with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))(WorldConfig)
@@ -105,70 +104,6 @@ class Model(Section):
 class Models(Section):
     student: Model
     teacher: Model
-
-
-class ChunkTokens(Section):
-    """k of Algorithm 1, for each author."""
-
-    student: Positive
-    teacher: Positive
-
-
-class Compatibility(Section):
-    """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's."""
-
-    hand_over: Literal["drop", "extend"] = "drop"
-    """The word a boundary falls into is dropped (paper), or kept to its end (release)."""
-    first_token: bool = True
-    """Whether the first token of a chunk can be a boundary. Where it cannot (release), chunks are taken as
-    they are, words cut in two included."""
-    end_spellings: list[str] = Field(default_factory=list)
-    """Text that ends thinking as an end token does (release: `</think>`, `assistantfinal`)."""
-    window: Literal["fixed", "sliding"] = "fixed"
-    """Predictors see windows that start at fixed places, or always the last tokens (release)."""
-
-
-OFFICIAL = Compatibility(
-    hand_over="extend", first_token=False, end_spellings=["</think>", "assistantfinal"], window="sliding"
-)
-
-
-class Synthesis(Section):
-    """How training responses are written."""
-
-    methods: Annotated[list[str], Field(min_length=1)]
-    """Compared methods, by name (`tessy.synthesis.methods`)."""
-    chunk_tokens: ChunkTokens
-    """k of Algorithm 1: tokens written before the boundary predictor is asked. One number, or one for each
-    author (paper: 20; release: 5 for the student, 10 for the teacher)."""
-    compat: Compatibility = Compatibility()
-    """`official` switches everything to the release's behaviour."""
-    max_tokens: Positive
-    """Longest response, thinking and answer, in the student's tokens."""
-    sampler: Sampler
-    switch: Switch = TrainedSwitch(kind="trained")
-    """What decides where authors hand over, in methods in which both write the thinking."""
-
-    @field_validator("chunk_tokens", mode="before")
-    @classmethod
-    def _one_number_for_both(cls, value: Any) -> Any:
-        return {"student": value, "teacher": value} if isinstance(value, int) else value
-
-    @field_validator("compat", mode="before")
-    @classmethod
-    def _official_by_name(cls, value: Any) -> Any:
-        return OFFICIAL if value == "official" else value
-
-    @model_validator(mode="after")
-    def _methods_exist_once(self) -> Self:
-        for method in self.methods:
-            if method not in METHODS:
-                raise ValueError(
-                    f"unknown method {method!r}{_nearest(method, METHODS)}; methods: {', '.join(METHODS)}"
-                )
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError(f"methods {self.methods} names one twice; name each once")
-        return self
 
 
 class Tracking(Section):
@@ -283,7 +218,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = sorted(str(p) for p in Path("recipes").rglob("*.yaml"))
-        raise UserError(f"recipe {path}: no such file{_nearest(str(path), known)}") from None
+        raise UserError(f"recipe {path}: no such file{nearest(str(path), known)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -335,7 +270,7 @@ def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
     location = [str(part) for part in detail["loc"] if part not in (*get_args(CodeKind), "lm_eval")]
     field, message = ".".join(location) or "recipe", detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{field}: unknown key{_nearest(location[-1], _siblings(detail['loc']))}"
+        return f"{field}: unknown key{nearest(location[-1], _siblings(detail['loc']))}"
     if detail["type"] == "missing":
         return f"{field}: required, and missing; add it"
     if isinstance(detail["input"], Mapping | BaseModel):
@@ -365,8 +300,3 @@ def _resolve(node: Any, schema: Any) -> Any:
         resolved = _resolve(option, schema)
         merged.update(resolved.get("properties", {}))
     return {"properties": merged}
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from scripted import assignment, samples
 
-from tessy.recipe import OFFICIAL, load
+from tessy.recipe import load
 from tessy.records import Trajectory, from_row
 from tessy.synthesis.drafts import Compat
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.scheduler import Schedule, write_all
+from tessy.synthesis.settings import OFFICIAL
 
 ROOT = Path(__file__).parent.parent
 

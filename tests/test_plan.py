@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tessy.pipeline.plan import KINDS, Plan, decide, plan
+from tessy.pipeline.plan import KINDS, Plan, plan
+from tessy.pipeline.reuse import decide
 from tessy.recipe import load
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from tessy.pipeline.plan import Decision
+from tessy.pipeline.reuse import Decision
 
 LINE_EVERY = 10.0
 """Seconds between two progress lines of one stage where output is piped."""

@@ -14,8 +14,9 @@ from rich.table import Table
 from tessy.artifacts import read_json
 from tessy.pipeline.display import Display
 from tessy.pipeline.estimate import describe, require_fit, training_tokens
-from tessy.pipeline.plan import Plan, decide, plan
+from tessy.pipeline.plan import Plan, plan
 from tessy.pipeline.preflight import preflight
+from tessy.pipeline.reuse import decide
 from tessy.pipeline.run import StageFailed, execute
 from tessy.recipe import load
 

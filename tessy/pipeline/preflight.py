@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tessy.errors import UserError
 from tessy.pipeline.estimate import require_fit
-from tessy.pipeline.plan import Plan, decide
+from tessy.pipeline.plan import Plan
+from tessy.pipeline.reuse import decide
 from tessy.recipe import Recipe
 from tessy.sections import MINIATURE
 

@@ -27,7 +27,8 @@ from tessy.artifacts import PARTIAL, write_json, write_text
 from tessy.errors import UserError
 from tessy.pipeline.display import Display
 from tessy.pipeline.job import JOB, PROGRESS_FD, WORK
-from tessy.pipeline.plan import KINDS, Decision, Plan, Stage, decide
+from tessy.pipeline.plan import KINDS, Plan, Stage
+from tessy.pipeline.reuse import Decision, decide
 from tessy.recipe import dump
 
 LOG = "stage.log"
