@@ -23,6 +23,8 @@ from tessy.miniature.world import World
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Role, Trajectory
 from tessy.stages.miniature import CONTESTS, TRAIN_CONTESTS, load_world
+from tessy.stages.switches import RIGHT, folder_of
+from tessy.stages.switching import title
 from tessy.stages.synthesize import FILE
 from tessy.stages.writing import write_responses
 from tessy.synthesis.cooperation import Turn
@@ -194,6 +196,18 @@ def right_traces(job: Job, world: World) -> Iterator[Check]:
                 "at least 0.95",
                 ends >= 0.95,
             )
+
+
+def judge_switches(job: Job) -> None:
+    """The stage `switch_verdicts`: of each compared switch's traces, the share whose program is right."""
+    world, shares = load_world(job.inputs["world"]), {}
+    for settings in job.config["switches"]:
+        folder = job.inputs["switches"] / folder_of(settings)
+        trajectories = list(read_parquet(folder / FILE, Trajectory))
+        right = right_answers(job, TRAIN_CONTESTS, world.train, trajectories)
+        shares[title(settings)] = share(right.values())
+    write_json(job.out / RIGHT, shares)
+    job.tracker.log({f"{name}/right_traces": value for name, value in shares.items()})
 
 
 def _limits(job: Job) -> dict[str, Any]:

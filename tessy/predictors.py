@@ -6,11 +6,13 @@ Not covered: where an annotator runs (`execution.annotator`); whether named file
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tessy.boundary.uncertainty import LIKELIEST
 from tessy.records import ROLES, Role
 from tessy.sections import MINIATURE, Positive, Rate, Sampler, Section
 
@@ -106,6 +108,22 @@ class EveryWordsSwitch(Section):
     words: Positive
 
 
+class EntropySwitch(Section):
+    """Before a token that the active model was unsure of: much entropy (`tessy.boundary.uncertainty`)."""
+
+    kind: Literal["entropy"]
+    above: Annotated[float, Field(gt=0, lt=math.log(LIKELIEST))]
+    """Nats, over the eight likeliest tokens."""
+
+
+class MarginSwitch(Section):
+    """Before a token that the active model was unsure of: a close second."""
+
+    kind: Literal["margin"]
+    below: Annotated[float, Field(gt=0, lt=1)]
+    """Probability of the likeliest token less that of the second."""
+
+
 class NeverSwitch(Section):
     """Not at all: the student thinks alone."""
 
@@ -113,7 +131,8 @@ class NeverSwitch(Section):
 
 
 Switch = Annotated[
-    TrainedSwitch | LexiconSwitch | EveryWordsSwitch | NeverSwitch, Field(discriminator="kind")
+    TrainedSwitch | LexiconSwitch | EveryWordsSwitch | EntropySwitch | MarginSwitch | NeverSwitch,
+    Field(discriminator="kind"),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,25 @@ def test_sampling_follows_the_distribution_and_its_cuts() -> None:
     assert counts(SamplingParams(1.0, top_k=2)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
     assert counts(SamplingParams(1.0, top_p=0.75)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
     assert counts(SamplingParams(0.0)) == {0: 1.0}
+
+
+def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Path) -> None:
+    import torch
+
+    from tessy.engines.embedded import EmbeddedEngine
+
+    e = EmbeddedEngine(str(checkpoint), SamplingParams(0.3, 0.5, 3), slots=16, max_length=100)
+
+    async def ask() -> None:
+        asked = [replace(request(s, ids, 5), logprobs=n) for n, (s, ids) in enumerate(PREFIXES.items())]
+        done = await asyncio.gather(*(e.open(one).finished() for one in asked))
+        for one, found in zip(asked, done, strict=True):
+            logits = e.model(torch.tensor([[*one.token_ids, *found.token_ids]])).logits[0]
+            own = logits.log_softmax(-1)[len(one.token_ids) - 1 : -1].topk(one.logprobs).values.tolist()
+            expected = own if one.logprobs else []
+            assert [pytest.approx(row, abs=1e-9) for row in expected] == found.logprobs
+
+    asyncio.run(ask())
 
 
 def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:

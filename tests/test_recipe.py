@@ -62,6 +62,8 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("models.teacher.format=deepseek_r1", "no markers of format 'deepseek_r1'"),
         ("evaluate.sampler.temperature=-1", "evaluate.sampler.temperature"),
         ("train.seeds=[1,1]", "names one twice"),
+        ("synthesis.switch={kind: entropy, above: 3}", "entropy.above: 3 is not allowed"),
+        ("synthesis.switch={kind: margin}", "margin.below: required"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place_and_a_remedy(override: str, said: str) -> None:

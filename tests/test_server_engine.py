@@ -251,6 +251,8 @@ def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServ
         ("good", {"model": "other"}, "no model 'other'"),
         ("text", {}, "no usable way.*HTTP 403: disabled.*text only"),
         ("words", {"codec": Words()}, "no usable way"),
+        ("text", {"codec": Words(), "logprobs": 8}, "text: no log-probabilities.*entropy or margin"),
+        ("good", {"logprobs": 2}, "tokens: .*1 ids, log-probabilities for 0"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named_before_anything_starts(

@@ -28,9 +28,17 @@ PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick b
 
 
 @asynccontextmanager
-async def engine(host: Host, temperature: float = 0.0, way: Way = "tokens") -> AsyncIterator[ServerEngine]:
+async def engine(
+    host: Host, temperature: float = 0.0, way: Way = "tokens", logprobs: int = 0
+) -> AsyncIterator[ServerEngine]:
     connected = await ServerEngine.connect(
-        [host.url], SamplingParams(temperature), timeout_s=60, codec=Codec(), vocabulary=END + 1, ways=(way,)
+        [host.url],
+        SamplingParams(temperature),
+        timeout_s=60,
+        codec=Codec(),
+        vocabulary=END + 1,
+        ways=(way,),
+        logprobs=logprobs,
     )
     try:
         yield connected
@@ -90,6 +98,25 @@ def test_greedy_ids_are_those_of_transformers_whatever_the_way_in(host: Host) ->
     ]
     for way in ("tokens", "completions", "text"):
         assert asyncio.run(written(way)) == expected, way
+
+
+@pytest.mark.parametrize("way", ["tokens", "completions"])
+def test_logprobs_are_those_of_transformers_before_temperature(host: Host, way: Way) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(host.model, dtype=torch.float32)
+
+    async def ask() -> None:
+        async with engine(host, 2.0, way, logprobs=8) as e:
+            asked = [replace(request(ids, 12), logprobs=8) for ids in PROMPTS]
+            done = await asyncio.gather(*(e.open(one).finished() for one in asked))
+        for one, found in zip(asked, done, strict=True):
+            logits = model(torch.tensor([[*one.token_ids, *found.token_ids]])).logits[0]
+            own = logits.log_softmax(-1)[len(one.token_ids) - 1 : -1].topk(8).values.tolist()
+            assert [row[:8] for row in found.logprobs] == [pytest.approx(row, abs=2e-3) for row in own]
+
+    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("way", ["tokens", "completions"])

@@ -38,7 +38,7 @@ def test_a_body_says_what_was_asked(
 def test_text_in_pieces_gives_the_ids_of_its_words(pieces: list[str]) -> None:
     reader = TextReader(Request("s", [], 9, (END,), ""), Codec())
     written = [reader.ids_of({"text": piece, "finish_reason": None})[0] for piece in pieces]
-    last, reason = reader.ids_of({"text": "", "finish_reason": "stop"})
+    last, reason, _ = reader.ids_of({"text": "", "finish_reason": "stop"})
     whole = [token for word in stable_words("".join(pieces)) for token in Codec().encode(word)]
     assert [token for part in [*written, last] for token in part] == [*whole, END]
     assert reason == "stop"

@@ -8,7 +8,7 @@ text at hand.
     every_words   the first n words of a thinking are the student's, the next n the teacher's, and so on
     never         nobody ever hands over: the student thinks alone
 
-Not covered: entropy or margin of the active model, which engines do not report.
+Not covered: entropy or margin of the active model (`uncertainty`), which no text tells.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ class Request:
 
     `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache, its replica);
     `randomness` names a sequence of random numbers, of which the absolute position picks one for every
-    token. `stride` tells engines that report in pieces how many ids are worth a report.
+    token. `stride` tells engines that report in pieces how many ids are worth a report. `logprobs` is how
+    many of the likeliest tokens' log-probabilities to give with every id, or more; 0 for none.
     """
 
     sample_id: str
@@ -49,6 +50,7 @@ class Request:
     stop_token_ids: tuple[int, ...]
     randomness: str
     stride: int = 1
+    logprobs: int = 0
 
 
 class EngineFault(Exception):
@@ -79,23 +81,33 @@ class EngineStats:
 class Continuation:
     """New ids as they are written, the stop token included where one ends it.
 
+    `logprobs[i]` are the log-probabilities (nats, falling) of the tokens that were likeliest where
+    `token_ids[i]` was drawn, before temperature and cuts; empty unless the request asked for them.
+
     The engine calls `push` and `fail`; the caller waits in `grown` and may `abort`. After an abort
     nothing more arrives. One caller waits at a time.
     """
 
-    __slots__ = ("_fault", "_on_abort", "_size", "_waiter", "finish_reason", "token_ids")
+    __slots__ = ("_fault", "_on_abort", "_size", "_waiter", "finish_reason", "logprobs", "token_ids")
 
     def __init__(self, on_abort: Callable[[], None] = lambda: None) -> None:
         self.token_ids: list[int] = []
+        self.logprobs: list[Sequence[float]] = []
         self.finish_reason: FinishReason | None = None
         self._on_abort = on_abort
         self._fault: EngineFault | None = None
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
 
-    def push(self, token_ids: Sequence[int], finish_reason: FinishReason | None = None) -> None:
+    def push(
+        self,
+        token_ids: Sequence[int],
+        finish_reason: FinishReason | None = None,
+        logprobs: Sequence[Sequence[float]] = (),
+    ) -> None:
         """More ids; `finish_reason` with the last of them."""
         self.token_ids += token_ids
+        self.logprobs += logprobs
         self.finish_reason = finish_reason
         if finish_reason or len(self.token_ids) >= self._size:
             self._wake()

@@ -149,18 +149,28 @@ class EmbeddedEngine:
         ready = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
         logits = self.model.lm_head(hidden[ready, [len(feeds[i]) - 1 for i in ready]])
         draws = [uniform(jobs[i].request.randomness, len(jobs[i].slot.ids)) for i in ready]
-        for index, token in zip(ready, draw(logits, draws, self.sampling), strict=True):
-            _extend(jobs[index], token, self.max_length)
+        likeliest = _logprobs(logits, [jobs[i].request.logprobs for i in ready])
+        for index, token, given in zip(ready, draw(logits, draws, self.sampling), likeliest, strict=True):
+            _extend(jobs[index], token, given, self.max_length)
 
 
-def _extend(job: _Job, token: int, max_length: int) -> None:
+def _logprobs(logits: torch.Tensor, wanted: Sequence[int]) -> list[list[float]]:
+    """For each row of `logits` (rows, vocabulary), the log-probabilities of its `wanted` likeliest tokens."""
+    most = max(wanted, default=0)
+    if not most:
+        return [[] for _ in wanted]
+    rows = logits.log_softmax(-1).topk(min(most, logits.shape[-1])).values.tolist()
+    return [row[:count] for row, count in zip(rows, wanted, strict=True)]
+
+
+def _extend(job: _Job, token: int, logprobs: Sequence[float], max_length: int) -> None:
     job.slot.ids.append(token)
     finish: FinishReason | None = None
     if token in job.request.stop_token_ids:
         finish = "stop"
     elif len(job.continuation.token_ids) + 1 == job.request.max_tokens or len(job.slot.ids) >= max_length:
         finish = "length"
-    job.continuation.push((token,), finish)
+    job.continuation.push((token,), finish, (logprobs,) if job.request.logprobs else ())
     job.live = finish is None
 
 

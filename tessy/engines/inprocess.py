@@ -110,6 +110,7 @@ class InProcessEngine:
             # What ends a part is the chat format's business, not the checkpoint's.
             ignore_eos=True,
             detokenize=False,
+            logprobs=request.logprobs or None,
             output_kind=RequestOutputKind.DELTA,
         )
 
@@ -138,14 +139,20 @@ class InProcessEngine:
             self._prefix_tokens += len(output.prompt_token_ids)
             self._prefix_hits += output.num_cached_tokens or 0
         new = output.outputs[0]
+        likeliest = [_falling(position) for position in new.logprobs or ()]
         if output.finished:
             finish: FinishReason = "stop" if new.finish_reason == "stop" else "length"
             self._begun.discard(number)
-            self._open.pop(number).push(new.token_ids, finish)
+            self._open.pop(number).push(new.token_ids, finish, likeliest)
         else:
-            self._open[number].push(new.token_ids)
+            self._open[number].push(new.token_ids, None, likeliest)
 
     def _abort(self, number: str) -> None:
         if self._open.pop(number, None) is not None:
             self._begun.discard(number)
             self._engine.abort_request([number])
+
+
+def _falling(position: Mapping[int, Any]) -> list[float]:
+    """Log-probabilities at one position; vLLM gives that of the drawn token besides, wherever it ranks."""
+    return sorted((given.logprob for given in position.values()), reverse=True)

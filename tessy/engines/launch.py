@@ -62,9 +62,11 @@ async def connected(
     name: str,
     logs: Path,
     report: Report,
+    logprobs: int = 0,
 ) -> AsyncIterator[ServerEngine]:
     """The engine that `settings` of kind `server` describe; closed, and its servers stopped, at the end.
 
+    `logprobs` is the most a request will ask for.
     `name` (a role) names log files in the folder `logs` and lines given to `report`.
     Raises `UserError` where a server does not start, cannot be used, or has too short a context.
     """
@@ -80,6 +82,7 @@ async def connected(
             api_key=_api_key(settings.api_key_env),
             codec=codec,
             vocabulary=vocabulary,
+            logprobs=logprobs,
         )
         stack.push_async_callback(engine.close)
         if engine.max_length < checkpoint.max_length:

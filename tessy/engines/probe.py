@@ -42,15 +42,19 @@ async def find_access(
     sampling: SamplingParams,
     codec: Codec | None,
     ways: Sequence[Way] = WAYS,
+    logprobs: int = 0,
 ) -> list[Access]:
-    """The access to every one of `endpoints`, by the first of `ways` that works.
+    """The access to every one of `endpoints`, by the first of `ways` that works, and that gives as many
+    `logprobs` with an id as requests will ask for.
 
     Raises `UserError` where one has none, or where they differ in the model.
     """
     urls = [endpoint.rstrip("/").removesuffix("/v1") for endpoint in endpoints]
     if not urls or len(set(urls)) < len(urls):
         raise UserError(f"endpoints {list(endpoints)}: name every server once, and at least one")
-    found = await asyncio.gather(*(_access(session, url, model, sampling, codec, ways) for url in urls))
+    found = await asyncio.gather(
+        *(_access(session, url, model, sampling, codec, ways, logprobs) for url in urls)
+    )
     if len({access.model for access in found}) > 1:
         models = ", ".join(f"{access.model} at {access.url}" for access in found)
         raise UserError(f"the servers of one engine differ in the model: {models}; give each model its own")
@@ -64,11 +68,12 @@ async def _access(
     sampling: SamplingParams,
     codec: Codec | None,
     ways: Sequence[Way],
+    logprobs: int,
 ) -> Access:
     served, max_length = _served(await _models(session, url), url, model)
     tried = []
     for way in ways if codec else [way for way in ways if way != "text"]:
-        refusal = await _refusal(session, url, way, served, sampling, codec)
+        refusal = await _refusal(session, url, way, served, sampling, codec, logprobs)
         if refusal is None:
             if way == "text":
                 log.warning(
@@ -119,11 +124,16 @@ async def _refusal(
     model: str,
     sampling: SamplingParams,
     codec: Codec | None,
+    logprobs: int,
 ) -> str | None:
     """Why `way` does not work at `url`, or None where it gave a token."""
+    if way == "text" and logprobs:
+        return "no log-probabilities of the model's own tokens, which a switch by entropy or margin needs"
     # The text way needs a prompt of some letters; any ids do for the others.
     prompt = codec.encode("a") if way == "text" and codec else [0]
-    asked = dialogue(way, Request("probe", prompt, 1, (), ""), "probe", model, sampling, codec)
+    asked = dialogue(
+        way, Request("probe", prompt, 1, (), "", logprobs=logprobs), "probe", model, sampling, codec
+    )
     try:
         async with session.post(
             url + PATHS[way], data=asked.body, timeout=aiohttp.ClientTimeout(PROBE_S)
@@ -131,7 +141,7 @@ async def _refusal(
             body = await response.read()
         if response.status != 200:
             return f"HTTP {response.status}: {body[:300].decode(errors='replace')}"
-        ids = [token for data in events(body) for token in asked.read(data)[0]]
+        ids = [token for data in events(body) for token in asked.read(data).token_ids]
     except (aiohttp.ClientError, TimeoutError, OSError, EngineFault) as error:
         return repr(error)
     return None if ids else "the answer holds no token ids"

@@ -10,10 +10,15 @@ from tessy.engines import Continuation, EngineStats, Request
 
 class ScriptedEngine:
     """`script(token_ids)` names the whole continuation of a prefix; every pass of the event loop adds
-    `stride` ids of it to each open request."""
+    `stride` ids of it to each open request. `logprobs(token_id)` are the log-probabilities it gives with an
+    id where they are asked for."""
 
-    def __init__(self, script: Callable[[Sequence[int]], Sequence[int]]) -> None:
-        self._script = script
+    def __init__(
+        self,
+        script: Callable[[Sequence[int]], Sequence[int]],
+        logprobs: Callable[[int], Sequence[float]] = lambda token_id: (0.0,),
+    ) -> None:
+        self._script, self._logprobs = script, logprobs
 
     def open(self, request: Request) -> Continuation:
         writing: asyncio.Handle | None = None
@@ -25,11 +30,12 @@ class ScriptedEngine:
         def write(start: int) -> None:
             nonlocal writing
             end = min(start + request.stride, len(new))
+            given = [self._logprobs(token) for token in new[start:end]] if request.logprobs else ()
             if end < len(new):
                 writing = loop.call_soon(write, end)
-                continuation.push(new[start:end])
+                continuation.push(new[start:end], None, given)
             else:
-                continuation.push(new[start:], "length" if stop is None else "stop")
+                continuation.push(new[start:], "length" if stop is None else "stop", given)
 
         loop = asyncio.get_running_loop()
         writing = loop.call_soon(write, 0)

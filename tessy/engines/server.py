@@ -36,7 +36,18 @@ from tessy.engines import (
 from tessy.engines.affinity import choose
 from tessy.engines.metrics import scrape
 from tessy.engines.probe import Access, find_access
-from tessy.engines.wire import ABORT_PATH, PATHS, WAYS, Codec, Way, abort_body, dialogue, events, fault_of
+from tessy.engines.wire import (
+    ABORT_PATH,
+    PATHS,
+    WAYS,
+    Codec,
+    Piece,
+    Way,
+    abort_body,
+    dialogue,
+    events,
+    fault_of,
+)
 
 T = TypeVar("T")
 KEEP_ALIVE_S = 2.0
@@ -115,18 +126,20 @@ class ServerEngine:
         codec: Codec | None = None,
         vocabulary: int | None = None,
         ways: Sequence[Way] = WAYS,
+        logprobs: int = 0,
     ) -> Self:
         """Reach all `endpoints` (base URLs); raises `UserError` where one cannot be used.
 
         `timeout_s` is how long a request may go without a new token, waiting in the server's queue
         included; `model` is needed where a server serves several; `codec` where one takes only text;
-        ids from `vocabulary` on are refused. The first of `ways` that works is taken.
+        ids from `vocabulary` on are refused; `logprobs` is the most a request will ask for. The first of
+        `ways` that works is taken.
         """
         headers = {"Content-Type": "application/json"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         async with _session(headers) as session:
-            accesses = await find_access(session, endpoints, model, sampling, codec, ways)
+            accesses = await find_access(session, endpoints, model, sampling, codec, ways, logprobs)
         engine = cls(accesses, sampling, headers, timeout_s=timeout_s, codec=codec, vocabulary=vocabulary)
         engine._before = await engine._counted()
         return engine
@@ -208,7 +221,7 @@ class ServerEngine:
                         continue
                     lines, _, rest = (rest + data).rpartition(b"\n")
                     for event in events(lines):
-                        self._deliver(stream, *asked.read(event))
+                        self._deliver(stream, asked.read(event))
         if stream.live:
             raise EngineFault("cut off", "the answer ended without a reason")
 
@@ -221,7 +234,8 @@ class ServerEngine:
             # The server had closed this idle connection; nothing says that it is not well.
             return await self._fresh.post(url, data=body)
 
-    def _deliver(self, stream: _Stream, token_ids: Sequence[int], finish: str | None) -> None:
+    def _deliver(self, stream: _Stream, piece: Piece) -> None:
+        token_ids, finish, logprobs = piece
         if not stream.live or not (token_ids or finish):
             return
         if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self._vocabulary:
@@ -231,7 +245,7 @@ class ServerEngine:
         if finish and not token_ids and not stream.continuation.token_ids:
             raise EngineFault("empty answer", f"finish_reason {finish} without a token")
         stream.live = finish is None
-        stream.continuation.push(token_ids, cast("FinishReason | None", finish))
+        stream.continuation.push(token_ids, cast("FinishReason | None", finish), logprobs)
 
     async def _fail(self, stream: _Stream, fault: EngineFault) -> None:
         """Fail the continuation, and find out whether the server still answers where that is in doubt."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import index
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from tessy.chat.words import stable_words
 from tessy.engines import EngineFault, Request, SamplingParams
@@ -30,8 +30,15 @@ PATHS: dict[Way, str] = {
     "text": "/v1/completions",
 }
 ABORT_PATH = "/inference/v1/abort_requests"
-Piece = tuple[Sequence[int], str | None]
-"""New ids, and why the server stopped, if it did."""
+
+
+class Piece(NamedTuple):
+    """New ids, why the server stopped, if it did, and log-probabilities for each id where they were asked
+    for (`tessy.engines.Continuation`)."""
+
+    token_ids: Sequence[int]
+    finish: str | None
+    logprobs: Sequence[Sequence[float]] = ()
 
 
 class Codec(Protocol):
@@ -54,7 +61,7 @@ class Dialogue:
             message = json.loads(event)
             if "error" in message:
                 raise fault_of(int(message["error"].get("code") or 500), str(message["error"].get("message")))
-            return self.interpret(message["choices"][0]) if message["choices"] else ((), None)
+            return self.interpret(message["choices"][0]) if message["choices"] else Piece((), None)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise EngineFault("malformed answer", f"{error!r} in {event[:200]!r}") from None
 
@@ -64,9 +71,10 @@ def dialogue(
 ) -> Dialogue:
     """How to ask for `request`; `name` is what an abort calls it, `model` what the server calls its own."""
     if way == "tokens":
-        return Dialogue(_tokens_body(request, name, sampling), _ids_of)
+        return Dialogue(_tokens_body(request, name, sampling), _with_content if request.logprobs else _ids_of)
     if way == "completions":
-        return Dialogue(_completions_body(request, model, sampling), _ids_of)
+        body = _completions_body(request, model, sampling)
+        return Dialogue(body, _with_top_logprobs if request.logprobs else _ids_of)
     assert codec is not None
     return Dialogue(_text_body(request, model, sampling, codec), TextReader(request, codec).ids_of)
 
@@ -98,11 +106,16 @@ def _ids(stop_token_ids: tuple[int, ...]) -> str:
     return str(list(stop_token_ids))
 
 
+def _logprobs(request: Request) -> str:
+    # The drawn token takes one of the places, and it may be an unlikely one.
+    return f'"logprobs":{request.logprobs + 1},' if request.logprobs else ""
+
+
 def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes:
     return (
         f'{{"request_id":"{name}","stream":true,"sampling_params":{{{_common(sampling)},"detokenize":false,'
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
-        f'"stop_token_ids":{_ids(request.stop_token_ids)}}},"token_ids":{list(request.token_ids)}}}'
+        f'{_logprobs(request)}"stop_token_ids":{_ids(request.stop_token_ids)}}},"token_ids":{list(request.token_ids)}}}'
     ).encode()
 
 
@@ -112,6 +125,8 @@ def _completions_body(request: Request, model: str, sampling: SamplingParams) ->
         f'{{"model":{json.dumps(model)},"stream":true,"return_token_ids":true,{_common(sampling)},'
         '"repetition_penalty":1.0,"presence_penalty":0.0,"frequency_penalty":0.0,"min_p":0.0,'
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
+        # Tokens are named by id: those that read alike would fall into one.
+        f'{_logprobs(request)}"return_tokens_as_token_ids":{str(request.logprobs > 0).lower()},'
         f'"stop_token_ids":{_ids(request.stop_token_ids)},"prompt":{list(request.token_ids)}}}'
     ).encode()
 
@@ -135,7 +150,25 @@ def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Co
 
 def _ids_of(choice: dict[str, Any]) -> Piece:
     # `index` lets nothing pass that is no integer, at the speed of C.
-    return [*map(index, choice.get("token_ids") or ())], choice.get("finish_reason")
+    return Piece([*map(index, choice.get("token_ids") or ())], choice.get("finish_reason"))
+
+
+def _with_content(choice: dict[str, Any]) -> Piece:
+    positions = (choice.get("logprobs") or {}).get("content") or ()
+    return _with(choice, [[given["logprob"] for given in one["top_logprobs"]] for one in positions])
+
+
+def _with_top_logprobs(choice: dict[str, Any]) -> Piece:
+    positions = (choice.get("logprobs") or {}).get("top_logprobs") or ()
+    return _with(choice, [list(one.values()) for one in positions])
+
+
+def _with(choice: dict[str, Any], logprobs: Sequence[Sequence[float]]) -> Piece:
+    """The piece with falling log-probabilities; an id without them is an error."""
+    piece = _ids_of(choice)
+    if len(logprobs) != len(piece.token_ids) or not all(logprobs):
+        raise ValueError(f"{len(piece.token_ids)} ids, log-probabilities for {len(logprobs)}")
+    return piece._replace(logprobs=[sorted(map(float, position), reverse=True) for position in logprobs])
 
 
 class TextReader:
@@ -153,7 +186,7 @@ class TextReader:
         ids = [token for word in whole for token in self._codec.encode(word)]
         if finish == "stop":
             ids.append(self._stop_id(choice.get("stop_reason")))
-        return ids, finish
+        return Piece(ids, finish)
 
     def _stop_id(self, reason: Any) -> int:
         """Servers do not tell which of several stops it was, except by vLLM's `stop_reason`."""

@@ -45,7 +45,8 @@ KINDS: dict[str, Kind] = {
     "lm_eval": Kind("eval.general:run", 2),
     "instrument": Kind("eval.instrument:run", 2),
     "switches": Kind("tessy.stages.switches:run", 2),
-    "report": Kind("tessy.stages.report:run", 4),
+    "switch_verdicts": Kind("eval.instrument:judge_switches", 1),
+    "report": Kind("tessy.stages.report:run", 5),
 }
 
 
@@ -305,6 +306,8 @@ def _switches(
     inputs: dict[str, str | None] = {"world": world, **{role: models[role] for role in ROLES}}
     inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
     draft.add("switches", "switches", config, inputs)
+    judged = {"switches": config["switches"], "seed": recipe.seed}
+    draft.add("switches-judged", "switch_verdicts", judged, {"world": world, "switches": "switches"})
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> 
     require_fit(planned.recipe)
     faults = list(_sources(planned.recipe))
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
-    if todo & {"evaluate", "instrument"}:
+    if todo & {"evaluate", "instrument", "switch_verdicts"}:
         faults += _judging(planned.recipe)
     if not faults and todo:
         faults += _folder(runs_dir / planned.recipe.name, disk_needed)

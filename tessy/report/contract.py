@@ -100,12 +100,14 @@ class Synthesis(_Record):
 
 
 class Predictor(_Record):
-    """A boundary predictor against the generator's ground truth."""
+    """A boundary predictor against the generator's ground truth. `right_traces` is the share of the traces
+    written with it whose program is right."""
 
     token_f1: Fraction
     boundary_f1: Fraction
     style_leak: Fraction
     capability_leak: Fraction
+    right_traces: Fraction | None = None
 
 
 class Check(_Record):

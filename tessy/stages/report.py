@@ -18,6 +18,7 @@ from tessy.records import Trajectory, to_row
 from tessy.report import LineageRow, ReportInput, write_report
 from tessy.stages import scores
 from tessy.stages.switches import RESULT as SWITCHES
+from tessy.stages.switches import RIGHT
 from tessy.stages.synthesize import FILE, SUMMARY
 from tessy.synthesis.methods import METHODS
 
@@ -108,6 +109,9 @@ def _instrument(job: Job) -> dict[str, Any]:
         return {}
     found = read_json(job.inputs["instrument"] / "instrument.json")
     switches = read_json(job.inputs["switches"] / SWITCHES) if "switches" in job.inputs else {}
+    if switches:
+        right = read_json(job.inputs["switches-judged"] / RIGHT)
+        switches = {name: row | {"right_traces": right[name]} for name, row in switches.items()}
     return {"instrument": found["checks"], "predictors": switches}
 
 

@@ -20,18 +20,21 @@ from tessy.artifacts import write_json, write_parquet
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.quality import Confusion, compare, leaks
 from tessy.miniature.dialects import STUDENT, TEACHER, Dialect, truth
-from tessy.miniature.traces import gold_traces
+from tessy.miniature.traces import Trace, gold_traces
 from tessy.miniature.world import World
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
+from tessy.stages.gold_doubts import gold_labels
 from tessy.stages.miniature import load_world
-from tessy.stages.switching import open_switch, title
+from tessy.stages.switching import open_switch, title, uncertainty
 from tessy.stages.synthesize import FILE
 from tessy.stages.writing import write_responses
 from tessy.synthesis.drafts import Predictor, samples_of
 from tessy.synthesis.methods import METHODS
 
 RESULT = "switches.json"
+RIGHT = "right_traces.json"
+"""What the stage `switch_verdicts` says of the traces: by switch, the share whose program is right."""
 DIALECTS: dict[Role, Dialect] = {"student": STUDENT, "teacher": TEACHER}
 
 
@@ -62,11 +65,21 @@ def judged(job: Job, settings: Mapping[str, Any], world: World) -> Confusion:
     problems = [problem for contest in world.contests.values() for problem in contest]
     total = Confusion()
     for role in ROLES:
-        switch = open_switch(job, settings, role, 1)
-        for trace in gold_traces(world, problems, DIALECTS[role], job.config["seed"]):
-            labels = asyncio.run(style_labels(switch, role, trace.thinking))
+        traces = gold_traces(world, problems, DIALECTS[role], job.config["seed"])
+        for trace, labels in zip(traces, asyncio.run(labelled(job, settings, role, traces)), strict=True):
             total += compare(trace.thinking, labels, trace.kinds)
     return total
+
+
+async def labelled(
+    job: Job, settings: Mapping[str, Any], role: Role, traces: Sequence[Trace]
+) -> list[list[tuple[int, bool]]]:
+    """(offset, whether it is style) of what a role's switch says of each thinking."""
+    doubts = uncertainty(settings)
+    if doubts:
+        return await gold_labels(job, doubts, role, traces)
+    switch = open_switch(job, settings, role, 1)
+    return [await style_labels(switch, role, trace.thinking) for trace in traces]
 
 
 async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[int, bool]]:
@@ -79,7 +92,7 @@ async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[i
 def written(job: Job, settings: Mapping[str, Any], world: World) -> Sequence[Trajectory]:
     """Thinkings of the first training problems by both models, switched so."""
     synthesis = job.config["synthesis"]
-    name = title(settings).replace(" ", "-")
+    name = folder_of(settings)
     traces = write_responses(
         job,
         samples_of(world.train[: job.config["problems"]]),
@@ -87,11 +100,16 @@ def written(job: Job, settings: Mapping[str, Any], world: World) -> Sequence[Tra
         method=METHODS["tessy"],
         sampler=synthesis["sampler"],
         max_tokens=synthesis["max_tokens"],
-        chunk_tokens=dict.fromkeys(ROLES, synthesis["chunk_tokens"]),
+        chunk_tokens=synthesis["chunk_tokens"],
         switch=settings,
     )
     write_parquet(job.out / name / FILE, traces, name, f"Cooperative traces, authors switched by: {name}.")
     return traces
+
+
+def folder_of(settings: Mapping[str, Any]) -> str:
+    """Where in the artifact a switch's traces are."""
+    return title(settings).replace(" ", "-")
 
 
 def thinking(trajectory: Trajectory) -> str:

@@ -25,7 +25,7 @@ from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
-from tessy.stages.switching import TRAINED, open_switch
+from tessy.stages.switching import TRAINED, open_switch, uncertainty
 from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -73,20 +73,26 @@ def drain(
     `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over.
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
-    renderers = {role: _renderer(job, names[role]) for role in method.authors | {home}}
+    renderers = {role: renderer_of(job, names[role]) for role in method.authors | {home}}
     live = min(job.execution["concurrency"], len(samples))
 
     async def work(journal: Journal) -> None:
         async with AsyncExitStack() as stack:
             roles = sorted(method.authors)
-            wanted = [_Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples) for r in roles]
-            engines = await asyncio.gather(*(stack.enter_async_context(_engine(w)) for w in wanted))
+            doubts = uncertainty(switch) if method.thinking == "both" else None
+            logprobs = doubts.logprobs if doubts else 0
+            wanted = [
+                Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples, logprobs) for r in roles
+            ]
+            engines = await asyncio.gather(*(stack.enter_async_context(running(w)) for w in wanted))
+            reads = method.thinking == "both" and doubts is None
             authors = {
                 role: Author(
                     _model_name(job, names[role]),
                     engine,
-                    _switch(job, switch, role, live, compat) if method.thinking == "both" else None,
+                    _switch(job, switch, role, live, compat) if reads else None,
                     job.execution["stride"] if streams(job, compat) else (chunk_tokens or {}).get(role, 1),
+                    doubts,
                 )
                 for role, engine in zip(roles, engines, strict=True)
             }
@@ -164,7 +170,7 @@ def streams(job: Job, compat: Compat) -> bool:
     return job.execution["scheduler"] == "stream" and compat.chunks_do_not_matter
 
 
-def _renderer(job: Job, name: str) -> Renderer:
+def renderer_of(job: Job, name: str) -> Renderer:
     reference = job.reference(name)
     return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
 
@@ -175,8 +181,8 @@ def _system(job: Job, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """An engine to start: for `role`, the job's model `name`."""
+class Wanted:
+    """An engine to start: for `role`, the job's model `name`. `logprobs` is the most it will be asked for."""
 
     job: Job
     role: Role
@@ -185,6 +191,7 @@ class _Wanted:
     sampler: Mapping[str, Any]
     max_tokens: int
     samples: Sequence[Sample]
+    logprobs: int = 0
 
     @property
     def max_length(self) -> int:
@@ -194,7 +201,7 @@ class _Wanted:
 
 
 @asynccontextmanager
-async def _engine(wanted: _Wanted) -> AsyncIterator[Engine]:
+async def running(wanted: Wanted) -> AsyncIterator[Engine]:
     """The engine the recipe names for a role, closed in the end."""
     job, sampling = wanted.job, SamplingParams(**wanted.sampler)
     settings = EngineSettings.model_validate(job.execution["engines"][wanted.role])
@@ -209,6 +216,7 @@ async def _engine(wanted: _Wanted) -> AsyncIterator[Engine]:
             name=wanted.role,
             logs=job.work,
             report=job.say,
+            logprobs=wanted.logprobs,
         ) as server:
             yield server
         return
@@ -219,7 +227,7 @@ async def _engine(wanted: _Wanted) -> AsyncIterator[Engine]:
         await engine.close()
 
 
-def _in_this_process(wanted: _Wanted, settings: EngineSettings, sampling: SamplingParams) -> Engine:
+def _in_this_process(wanted: Wanted, settings: EngineSettings, sampling: SamplingParams) -> Engine:
     job = wanted.job
     source, revision = job.model(wanted.name)
     if settings.kind == "vllm":

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from tessy.boundary.uncertainty import Uncertainty
 from tessy.chat import Renderer, close_thinking_text
 from tessy.engines import Engine, FinishReason, Request
 from tessy.records import Problem, Role, Span, Trajectory
@@ -43,7 +44,8 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A model at work: its name, what runs it, and what watches it in cooperation.
+    """A model at work: its name, what runs it, and what watches it in cooperation: a predictor that reads
+    its text, or the model's own uncertainty.
 
     `chunk_tokens` is k of Algorithm 1: how many tokens it writes before its predictor is asked.
     """
@@ -52,6 +54,7 @@ class Author:
     engine: Engine
     predictor: Predictor | None = None
     chunk_tokens: int = 20
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,7 @@ class Draft:
         self.thinking = ""
         self.answer = ""
         self.held: tuple[int, ...] = ()
+        self._held_doubts: tuple[bool, ...] = ()
         self._assignment = assignment
         self._views = {
             role: View(renderer, sample.problem.prompt, assignment.system)
@@ -180,6 +184,9 @@ class Draft:
         self._unrecorded = 0
         for turn in turns:
             self.accept(turn)
+        if self.own_doubts:
+            # What was known of them is not recorded: they are written anew.
+            self.held = ()
 
     @property
     def author(self) -> Author:
@@ -189,6 +196,11 @@ class Draft:
     def watched(self) -> bool:
         """Whether a boundary predictor looks at what is written now."""
         return self.state.part == "thinking" and self._assignment.cooperative
+
+    @property
+    def own_doubts(self) -> Uncertainty | None:
+        """What tells from the author's own uncertainty where its text ends, if anything does now."""
+        return self.author.uncertainty if self.watched else None
 
     @property
     def repetitive(self) -> bool:
@@ -212,6 +224,7 @@ class Draft:
             form.thinking_end_ids if part == "thinking" else form.answer_end_ids,
             f"{self._assignment.seed}/{self.state.author}/{self.sample.sample_id}",
             stride,
+            self.own_doubts.logprobs if self.own_doubts else 0,
         )
 
     def budget(self) -> int:
@@ -219,10 +232,18 @@ class Draft:
         written = max(self._views[role].written for role in {self.state.author, self._assignment.home})
         return self._assignment.max_tokens - written - len(self.held)
 
-    def proposal(self, new: Sequence[int], finish: FinishReason | None, *, spent: bool) -> Proposal | None:
+    def proposal(
+        self,
+        new: Sequence[int],
+        finish: FinishReason | None,
+        *,
+        spent: bool,
+        logprobs: Sequence[Sequence[float]] = (),
+    ) -> Proposal | None:
         """What the author has written since the last turn, `new` ids and those held back before them.
 
-        `spent` says that the token budget ends here. None while nothing in it can be judged yet.
+        `spent` says that the token budget ends here; `logprobs` are those of the new ids where they were
+        asked for. None while nothing in it can be judged yet.
         """
         ended = finish == "stop"
         renderer, part = self._views[self.state.author].renderer, self.state.part
@@ -236,15 +257,17 @@ class Draft:
         as_it_is = ended or spent or not self._assignment.compat.first_token
         settled = len(chunk) if as_it_is else whole_words(chunk, len(chunk))
         self._unrecorded += len(new)
+        doubts = (*self._held_doubts, *(map(self.own_doubts.foreign, logprobs) if self.own_doubts else ()))
         if not settled and not ended and not spent:
-            self.held = tuple(ids)
+            self.held, self._held_doubts = tuple(ids), doubts
             return None
-        return Proposal(ids, texts, chunk, settled, ended, spent, stray)
+        return Proposal(ids, texts, chunk, settled, ended, spent, stray, doubts)
 
     def turn(self, proposal: Proposal, labels: Sequence[tuple[int, bool]]) -> Turn:
         """The next turn, given what the predictor says of the proposal's settled text."""
         compat, stalled = self._assignment.compat, self.state.stalled
         chunk, ended = proposal.chunk, proposal.ended
+        labels = labels or proposal.doubt_labels()
         own = list(labels if compat.first_token else labels[1:])
         foreign_at = first_foreign(own, chunk, stalled=stalled)
         decision = cut(chunk, foreign_at, ended=ended, stalled=stalled, hand_over=compat.hand_over)
@@ -256,6 +279,7 @@ class Draft:
         view = self._views[self.state.author]
         ids, used = _ids_within(view.renderer, proposal, keep, whole_ids=ended_by == "chunk")
         boundary = ended_by == "boundary"
+        self._held_doubts = proposal.doubts[used:] if ended_by == "chunk" else ()
         assert self.state.part is not None
         return Turn(
             part=self.state.part,
@@ -325,7 +349,8 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What an author has written and nobody has judged: `ids`, the text each adds, and together `chunk`,
-    whose first `settled` characters will not change however it goes on. `stray` markup ended an answer."""
+    whose first `settled` characters will not change however it goes on. `stray` markup ended an answer.
+    `doubts` says of each id whether the author's own uncertainty gives it to the other author."""
 
     ids: list[int]
     texts: list[str]
@@ -334,6 +359,16 @@ class Proposal:
     ended: bool
     spent: bool
     stray: bool
+    doubts: tuple[bool, ...] = ()
+
+    def doubt_labels(self) -> list[tuple[int, bool]]:
+        """(offset in `chunk`, whether it is the other author's) of the ids in the settled text."""
+        at, out = 0, []
+        for text, doubt in zip(self.texts, self.doubts, strict=False):
+            if at < self.settled:
+                out.append((at, doubt))
+            at += len(text)
+        return out
 
 
 _ENDED_BY: dict[tuple[bool, bool], TurnEnd] = {

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tessy.engines import Continuation, EngineFault, FinishReason
+from tessy.engines import Continuation, EngineFault
 from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
 from tessy.synthesis.cooperation import Turn
-from tessy.synthesis.drafts import Assignment, Draft, Sample
+from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 
@@ -174,11 +174,13 @@ async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: M
             await continuation.grown(taken + chunk)
             # Never more than a chunk, so that a trace's turns do not depend on who was faster.
             new = continuation.token_ids[taken : taken + chunk]
+            logprobs = continuation.logprobs[taken : taken + chunk]
             taken += len(new)
             finish = continuation.finish_reason if taken == len(continuation.token_ids) else None
             # Fewer ids than asked for without an end: the model's context is full.
             spent = finish == "length" and (request.max_tokens >= budget or taken < request.max_tokens)
-            turn = await _next_turn(draft, new, finish, spent=spent, meters=meters)
+            proposal = draft.proposal(new, finish, spent=spent, logprobs=logprobs)
+            turn = await _next_turn(draft, proposal, meters) if proposal is not None else None
             if turn is not None:
                 if turn.ended_by != "chunk":
                     continuation.abort()
@@ -194,13 +196,8 @@ async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: M
         continuation.abort()
 
 
-async def _next_turn(
-    draft: Draft, new: Sequence[int], finish: FinishReason | None, *, spent: bool, meters: Meters
-) -> Turn | None:
-    """Judge `new` ids; None where not even one word is whole."""
-    proposal = draft.proposal(new, finish, spent=spent)
-    if proposal is None:
-        return None
+async def _next_turn(draft: Draft, proposal: Proposal, meters: Meters) -> Turn:
+    """Have what the author proposes judged."""
     labels: list[tuple[int, bool]] = []
     predictor = draft.author.predictor
     if draft.watched and predictor is not None:
