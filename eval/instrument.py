@@ -30,7 +30,7 @@ from tessy.stages.writing import write_responses
 from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.journal import Journal
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import METHODS, TITLES, cooperative
 
 RESULT = "instrument.json"
 KIND_OF = {"python": "ojbench", "cpp": "livecodebench_pro"}
@@ -178,20 +178,17 @@ def right_traces(job: Job, world: World) -> Iterator[Check]:
     for method in job.config["methods"]:
         trajectories = list(read_parquet(job.inputs[f"synthesize-{method}"] / FILE, Trajectory))
         right = share(right_answers(job, TRAIN_CONTESTS, world.train, trajectories).values())
-        yield Check(f"right training traces, {METHODS[method].title}", right, "reported", None)
-        if METHODS[method].thinking == "both":
+        yield Check(f"right training traces, {TITLES[method]}", right, "reported", None)
+        if cooperative(method):
             both = share(
                 {s.author for s in t.spans if s.kind in ("style", "capability")} == set(ROLES)
                 for t in trajectories
             )
-            ends = share(
-                t.spans[-1].author == "student" and t.spans[-1].kind == "answer" for t in trajectories
-            )
+            answers = METHODS[method].answer
+            ends = share(t.spans[-1].author == answers and t.spans[-1].kind == "answer" for t in trajectories)
+            yield Check(f"traces by both authors, {TITLES[method]}", both, "at least 0.95", both >= 0.95)
             yield Check(
-                f"traces by both authors, {METHODS[method].title}", both, "at least 0.95", both >= 0.95
-            )
-            yield Check(
-                f"traces that end in the student's answer, {METHODS[method].title}",
+                f"traces that end in the {answers}'s answer, {TITLES[method]}",
                 ends,
                 "at least 0.95",
                 ends >= 0.95,

@@ -65,6 +65,29 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+_SMALL = (".json", ".jsonl", ".yml", ".yaml")
+
+
+def content_digest(path: Path) -> str | None:
+    """Content of a file or folder; None where there is none. Of a folder's large files, which are weights
+    and tests, only the sizes count: they are too large to read for a plan."""
+    if not path.exists():
+        return None
+    if path.is_file():
+        return file_digest(path)
+    return fingerprint(
+        [
+            [
+                str(file.relative_to(path)),
+                file.stat().st_size,
+                file_digest(file) if file.suffix in _SMALL else "",
+            ]
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        ]
+    )
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` in one step: a reader sees the old content or the new, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
 from tessy.predictors import AnnotatorExecution, Predictors
 from tessy.sections import MINIATURE, Name, Positive, Rate, Section
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import cooperative
 from tessy.synthesis.settings import Synthesis
 from tessy.training import Train, TrainExecution
 
@@ -186,10 +186,15 @@ class Recipe(Section):
             raise ValueError(
                 "section `world` has no effect: nothing here has the source 'miniature'; remove it"
             )
-        cooperative = [m for m in self.synthesis.methods if METHODS[m].thinking == "both"]
-        if cooperative and self.predictors is None and self.synthesis.switch.kind == "trained":
+        watched = [m for m in self.synthesis.methods if cooperative(m)]
+        if watched and self.predictors is None and self.synthesis.switch.kind == "trained":
+            raise ValueError(f"section `predictors` is missing, and {', '.join(watched)} needs it; add it")
+        scoring = self.synthesis.teacher_score
+        engine = self.execution.engines.teacher.kind
+        if scoring and scoring.scorer.kind == "likelihood" and engine != "embedded":
             raise ValueError(
-                f"section `predictors` is missing, and {', '.join(cooperative)} needs it; add it"
+                "synthesis.teacher_score.scorer likelihood reads the teacher with transformers, and "
+                f"execution.engines.teacher.kind is {engine!r}; use the scorer grade, or kind embedded"
             )
         annotators = self.predictors.annotators if self.predictors else []
         asked = any(a.kind == "llm" and a.own is None for a in annotators)

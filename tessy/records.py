@@ -144,8 +144,9 @@ def from_row(kind: type[R], row: Mapping[str, Any]) -> R:
     values = {f.name: row[f.name] for f in fields(kind) if f.name in row}  # type: ignore[arg-type]
     if hints.get("spans") == list[Span]:
         values["spans"] = [Span(**span) for span in values["spans"]]
-    if "tags" in values:
-        values["tags"] = {key: tag for key, tag in (values["tags"] or {}).items() if tag is not None}
+    for name in values.keys() & {"tags", "models"}:
+        # Parquet gives every row the keys of all rows.
+        values[name] = {key: value for key, value in (values[name] or {}).items() if value is not None}
     try:
         return kind(**values)
     except TypeError as error:

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tessy.artifacts import file_digest, fingerprint
+from tessy.artifacts import content_digest, fingerprint
 from tessy.predictors import Predictors
 from tessy.recipe import Model, Recipe
 from tessy.records import ROLES, Role
 from tessy.sections import MINIATURE
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import METHODS, cooperative
 from tessy.training import EPOCHS
 
 
@@ -40,6 +40,9 @@ KINDS: dict[str, Kind] = {
     "annotate": Kind("tessy.stages.annotate:run", 2),
     "predictor": Kind("train.predictor:run", 2),
     "synthesize": Kind("tessy.stages.synthesize:run", 2),
+    "mix": Kind("tessy.stages.mix:run", 1),
+    "reference": Kind("tessy.stages.reference:run", 1),
+    "best": Kind("tessy.stages.best:run", 1),
     "sft": Kind("train.sft:run", 2),
     "evaluate": Kind("eval.code:run", 3),
     "lm_eval": Kind("eval.general:run", 2),
@@ -109,10 +112,8 @@ def plan(recipe: Recipe) -> Plan:
     models = {role: _model(recipe, draft, role, world) for role in ROLES}
     problems = _problems(recipe, draft, world)
     predictors = _predictors(recipe, draft, models, problems)
-    traces = {
-        name: _synthesis(recipe, draft, name, models, problems, predictors)
-        for name in recipe.synthesis.methods
-    }
+    writing = _Writing(recipe, draft, models, problems, predictors)
+    traces = {name: writing.method(name) for name in recipe.synthesis.methods}
     # Long and needed by nobody but the report: first, so that it fills gaps instead of trailing behind.
     _instrument(recipe, draft, world, models, traces, predictors)
     _evaluations(recipe, draft, "student", models["student"], world)
@@ -182,31 +183,81 @@ def _predictors(
     return out
 
 
-def _synthesis(
-    recipe: Recipe,
-    draft: _Draft,
-    name: str,
-    models: Mapping[Role, str | None],
-    problems: str,
-    predictors: Mapping[Role, str],
-) -> str:
-    method = METHODS[name]
-    cooperative = method.thinking == "both"
-    unused = {"methods"} if cooperative else {"methods", "chunk_tokens", "compat", "switch"}
-    config: dict[str, Any] = {
-        "method": name,
-        "synthesis": _without(recipe.synthesis, *unused),
-        "models": {role: _reference(getattr(recipe.models, role)) for role in ROLES},
-        "seed": recipe.seed,
-    }
-    inputs: dict[str, str | None] = {"problems": problems, **{role: models[role] for role in ROLES}}
-    if cooperative and recipe.synthesis.switch.kind == "lexicon":
-        config["switch_content"] = _digest(str(recipe.synthesis.switch.file))
-    if cooperative and recipe.synthesis.switch.kind == "trained":
-        assert recipe.predictors is not None
-        config["predictors"] = {"window_tokens": recipe.predictors.window_tokens}
-        inputs |= {f"predictor-{role}": stage for role, stage in predictors.items()}
-    return draft.add(f"synthesize-{name}", "synthesize", config, inputs)
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What the stages that write training responses have in common."""
+
+    recipe: Recipe
+    draft: _Draft
+    models: Mapping[Role, str | None]
+    problems: str
+    predictors: Mapping[Role, str]
+
+    def method(self, name: str) -> str:
+        """The stage that ends with the trajectories of the method called `name`."""
+        if name in METHODS:
+            return self.written(f"synthesize-{name}", name)
+        derived = {"teacher_mix": self.mix, "teacher_reference": self.reference, "teacher_score": self.best}
+        return derived[name]()
+
+    def written(self, stage: str, name: str, repeats: int = 1) -> str:
+        """The stage of responses by the models that `METHODS` names, `repeats` per problem."""
+        recipe = self.recipe
+        inputs: dict[str, str | None] = {"problems": self.problems}
+        inputs |= {role: self.models[role] for role in ROLES}
+        unused = {"methods", "teacher_reference", "teacher_score"}
+        unused |= set() if cooperative(name) else {"chunk_tokens", "compat", "switch"}
+        config: dict[str, Any] = {
+            "method": name,
+            "synthesis": _without(recipe.synthesis, *unused),
+            "models": {role: _reference(getattr(recipe.models, role)) for role in ROLES},
+            "seed": recipe.seed,
+        }
+        if repeats > 1:
+            config["repeats"] = repeats
+        if cooperative(name) and recipe.synthesis.switch.kind == "lexicon":
+            config["switch_content"] = _digest(str(recipe.synthesis.switch.file))
+        if cooperative(name) and recipe.synthesis.switch.kind == "trained":
+            assert recipe.predictors is not None
+            config["predictors"] = {"window_tokens": recipe.predictors.window_tokens}
+            inputs |= {f"predictor-{role}": stage for role, stage in self.predictors.items()}
+        return self.draft.add(stage, "synthesize", config, inputs)
+
+    def mix(self) -> str:
+        sets = {str(role): self.method(f"{role}_only") for role in ROLES}
+        config = {"method": "teacher_mix", "seed": self.recipe.seed}
+        return self.draft.add("synthesize-teacher_mix", "mix", config, sets)
+
+    def reference(self) -> str:
+        synthesis, student = self.recipe.synthesis, self.recipe.models.student
+        prompt = synthesis.teacher_reference
+        config = {
+            "method": "teacher_reference",
+            "reference": {"prompt": prompt.prompt, "content": _digest(str(prompt.file))},
+            "synthesis": {key: _plain(self.recipe)["synthesis"][key] for key in ("sampler", "max_tokens")},
+            "models": {"student": _reference(student)},
+            "seed": self.recipe.seed,
+        }
+        references = self.method("teacher_only")
+        inputs = {"problems": self.problems, "references": references, "student": self.models["student"]}
+        return self.draft.add("synthesize-teacher_reference", "reference", config, inputs)
+
+    def best(self) -> str:
+        settings = self.recipe.synthesis.teacher_score
+        assert settings is not None
+        scorer = settings.scorer.model_dump(mode="json")
+        if settings.scorer.kind == "grade":
+            scorer["content"] = _digest(str(settings.scorer.file))
+        config = {
+            "method": "teacher_score",
+            "candidates": settings.candidates,
+            "scorer": scorer,
+            "models": {"teacher": _reference(self.recipe.models.teacher)},
+            "seed": self.recipe.seed,
+        }
+        candidates = self.written("candidates-teacher_score", "student_only", settings.candidates)
+        inputs = {"candidates": candidates, "teacher": self.models["teacher"]}
+        return self.draft.add("synthesize-teacher_score", "best", config, inputs)
 
 
 def _training(
@@ -333,23 +384,4 @@ def _reference(model: Model) -> dict[str, Any]:
 
 def _digest(source: str) -> str | None:
     """Content of a local file or checkpoint folder a recipe names; None for hub ids and `miniature`."""
-    path = Path(source)
-    if source == MINIATURE or not path.exists():
-        return None
-    if path.is_file():
-        return file_digest(path)
-    # Weights and tests are too large to read for a plan: their sizes stand for them.
-    return fingerprint(
-        [
-            [
-                str(file.relative_to(path)),
-                file.stat().st_size,
-                file_digest(file) if file.suffix in _SMALL else "",
-            ]
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-        ]
-    )
-
-
-_SMALL = (".json", ".jsonl", ".yml", ".yaml")
+    return None if source == MINIATURE else content_digest(Path(source))

@@ -42,6 +42,9 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for annotator in recipe.predictors.annotators if recipe.predictors else ():
         if not annotator.file.is_file():
             yield f"predictors: {annotator.kind} annotator: '{annotator.file}': no such file or shipped name"
+    for field, prompt in _prompts(recipe):
+        if not prompt.is_file():
+            yield f"synthesis.{field}.prompt: '{prompt}': no such file or shipped name"
     for lm_eval in recipe.evaluate.lm_eval:
         if lm_eval.data is not None and not Path(lm_eval.data).is_file():
             yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
@@ -50,6 +53,17 @@ def _sources(recipe: Recipe) -> Iterator[str]:
         looks_local = model is not None and model.source.startswith((".", "/", "~"))
         if model is not None and looks_local and not (Path(model.source) / "config.json").is_file():
             yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
+
+
+def _prompts(recipe: Recipe) -> Iterator[tuple[str, Path]]:
+    """Prompt files of the recipe's methods, and the sections that name them."""
+    synthesis = recipe.synthesis
+    if "teacher_reference" in synthesis.methods:
+        yield "teacher_reference", synthesis.teacher_reference.file
+    if "teacher_score" in synthesis.methods and synthesis.teacher_score is not None:
+        scorer = synthesis.teacher_score.scorer
+        if scorer.kind == "grade":
+            yield "teacher_score.scorer", scorer.file
 
 
 def _folder(folder: Path, disk_needed: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tessy.stages import scores
 from tessy.stages.switches import RESULT as SWITCHES
 from tessy.stages.switches import RIGHT
 from tessy.stages.synthesize import FILE, SUMMARY
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import TITLES
 
 TRACES_PER_METHOD = 3
 
@@ -34,7 +34,7 @@ def run(job: Job) -> None:
         "fingerprint": job.out.name.removesuffix(".partial").rpartition("-")[2],
         "created": max(str(manifest["created"]) for manifest in manifests.values()),
         "rows": [],
-        "synthesis": {METHODS[m].title: _synthesis(job, m) for m in recipe["synthesis"]["methods"]},
+        "synthesis": {TITLES[m]: _synthesis(job, m) for m in recipe["synthesis"]["methods"]},
         "timing": {name: manifest["seconds"] for name, manifest in manifests.items()},
         "breakdown": [],
         "paired": [],
@@ -70,7 +70,7 @@ def run(job: Job) -> None:
 def _tested_models(recipe: Mapping[str, Any]) -> dict[str, dict[int, str]]:
     """Method title -> seed -> label of the evaluation stages of its checkpoint."""
     tuned = {
-        METHODS[method].title: {seed: f"{method}-seed{seed}" for seed in recipe["train"]["seeds"]}
+        TITLES[method]: {seed: f"{method}-seed{seed}" for seed in recipe["train"]["seeds"]}
         for method in recipe["synthesis"]["methods"]
     }
     return {scores.STUDENT: {0: "student"}, **tuned}
@@ -84,16 +84,14 @@ def _epoch_cells(
         for method in recipe["synthesis"]["methods"]:
             labels = {seed: f"{method}-seed{seed}-epoch{epoch}" for seed in recipe["train"]["seeds"]}
             runs = scores.read_runs(job, labels, benchmark)
-            cell = next(iter(scores.cells(METHODS[method].title, benchmark, runs, ())))
+            cell = next(iter(scores.cells(TITLES[method], benchmark, runs, ())))
             yield {"epoch": epoch, **to_row(cell)}
 
 
 def _losses(job: Job, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Per training run, the loss by kind of token: tokens, mean nll, share of the whole."""
     return {
-        f"{METHODS[method].title} seed {seed}": read_json(
-            job.inputs[f"train-{method}-seed{seed}"] / "losses.json"
-        )
+        f"{TITLES[method]} seed {seed}": read_json(job.inputs[f"train-{method}-seed{seed}"] / "losses.json")
         for method in recipe["synthesis"]["methods"]
         for seed in recipe["train"]["seeds"]
     }
@@ -117,7 +115,7 @@ def _instrument(job: Job) -> dict[str, Any]:
 
 def _curves(job: Job, recipe: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
     return {
-        f"{METHODS[method].title} seed {seed}": json.loads(
+        f"{TITLES[method]} seed {seed}": json.loads(
             (job.inputs[f"train-{method}-seed{seed}"] / "curve.json").read_text()
         )
         for method in recipe["synthesis"]["methods"]
@@ -129,7 +127,7 @@ def _traces(job: Job, recipe: Mapping[str, Any]) -> Iterable[Trajectory]:
     for method in recipe["synthesis"]["methods"]:
         trajectories = read_parquet(job.inputs[f"synthesize-{method}"] / FILE, Trajectory)
         finished = (t for t in trajectories if t.stop_reason == "finished")
-        yield from (replace(t, method=METHODS[method].title) for t in islice(finished, TRACES_PER_METHOD))
+        yield from (replace(t, method=TITLES[method]) for t in islice(finished, TRACES_PER_METHOD))
 
 
 def _lineage(name: str, manifest: Mapping[str, Any]) -> LineageRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
@@ -14,7 +14,7 @@ from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.switching import TRAINED
 from tessy.stages.writing import drain, responses
 from tessy.synthesis.drafts import Compat, samples_of
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import METHODS, TITLES
 
 FILE = "trajectories.parquet"
 SUMMARY = "synthesis.json"
@@ -23,12 +23,7 @@ ROWS_AT_ONCE = 256
 
 
 def run(job: Job) -> None:
-    summary = Summary()
-    trajectories = summary.watch(responses(job, **_task(job)))
-    about = f"Responses written by the method {METHODS[job.config['method']].title}."
-    write_parquet(job.out / FILE, trajectories, job.name, about, rows_at_once=ROWS_AT_ONCE)
-    write_json(job.out / SUMMARY, summary.values())
-    job.tracker.log({k: v for k, v in summary.values().items() if not isinstance(v, dict)})
+    write_set(job, responses(job, **_task(job)))
 
 
 def join(job: Job) -> None:
@@ -36,12 +31,25 @@ def join(job: Job) -> None:
     drain(job, **_task(job))
 
 
+def write_set(
+    job: Job, trajectories: Iterable[Trajectory], more: Callable[[], Mapping[str, Any]] = dict
+) -> None:
+    """Write the training set of the job's method and a summary of it, with `more` counts of its own,
+    which are asked for when all trajectories have passed."""
+    summary = Summary()
+    about = f"Training responses by the method {TITLES[job.config['method']]}."
+    write_parquet(job.out / FILE, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE)
+    values = {**summary.values(), **more()}
+    write_json(job.out / SUMMARY, values)
+    job.tracker.log({k: v for k, v in values.items() if not isinstance(v, dict)})
+
+
 def _task(job: Job) -> dict[str, Any]:
     settings = job.config["synthesis"]
     problems = read_parquet(job.inputs["problems"] / PROBLEMS, Problem)
     compat = settings.get("compat", {})
     return {
-        "samples": samples_of(problems),
+        "samples": samples_of(problems, job.config.get("repeats", 1)),
         "name": job.config["method"],
         "method": METHODS[job.config["method"]],
         "sampler": settings["sampler"],

@@ -171,6 +171,7 @@ def streams(job: Job, compat: Compat) -> bool:
 
 
 def renderer_of(job: Job, name: str) -> Renderer:
+    """The renderer of the job's model `name`, in the format the recipe gives it."""
     reference = job.reference(name)
     return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
 

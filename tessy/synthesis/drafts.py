@@ -103,7 +103,7 @@ class Assignment:
 
     @property
     def cooperative(self) -> bool:
-        return self.method.thinking == "both"
+        return self.method.cooperative
 
 
 @dataclass(frozen=True, slots=True)

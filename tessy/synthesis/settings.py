@@ -5,6 +5,7 @@ Not covered: what the methods are (`methods`); what runs the models (`execution`
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -12,7 +13,16 @@ from pydantic import Field, field_validator, model_validator
 from tessy.errors import nearest
 from tessy.predictors import Switch, TrainedSwitch
 from tessy.sections import Positive, Sampler, Section
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import TITLES
+
+PROMPTS = Path(__file__).parent / "prompts"
+SHIPPED_PROMPTS = {name: PROMPTS / f"{name}.txt" for name in ("reference_1", "grade_1")}
+"""Prompts by name; the number is the version: a changed prompt is a new file."""
+
+
+def prompt_file(prompt: str) -> Path:
+    """Of a shipped prompt, or the file of that name."""
+    return SHIPPED_PROMPTS.get(prompt, Path(prompt))
 
 
 class ChunkTokens(Section):
@@ -41,6 +51,47 @@ OFFICIAL = Compatibility(
 )
 
 
+class TeacherReference(Section):
+    """How the student is shown the teacher's answer (method `teacher_reference`)."""
+
+    prompt: str = "reference_1"
+    """`reference_1`, or a text file that holds `{problem}` and `{reference}`."""
+
+    @property
+    def file(self) -> Path:
+        return prompt_file(self.prompt)
+
+
+class GradeScorer(Section):
+    """The teacher is asked for a number from 0 to 10."""
+
+    kind: Literal["grade"]
+    prompt: str = "grade_1"
+    """`grade_1`, or a text file that holds `{problem}` and `{response}`."""
+    sampler: Sampler
+    max_tokens: Positive
+    """Longest answer, thinking included."""
+
+    @property
+    def file(self) -> Path:
+        return prompt_file(self.prompt)
+
+
+class LikelihoodScorer(Section):
+    """The mean log-probability the teacher gives to the response: for models that cannot grade."""
+
+    kind: Literal["likelihood"]
+
+
+class TeacherScore(Section):
+    """Rejection sampling (method `teacher_score`)."""
+
+    candidates: Annotated[int, Field(ge=2)] = 5
+    """Responses the student writes for each problem (paper: 5)."""
+    scorer: Annotated[GradeScorer | LikelihoodScorer, Field(discriminator="kind")]
+    """How the teacher scores them; of equal scores the first written is kept."""
+
+
 class Synthesis(Section):
     """How training responses are written."""
 
@@ -56,6 +107,9 @@ class Synthesis(Section):
     sampler: Sampler
     switch: Switch = TrainedSwitch(kind="trained")
     """What decides where authors hand over, in methods in which both write the thinking."""
+    teacher_reference: TeacherReference = TeacherReference()
+    teacher_score: TeacherScore | None = None
+    """Required by the method `teacher_score`."""
 
     @field_validator("chunk_tokens", mode="before")
     @classmethod
@@ -70,10 +124,12 @@ class Synthesis(Section):
     @model_validator(mode="after")
     def _methods_exist_once(self) -> Self:
         for method in self.methods:
-            if method not in METHODS:
+            if method not in TITLES:
                 raise ValueError(
-                    f"unknown method {method!r}{nearest(method, METHODS)}; methods: {', '.join(METHODS)}"
+                    f"unknown method {method!r}{nearest(method, TITLES)}; methods: {', '.join(TITLES)}"
                 )
+        if "teacher_score" in self.methods and self.teacher_score is None:
+            raise ValueError("section `teacher_score` is missing, and its method needs it; add it")
         if len(set(self.methods)) != len(self.methods):
             raise ValueError(f"methods {self.methods} names one twice; name each once")
         return self

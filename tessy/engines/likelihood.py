@@ -1,0 +1,35 @@
+"""How likely a model finds a text: the mean log-probability of its tokens, by transformers in this process.
+
+One sequence at a time, its logits in pieces: a long trace's would not fit. Not covered: models that only
+a server holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM
+
+PIECE = 1024
+"""Tokens whose logits are in memory at a time."""
+
+
+class LikelihoodReader:
+    """Reads with the checkpoint at `source`."""
+
+    def __init__(self, source: str, revision: str | None = None) -> None:
+        self.model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype="auto").eval()
+
+    @torch.inference_mode()
+    def mean_log_probability(self, ids: Sequence[int], prompt_tokens: int) -> float:
+        """Of `ids` behind the first `prompt_tokens`, in nats per token."""
+        whole = torch.tensor(ids, device=self.model.device)
+        hidden = self.model.base_model(whole[None, :-1]).last_hidden_state[0, prompt_tokens - 1 :]
+        targets = whole[prompt_tokens:]
+        losses = [
+            cross_entropy(self.model.lm_head(states).float(), wanted, reduction="sum")
+            for states, wanted in zip(hidden.split(PIECE), targets.split(PIECE), strict=True)
+        ]
+        return -float(torch.stack(losses).sum()) / len(targets)

@@ -1,0 +1,44 @@
+"""The stage `mix` (Teacher-Mix): a set in which each response is one of two authors', half of them each.
+
+A sample takes the whole response of one author: of the samples in the order of a seeded hash, the first
+half is the teacher's. So each problem occurs as often as in the sets it is mixed of, and the shares are
+equal before responses that did not finish drop out; how many did is counted by author.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tessy.artifacts import read_parquet
+from tessy.pipeline.job import Job
+from tessy.records import ROLES, Role, Trajectory
+from tessy.stages.synthesize import FILE, write_set
+
+
+def run(job: Job) -> None:
+    authors = mixed(_sample_ids(job), job.config["seed"])
+    finished: Counter[str] = Counter()
+
+    def chosen() -> Iterator[Trajectory]:
+        sets = [read_parquet(job.inputs[role] / FILE, Trajectory) for role in ROLES]
+        for pair in zip(*sets, strict=True):
+            role = authors[pair[0].sample_id]
+            trajectory = pair[ROLES.index(role)]
+            finished[role] += trajectory.stop_reason == "finished"
+            yield replace(trajectory, method=job.config["method"])
+
+    write_set(job, chosen(), lambda: {f"finished_by_{role}": finished[role] for role in ROLES})
+
+
+def mixed(sample_ids: Sequence[str], seed: int) -> dict[str, Role]:
+    """Whose response each sample takes: half of them the teacher's, one more where their number is odd."""
+    in_order = sorted(sample_ids, key=lambda one: hashlib.blake2b(f"{seed}/{one}".encode()).digest())
+    half = (len(in_order) + 1) // 2
+    return {one: "teacher" if place < half else "student" for place, one in enumerate(in_order)}
+
+
+def _sample_ids(job: Job) -> list[str]:
+    return [t.sample_id for t in read_parquet(job.inputs["student"] / FILE, Trajectory)]

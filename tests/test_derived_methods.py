@@ -1,0 +1,270 @@
+"""Methods made of other methods' responses: what is mixed, shown, scored, and what is trained on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import training_stage as stage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.artifacts import read_json, read_parquet, write_parquet
+from tessy.chat import Renderer
+from tessy.errors import UserError
+from tessy.pipeline.job import Job
+from tessy.pipeline.plan import Plan, plan
+from tessy.pipeline.preflight import preflight
+from tessy.recipe import load
+from tessy.records import Problem, Trajectory
+from tessy.stages import best, mix, reference
+from tessy.synthesis.prompts import Template, answering
+from tessy.synthesis.scoring import best_of, read_grade
+from tessy.synthesis.settings import SHIPPED_PROMPTS
+from tessy.tracking import Tracker
+
+MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
+LIKELIHOOD = "synthesis.teacher_score.scorer.kind=likelihood"
+GRADE = "synthesis.teacher_score.scorer={kind: grade, max_tokens: 9, sampler: {temperature: 0}%s}"
+
+
+def planned(*overrides: str) -> Plan:
+    return plan(load(MINI, overrides))
+
+
+def responses(count: int, method: str = "student_only", **changes: Any) -> list[Trajectory]:
+    return [replace(t, method=method, **changes) for t in stage.trajectories(count)]
+
+
+# The plan ---------------------------------------------------------------------------------------------
+
+
+def test_derived_methods_reuse_the_stages_of_those_they_are_made_of() -> None:
+    methods = "synthesis.methods=[teacher_only, student_only, teacher_mix, teacher_reference]"
+    mix, reference = (planned(methods).stage(f"synthesize-teacher_{name}") for name in ("mix", "reference"))
+    assert mix.inputs == {"student": "synthesize-student_only", "teacher": "synthesize-teacher_only"}
+    assert reference.inputs["references"] == "synthesize-teacher_only"
+    alone = planned("synthesis.methods=[teacher_mix]")
+    assert alone.stage("synthesize-teacher_mix").fingerprint == mix.fingerprint
+    assert alone.stage("train-teacher_mix-seed0").inputs["trajectories"] == "synthesize-teacher_mix"
+
+
+def test_other_prompts_and_scorers_concern_their_own_method_only() -> None:
+    methods = "synthesis.methods=[teacher_only, teacher_reference, teacher_score]"
+    before, after = planned(methods, LIKELIHOOD), planned(methods, GRADE % "")
+    changed = {
+        one.name for one, other in zip(before, after, strict=True) if one.fingerprint != other.fingerprint
+    }
+    assert {name for name in changed if name.startswith(("synthesize", "candidates"))} == {
+        "synthesize-teacher_score"
+    }
+    assert before.stage("candidates-teacher_score").config["repeats"] == 5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["synthesis.methods=[teacher_score]"], "section `teacher_score` is missing"),
+        ([LIKELIHOOD, "synthesis.teacher_score.candidates=1"], "greater than or equal to 2"),
+        ([LIKELIHOOD, "execution.engines.teacher.kind=vllm"], "use the scorer grade, or kind embedded"),
+        (["synthesis.methods=[teacher_mixed]"], "did you mean 'teacher_mix'"),
+        (["synthesis.teacher_reference.promt=x"], "did you mean 'prompt'"),
+    ],
+)
+def test_impossible_derived_methods_are_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load(MINI, overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["synthesis.methods=[teacher_reference]", "synthesis.teacher_reference.prompt=gone"],
+        ["synthesis.methods=[teacher_score]", GRADE % ", prompt: gone"],
+    ],
+)
+def test_a_prompt_that_is_not_there_is_refused(overrides: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"prompt: 'gone': no such file or shipped name"):
+        preflight(planned(*overrides), tmp_path)
+
+
+# The rules --------------------------------------------------------------------------------------------
+
+
+@given(st.sets(st.text(max_size=6), max_size=40), st.integers(0, 5))
+def test_half_of_a_mix_is_the_teachers_whatever_the_order(ids: set[str], seed: int) -> None:
+    authors = mix.mixed(list(ids), seed)
+    assert set(authors) == ids
+    assert [*authors.values()].count("teacher") == (len(ids) + 1) // 2
+    assert mix.mixed(sorted(ids, reverse=True), seed) == authors
+
+
+@pytest.mark.parametrize(
+    ("answer", "grade"),
+    [
+        ("Grade: 7", 7),
+        ("It is right.\n**Grade:** 9/10", 9),
+        ("Score: 3 at first, but the proof holds. Final grade: 8", 8),
+        ("6", 6),
+        ("7.5 out of 10", 7.5),
+        ("Grade: 10", 10),
+        ("Grade: 11", None),
+        ("Between 3 and 5.", None),
+        ("Fine.", None),
+        ("", None),
+    ],
+)
+def test_grades_are_read_tolerantly_but_never_guessed(answer: str, grade: float | None) -> None:
+    assert read_grade(answer) == grade
+
+
+def test_the_best_finished_candidate_is_kept_and_of_equals_the_first() -> None:
+    group = responses(4)
+    ids = [t.sample_id for t in group]
+    group[3] = replace(group[3], stop_reason="length")
+    scores = dict(zip(ids, (3.0, 8.0, 8.0, 10.0), strict=True))
+    assert best_of(group, scores).sample_id == ids[1]
+    assert best_of(group, {ids[0]: None, ids[2]: 0.0}).sample_id == ids[2]
+    assert best_of(group, {}).sample_id == ids[0]
+    assert best_of(group[3:], {}) == group[3]
+
+
+def test_what_stands_in_a_problem_is_never_a_place() -> None:
+    candidate = replace(responses(1)[0], prompt="print {response}")
+    template = Template(SHIPPED_PROMPTS["grade_1"], "field", {"problem", "response"})
+    asked = best.question(candidate, template)
+    assert "print {response}" in asked.problem.prompt
+    assert candidate.text in asked.problem.prompt
+    assert asked.problem.problem_id == candidate.sample_id
+
+
+def test_a_prompt_without_its_places_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("Grade {problem}!")
+    with pytest.raises(UserError, match=r"field: .*p.txt lacks {response}"):
+        Template(tmp_path / "p.txt", "field", {"problem", "response"})
+
+
+def test_a_response_answers_the_bare_problem_whatever_was_asked() -> None:
+    renderer = Renderer(stage.tokenizer(), "qwen3")
+    shown = stage.trajectory(0, renderer, random.Random(0))
+    bare = answering(shown, "so then", renderer)
+    assert bare.student_token_ids[: bare.prompt_tokens] == renderer.prompt_ids("so then")
+    assert bare.student_token_ids[bare.prompt_tokens :] == shown.student_token_ids[shown.prompt_tokens :]
+    assert (bare.prompt, bare.messages[0]["content"], bare.text) == ("so then", "so then", shown.text)
+
+
+# The stages, with models of random weights ------------------------------------------------------------
+
+
+def as_thinking(trajectory: Trajectory) -> Trajectory:
+    """As one author alone would have written it."""
+    kinds: dict[str, Any] = {"style": "thinking", "capability": "thinking"}
+    return replace(trajectory, spans=[replace(s, kind=kinds.get(s.kind, s.kind)) for s in trajectory.spans])
+
+
+def job_at(folder: Path, method: str, inputs: dict[str, str], **config: Any) -> Job:
+    """The job that writes the set of `method`, in a folder of its own below the run's."""
+    out = folder / f"{method}-{len(list(folder.iterdir()))}"
+    out.mkdir()
+    references = {"source": "?", "revision": None, "format": "qwen3"}
+    shared = {"method": method, "seed": 0, "models": dict.fromkeys(("student", "teacher"), references)}
+    execution = load(MINI).execution.model_dump(mode="json")
+    tracking = {"mode": "disabled", "project": "p", "group": "g", "name": "n", "kind": "k", "config": {}}
+    tracker = Tracker(out, **tracking, mirror=out)  # type: ignore[arg-type]
+    folders = {name: folder / made for name, made in inputs.items()}
+    return Job(method, "k", shared | config, folders, out, execution, tracker, lambda _: None)
+
+
+def kept(job: Job) -> list[Trajectory]:
+    return list(read_parquet(job.out / "trajectories.parquet", Trajectory))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("derived")
+    stage.make_inputs(out)
+    written = [as_thinking(t) for t in stage.trajectories(21)]
+    for author in ("student", "teacher"):
+        set_of = [replace(t, models={author: "m"}, method=f"{author}_only") for t in written]
+        write_parquet(out / f"{author}_only-x" / "trajectories.parquet", set_of, "t", "t")
+    problems = [Problem(t.problem_id, t.prompt) for t in written]
+    write_parquet(out / "problems-x" / "problems.parquet", problems, "t", "t")
+    return out
+
+
+@pytest.mark.slow
+def test_a_mix_takes_every_sample_once(folder: Path) -> None:
+    inputs = {"student": "student_only-x", "teacher": "teacher_only-x"}
+    job = job_at(folder, "teacher_mix", inputs)
+    mix.run(job)
+    found = kept(job)
+    assert len({t.sample_id for t in found}) == len(found) == 21
+    assert sum("teacher" in t.models for t in found) == 11
+    summary = read_json(job.out / "synthesis.json")
+    assert (summary["finished_by_teacher"], summary["finished_by_student"]) == (11, 10)
+
+
+@pytest.mark.slow
+def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
+    inputs = {"problems": "problems-x", "references": "teacher_only-x", "student": "model-student-x"}
+    (folder / "p.txt").write_text("{problem}\n{reference}")
+    config = {
+        "reference": {"prompt": str(folder / "p.txt")},
+        "synthesis": {"sampler": {"temperature": 1.0}, "max_tokens": 9},
+    }
+    job = job_at(folder, "teacher_reference", inputs, **config)
+    reference.run(job)
+    found = kept(job)
+    renderer = Renderer(stage.tokenizer(), "qwen3")
+    assert len(found) == 21
+    for t in found:
+        assert t.student_token_ids[: t.prompt_tokens] == renderer.prompt_ids(t.prompt)
+        assert t.prompt == f"problem {t.problem_id[1:]}"
+    assert read_json(job.out / "synthesis.json")["without_reference"] == 0
+
+
+@pytest.mark.slow
+def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
+    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
+    config = {"candidates": 3, "scorer": {"kind": "likelihood"}}
+    job = job_at(folder, "teacher_score", inputs, **config)
+    best.run(job)
+    scores = read_json(job.out / "scores.json")
+    chosen = [t.sample_id for t in kept(job)]
+    groups = [[f"p{number}#0" for number in range(start, start + 3)] for start in range(0, 21, 3)]
+    assert chosen == [max(group, key=scores.__getitem__) for group in groups]
+    assert all(-10 < score < 0 for score in scores.values())
+
+
+@pytest.mark.slow
+def test_a_teacher_that_cannot_grade_is_counted(folder: Path) -> None:
+    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
+    (folder / "g.txt").write_text("{problem} {response}")
+    scorer = {
+        "kind": "grade",
+        "prompt": str(folder / "g.txt"),
+        "sampler": {"temperature": 1.0},
+        "max_tokens": 9,
+    }
+    job = job_at(folder, "teacher_score", inputs, candidates=3, scorer=scorer)
+    best.run(job)
+    summary = read_json(job.out / "synthesis.json")
+    assert (summary["candidates_scored"], summary["candidates_unreadable"]) == (0, 21)
+    assert summary["trajectories"] == 7
+
+
+@pytest.mark.slow
+def test_a_likelihood_is_what_the_model_itself_says(folder: Path) -> None:
+    import torch
+
+    from tessy.engines.likelihood import LikelihoodReader
+
+    reader = LikelihoodReader(str(folder / "model-student-x" / "model"))
+    ids = stage.trajectories(1)[0].student_token_ids
+    with torch.no_grad():
+        logits = reader.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    wanted = [logits[at - 1, ids[at]].item() for at in range(7, len(ids))]
+    assert reader.mean_log_probability(ids, 7) == pytest.approx(sum(wanted) / len(wanted), abs=1e-5)
