@@ -63,7 +63,8 @@ class Trajectory:
 
     `student_token_ids` is the whole training sequence in the student's vocabulary, prompt
     included; the first `prompt_tokens` of it carry no loss. `rolled_back_tokens` and
-    `generated_tokens` count both models' work in their own tokenizers.
+    `generated_tokens` count both models' work in their own tokenizers. `tokenizer` is the fingerprint
+    of the vocabulary that the ids are in (`tessy.chat.Renderer.fingerprint`).
     """
 
     sample_id: str
@@ -81,6 +82,7 @@ class Trajectory:
     sampler: dict[str, Any]
     models: dict[str, str]
     failure: str = ""
+    tokenizer: str = ""
 
     @property
     def text(self) -> str:

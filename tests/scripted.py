@@ -31,6 +31,7 @@ class CharacterRenderer:
     thinking_end_ids = (END,)
     answer_end_ids = (END,)
     format = FORMATS["qwen3"]
+    fingerprint = "characters"
 
     def prompt_ids(self, prompt: str, system: str = "") -> list[int]:
         return self.encode(prompt + "|")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hostile_text import hostile_text
 from hypothesis import example, given
 from hypothesis import strategies as st
+from training_stage import tokenizer
 from vocabularies import FAMILIES, renderer
 
-from tessy.chat import stable_words
+from tessy.chat import Renderer, load_tokenizer, stable_words
 
 families = pytest.mark.parametrize("family", FAMILIES)
 
@@ -90,3 +92,18 @@ def test_other_cuts_are_not_stable(family: str, left: str, right: str) -> None:
     """Counterexamples: a line break after punctuation, inside a word, between white space and a word."""
     apart = renderer(family).encode(left) + renderer(family).encode(right)
     assert apart != renderer(family).encode(left + right)
+
+
+def test_vocabularies_differ_by_fingerprint() -> None:
+    assert len({renderer(family).fingerprint for family in FAMILIES}) == len(FAMILIES)
+
+
+def test_a_fingerprint_survives_copies_and_tells_vocabularies_not_templates_apart(tmp_path: Path) -> None:
+    words = tokenizer()
+    before = Renderer(words, "qwen3").fingerprint
+    words.chat_template, words.eos_token = "{{ messages }}", "<|endoftext|>"
+    words.save_pretrained(tmp_path)
+    copied = load_tokenizer(str(tmp_path))
+    assert Renderer(copied, "qwen3").fingerprint == before
+    copied.add_tokens(["another"])
+    assert Renderer(copied, "qwen3").fingerprint != before

@@ -100,6 +100,17 @@ def test_a_set_that_would_train_on_something_else_is_refused(
     assert said in str(error.value)
 
 
+def test_a_set_of_another_tokenizer_is_refused_by_fingerprint(good: Trajectory, renderer: Any) -> None:
+    from train.examples import examples
+
+    foreign = replace(good, tokenizer="0123456789ab")
+    with pytest.raises(UserError, match="another tokenizer, 0123456789ab") as error:
+        examples([foreign], renderer, limits())
+    assert f"that of the model to train is {renderer.fingerprint}; synthesise with" in str(error.value)
+    with pytest.raises(UserError, match="of no known fingerprint"):
+        examples([replace(good, tokenizer="")], renderer, limits())
+
+
 def test_an_answer_without_its_end_is_refused(good: Trajectory, renderer: Any) -> None:
     from train.examples import examples
 

@@ -68,6 +68,7 @@ def trajectory(number: int, renderer: Renderer, rng: random.Random) -> Trajector
         seed=0,
         sampler={},
         models={},
+        tokenizer=renderer.fingerprint,
     )
 
 

@@ -76,7 +76,7 @@ def examples(
 def example(trajectory: Trajectory, renderer: Renderer, limits: Limits) -> Example:
     """One trajectory as a training sequence; raises `UserError` where it would train on something else."""
     ids, prompt = np.array(trajectory.student_token_ids), trajectory.prompt_tokens
-    fault = _fault_in_ids(ids, prompt, limits)
+    fault = _fault_in_tokenizer(trajectory, renderer) or _fault_in_ids(ids, prompt, limits)
     if fault is None:
         decoded = renderer.decode(ids[prompt:].tolist())
         fault = _fault_in_text(trajectory, decoded, renderer)
@@ -93,6 +93,17 @@ def behind(system: str, trajectory: Trajectory, renderer: Renderer) -> Trajector
     prompt = renderer.prompt_ids(trajectory.prompt, system)
     response = trajectory.student_token_ids[trajectory.prompt_tokens :]
     return replace(trajectory, student_token_ids=prompt + response, prompt_tokens=len(prompt))
+
+
+def _fault_in_tokenizer(trajectory: Trajectory, renderer: Renderer) -> str | None:
+    found = trajectory.tokenizer or "of no known fingerprint"
+    if found == renderer.fingerprint:
+        return None
+    return (
+        f"its ids belong to another tokenizer, {found}; that of the "
+        f"model to train is {renderer.fingerprint}; synthesise with this model as models.student, or train "
+        "one that has the set's vocabulary"
+    )
 
 
 def _fault_in_ids(ids: NDArray[np.int64], prompt: int, limits: Limits) -> str | None:

@@ -35,6 +35,7 @@ class _Characters:
     """A renderer whose ids are code points."""
 
     format = FORMATS["qwen3"]
+    fingerprint = "characters"
     thinking_end_ids = answer_end_ids = (END,)
 
     def prompt_ids(self, prompt: str, system: str = "") -> list[int]:

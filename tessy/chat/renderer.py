@@ -8,11 +8,13 @@ Not covered: tools, images, several turns.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from tessy.artifacts import fingerprint
 from tessy.chat.decoder import Decoder, token_bytes
 from tessy.chat.formats import FORMATS, EndReason, Part
 from tessy.errors import UserError
@@ -81,6 +83,15 @@ class Renderer:
         """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
         decoder = self.decoder()
         return [decoder.step(token) for token in ids]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of what ids mean in this vocabulary: words, merges, and how text is split. Chat templates and the
+        choice of end tokens, in which a base model and its chat model differ, are left out."""
+        spec = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        merges = (merge if isinstance(merge, str) else " ".join(merge) for merge in spec["model"]["merges"])
+        splitting = {key: spec[key] for key in ("normalizer", "pre_tokenizer")}
+        return fingerprint({"words": self.tokenizer.get_vocab(), "merges": list(merges), **splitting})
 
     @cached_property
     def _token_bytes(self) -> dict[int, bytes]:

@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = {
     "problems": Kind("tessy.stages.problems:run", 1),
     "annotate": Kind("tessy.stages.annotate:run", 2),
     "predictor": Kind("train.predictor:run", 2),
-    "synthesize": Kind("tessy.stages.synthesize:run", 2),
+    "synthesize": Kind("tessy.stages.synthesize:run", 3),
     "mix": Kind("tessy.stages.mix:run", 1),
     "reference": Kind("tessy.stages.reference:run", 1),
     "best": Kind("tessy.stages.best:run", 1),

@@ -343,6 +343,7 @@ class Draft:
             sampler=dict(assignment.sampler),
             models={role: author.model for role, author in assignment.authors.items()},
             failure=failure,
+            tokenizer=view.renderer.fingerprint,
         )
 
 
