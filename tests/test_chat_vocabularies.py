@@ -95,7 +95,7 @@ def test_other_cuts_are_not_stable(family: str, left: str, right: str) -> None:
 
 
 def test_vocabularies_differ_by_fingerprint() -> None:
-    assert len({renderer(family).fingerprint for family in FAMILIES}) == len(FAMILIES)
+    assert renderer("qwen3").fingerprint != renderer("deepseek_r1").fingerprint
 
 
 def test_a_fingerprint_survives_copies_and_tells_vocabularies_not_templates_apart(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ Not covered: tools, images, several turns.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from tessy.artifacts import fingerprint
 from tessy.chat.decoder import Decoder, token_bytes
 from tessy.chat.formats import FORMATS, EndReason, Part
 from tessy.errors import UserError
@@ -89,9 +89,10 @@ class Renderer:
         """Of what ids mean in this vocabulary: words, merges, and how text is split. Chat templates and the
         choice of end tokens, in which a base model and its chat model differ, are left out."""
         spec = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        merges = (merge if isinstance(merge, str) else " ".join(merge) for merge in spec["model"]["merges"])
-        splitting = {key: spec[key] for key in ("normalizer", "pre_tokenizer")}
-        return fingerprint({"words": self.tokenizer.get_vocab(), "merges": list(merges), **splitting})
+        merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in spec["model"]["merges"]]
+        parts = [self.tokenizer.get_vocab(), merges, spec["normalizer"], spec["pre_tokenizer"]]
+        # Not `artifacts.fingerprint`: looking through 300,000 words for unstable values takes seconds.
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     @cached_property
     def _token_bytes(self) -> dict[int, bytes]:
