@@ -12,7 +12,7 @@ from hostile_text import hostile_text
 from hypothesis import example, given
 from vocabularies import FAMILIES, GPT_OSS, O200K, file_of, renderer
 
-from tessy.chat import Part, Renderer
+from tessy.chat import QWEN3_NO_NEWLINE, Part, Renderer
 from tessy.errors import UserError
 from tessy.miniature.tokens import train_tokenizer
 
@@ -164,3 +164,12 @@ def harmony(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mapping[str, Any
     from vllm.entrypoints.openai.parser import harmony_utils
 
     return vars(harmony_utils)
+
+
+def test_the_releases_prompt_lacks_one_line_break() -> None:
+    release = Renderer(renderer("qwen3").tokenizer, QWEN3_NO_NEWLINE)
+    ids = renderer("qwen3").prompt_ids("Print it.", SYSTEM)
+    assert len(release.prompt_ids("Print it.", SYSTEM)) == len(ids) - 1
+    assert renderer("qwen3").decode(ids).replace("it.<|im_end|>\n", "it.<|im_end|>") == release.decode(
+        release.prompt_ids("Print it.", SYSTEM)
+    )

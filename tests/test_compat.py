@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import pytest
+import training_stage
+from jobs import job_at
 from scripted import assignment, samples
 
+from tessy.artifacts import read_parquet, write_parquet
+from tessy.chat import Renderer
 from tessy.recipe import load
-from tessy.records import Trajectory, from_row
+from tessy.records import Problem, Trajectory, from_row
+from tessy.stages import synthesize
 from tessy.synthesis.drafts import Compat
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.official import samples_by_prompt
 from tessy.synthesis.scheduler import Schedule, write_all
-from tessy.synthesis.settings import OFFICIAL
+from tessy.synthesis.settings import OFFICIAL, Compatibility
 
 ROOT = Path(__file__).parent.parent
 
 
-def synthesize(folder: Path, compat: Compat, chunk_tokens: int = 7) -> list[tuple[str, str]]:
+def scripted_spans(folder: Path, compat: Compat, chunk_tokens: int = 7) -> list[tuple[str, str]]:
     from dataclasses import replace
 
     spec = replace(assignment(chunk_tokens), compat=compat)
@@ -47,21 +55,63 @@ def test_one_number_is_for_both_authors_or_each_has_its_own() -> None:
 
 
 def test_extending_keeps_the_word_the_boundary_falls_into(tmp_path: Path) -> None:
-    paper = synthesize(tmp_path / "paper", Compat())
-    release = synthesize(tmp_path / "release", Compat(hand_over="extend"))
+    paper = scripted_spans(tmp_path / "paper", Compat())
+    release = scripted_spans(tmp_path / "release", Compat(hand_over="extend"))
     assert paper[0] == ("student", "okay then.")
     assert release[0] == ("student", "okay then. X")
 
 
 def test_the_first_token_of_a_chunk_is_no_boundary(tmp_path: Path) -> None:
     """Chunks of one token are then never looked at: the student writes all of it."""
-    paper = synthesize(tmp_path / "paper", Compat(), chunk_tokens=1)
-    release = synthesize(tmp_path / "release", Compat(first_token=False), chunk_tokens=1)
+    paper = scripted_spans(tmp_path / "paper", Compat(), chunk_tokens=1)
+    release = scripted_spans(tmp_path / "release", Compat(first_token=False), chunk_tokens=1)
     assert len(paper) == 5
     assert "X" not in paper[0][1]
     assert "X" in release[0][1]
 
 
 def test_spelled_ends_end_the_thinking(tmp_path: Path) -> None:
-    spelled = synthesize(tmp_path / "j", Compat(end_spellings=("hmm",)))
+    spelled = scripted_spans(tmp_path / "j", Compat(end_spellings=("hmm",)))
     assert "hmm" not in "".join(text for _, text in spelled)
+
+
+def test_every_release_switch_is_off_by_default_and_in_the_guide() -> None:
+    guide = (ROOT / "tessy" / "synthesis" / "README.md").read_text()
+    for name in Compatibility.model_fields:
+        assert getattr(OFFICIAL, name) != getattr(Compatibility(), name)
+        assert f"`{name}`" in guide
+
+
+def test_problems_asked_for_again_are_left_out() -> None:
+    problems = [Problem("a", "one"), Problem("b", "two"), Problem("a", "one"), Problem("c", "one")]
+    found = samples_by_prompt(problems)
+    assert [sample.problem.problem_id for sample in found] == ["a", "b"]
+    assert samples_by_prompt(problems[::-1])[0].sample_id == found[0].sample_id
+
+
+@pytest.mark.slow
+def test_a_whole_set_by_the_release(tmp_path: Path) -> None:
+    """Each prompt once, written behind the release's prompt, kept behind the template's."""
+    training_stage.make_inputs(tmp_path)
+    problems = [Problem(f"p{number}", "so then" if number > 2 else f"one {number}") for number in range(5)]
+    write_parquet(tmp_path / "problems-x" / "problems.parquet", problems, "t", "t")
+    compat = {"prompt_newline": False, "samples": "prompts", "teacher_tokens": "student"}
+    inputs = {"problems": "problems-x", "student": "model-student-x", "teacher": "model-student-x"}
+    found: dict[str, list[Trajectory]] = {}
+    for name, switches in (("paper", {}), ("release", compat)):
+        settings: dict[str, Any] = {"sampler": {"temperature": 1.0}, "max_tokens": 40, "compat": switches}
+        settings |= {
+            "chunk_tokens": {"student": 4, "teacher": 4},
+            "switch": {"kind": "every_words", "words": 2},
+        }
+        job = job_at(tmp_path, "tessy", inputs, synthesis=settings)
+        synthesize.run(job)
+        found[name] = list(read_parquet(job.out / synthesize.FILE, Trajectory))
+    assert [t.problem_id for t in found["paper"]] == ["p0", "p1", "p2", "p3", "p4"]
+    assert [t.problem_id for t in found["release"]] == ["p0", "p1", "p2", "p3"]
+    student = Renderer(training_stage.tokenizer(), "qwen3")
+    assert [t.text for t in found["paper"][:4]] != [t.text for t in found["release"]]
+    for t in found["release"]:
+        assert t.student_token_ids[: t.prompt_tokens] == student.prompt_ids(t.prompt)
+        for span in t.spans:
+            assert span.author == "student" or span.tokens == len(student.encode(span.text))

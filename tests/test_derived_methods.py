@@ -11,6 +11,7 @@ import pytest
 import training_stage as stage
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs import job_at
 
 from tessy.artifacts import read_json, read_parquet, write_parquet
 from tessy.chat import Renderer
@@ -24,7 +25,6 @@ from tessy.stages import best, mix, reference
 from tessy.synthesis.prompts import Template, answering
 from tessy.synthesis.scoring import best_of, read_grade
 from tessy.synthesis.settings import SHIPPED_PROMPTS
-from tessy.tracking import Tracker
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 LIKELIHOOD = "synthesis.teacher_score.scorer.kind=likelihood"
@@ -163,19 +163,6 @@ def as_thinking(trajectory: Trajectory) -> Trajectory:
     """As one author alone would have written it."""
     kinds: dict[str, Any] = {"style": "thinking", "capability": "thinking"}
     return replace(trajectory, spans=[replace(s, kind=kinds.get(s.kind, s.kind)) for s in trajectory.spans])
-
-
-def job_at(folder: Path, method: str, inputs: dict[str, str], **config: Any) -> Job:
-    """The job that writes the set of `method`, in a folder of its own below the run's."""
-    out = folder / f"{method}-{len(list(folder.iterdir()))}"
-    out.mkdir()
-    references = {"source": "?", "revision": None, "format": "qwen3"}
-    shared = {"method": method, "seed": 0, "models": dict.fromkeys(("student", "teacher"), references)}
-    execution = load(MINI).execution.model_dump(mode="json")
-    tracking = {"mode": "disabled", "project": "p", "group": "g", "name": "n", "kind": "k", "config": {}}
-    tracker = Tracker(out, **tracking, mirror=out)  # type: ignore[arg-type]
-    folders = {name: folder / made for name, made in inputs.items()}
-    return Job(method, "k", shared | config, folders, out, execution, tracker, lambda _: None)
 
 
 def kept(job: Job) -> list[Trajectory]:

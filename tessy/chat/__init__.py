@@ -10,12 +10,13 @@ re-rendered text.
 """
 
 from tessy.chat.decoder import Decoder
-from tessy.chat.formats import FORMATS, ChatFormat, EndReason, Part
+from tessy.chat.formats import FORMATS, QWEN3_NO_NEWLINE, ChatFormat, EndReason, Part
 from tessy.chat.renderer import Renderer, close_thinking_text, load_tokenizer
 from tessy.chat.words import stable_words
 
 __all__ = [
     "FORMATS",
+    "QWEN3_NO_NEWLINE",
     "ChatFormat",
     "Decoder",
     "EndReason",

@@ -10,7 +10,7 @@ Not covered: tools. A model that calls one has nobody to answer it; its part end
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Part = Literal["thinking", "answer"]
@@ -136,8 +136,12 @@ _GPT_OSS = ChatFormat(
     },
 )
 
+QWEN3_NO_NEWLINE = "qwen3_no_newline"
+"""Qwen3's prompt without the line break behind the question, as the authors' release writes it."""
+
 FORMATS: dict[str, ChatFormat] = {
     "qwen3": _QWEN3,
+    QWEN3_NO_NEWLINE: replace(_QWEN3, user=_QWEN3.user.replace("<|im_end|>\n", "<|im_end|>")),
     "gpt_oss": _GPT_OSS,
     "deepseek_r1": _DEEPSEEK_R1,
     "harmony": _HARMONY,

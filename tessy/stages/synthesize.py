@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
+from tessy.chat import QWEN3_NO_NEWLINE
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.switching import TRAINED
-from tessy.stages.writing import drain, responses
+from tessy.stages.writing import drain, renderer_of, responses
 from tessy.synthesis.drafts import Compat, samples_of
 from tessy.synthesis.methods import METHODS, TITLES
+from tessy.synthesis.official import counted_by_student, samples_by_prompt
+from tessy.synthesis.prompts import answering
+from tessy.synthesis.settings import Compatibility
 
 FILE = "trajectories.parquet"
 SUMMARY = "synthesis.json"
@@ -23,7 +27,7 @@ ROWS_AT_ONCE = 256
 
 
 def run(job: Job) -> None:
-    write_set(job, responses(job, **_task(job)))
+    write_set(job, _as_kept(job, responses(job, **_task(job))))
 
 
 def join(job: Job) -> None:
@@ -45,19 +49,34 @@ def write_set(
 
 
 def _task(job: Job) -> dict[str, Any]:
-    settings = job.config["synthesis"]
+    settings, compat = job.config["synthesis"], _compat(job)
     problems = read_parquet(job.inputs["problems"] / PROBLEMS, Problem)
-    compat = settings.get("compat", {})
+    by_prompt = compat.samples == "prompts"
     return {
-        "samples": samples_of(problems, job.config.get("repeats", 1)),
+        "samples": samples_by_prompt(problems)
+        if by_prompt
+        else samples_of(problems, job.config.get("repeats", 1)),
         "name": job.config["method"],
         "method": METHODS[job.config["method"]],
         "sampler": settings["sampler"],
         "max_tokens": settings["max_tokens"],
         "chunk_tokens": settings.get("chunk_tokens"),
         "switch": settings.get("switch", TRAINED),
-        "compat": Compat(**{**compat, "end_spellings": tuple(compat.get("end_spellings", ()))}),
+        "compat": Compat(compat.hand_over, compat.first_token, tuple(compat.end_spellings), compat.window),
+        "formats": {} if compat.prompt_newline else {"qwen3": QWEN3_NO_NEWLINE},
     }
+
+
+def _compat(job: Job) -> Compatibility:
+    return Compatibility.model_validate(job.config["synthesis"].get("compat", {}))
+
+
+def _as_kept(job: Job, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
+    """Trajectories as they are written out: by the student's own template, counted as asked for."""
+    compat, student = _compat(job), renderer_of(job, "student")
+    for trajectory in trajectories:
+        kept = trajectory if compat.prompt_newline else answering(trajectory, trajectory.prompt, student)
+        yield kept if compat.teacher_tokens == "own" else counted_by_student(kept, student)
 
 
 class Summary:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tessy.boundary.sliding import SlidingPredictor
@@ -66,14 +67,16 @@ def drain(
     switch: Mapping[str, Any] = TRAINED,
     model_inputs: Mapping[Role, str] | None = None,
     home: Role = "student",
+    formats: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write all `samples` with the job's models and predictors, together with whoever else does.
 
     `model_inputs` names the job's model input for a role, where that is not the role's own name;
-    `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over.
+    `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over;
+    `formats` names the chat format to use in place of another.
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
-    renderers = {role: renderer_of(job, names[role]) for role in method.authors | {home}}
+    renderers = {role: renderer_of(job, names[role], formats) for role in method.authors | {home}}
     live = min(job.execution["concurrency"], len(samples))
 
     async def work(journal: Journal) -> None:
@@ -170,10 +173,11 @@ def streams(job: Job, compat: Compat) -> bool:
     return job.execution["scheduler"] == "stream" and compat.chunks_do_not_matter
 
 
-def renderer_of(job: Job, name: str) -> Renderer:
-    """The renderer of the job's model `name`, in the format the recipe gives it."""
+def renderer_of(job: Job, name: str, formats: Mapping[str, str] = MappingProxyType({})) -> Renderer:
+    """The renderer of the job's model `name`, in the recipe's format or what `formats` has in its place."""
     reference = job.reference(name)
-    return Renderer(load_tokenizer(*job.model(name)), reference["format"], reference.get("gpt_oss"))
+    form = formats.get(reference["format"], reference["format"])
+    return Renderer(load_tokenizer(*job.model(name)), form, reference.get("gpt_oss"))
 
 
 def _system(job: Job, name: str) -> str:

@@ -33,7 +33,9 @@ class ChunkTokens(Section):
 
 
 class Compatibility(Section):
-    """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's."""
+    """Where the authors' release differs from the paper, a switch for each; the defaults are the paper's.
+    They are about methods in which both models write the thinking, which is all the release has.
+    `tessy/synthesis/README.md` goes through all of its behaviour."""
 
     hand_over: Literal["drop", "extend"] = "drop"
     """The word a boundary falls into is dropped (paper), or kept to its end (release)."""
@@ -44,10 +46,24 @@ class Compatibility(Section):
     """Text that ends thinking as an end token does (release: `</think>`, `assistantfinal`)."""
     window: Literal["fixed", "sliding"] = "fixed"
     """Predictors see windows that start at fixed places, or always the last tokens (release)."""
+    prompt_newline: bool = True
+    """Whether Qwen's prompt has the line break behind `<|im_end|>`, as its template has. The student is
+    trained on the template's prompt even where it wrote behind another (release: without)."""
+    samples: Literal["rows", "prompts"] = "rows"
+    """Every row of the problems is a sample of its own, or every prompt is one, named by its hash, and the
+    rows that ask for it again are left out (release)."""
+    teacher_tokens: Literal["own", "student"] = "own"
+    """Whose tokenizer counts the teacher's tokens: its own, or the student's (release)."""
 
 
 OFFICIAL = Compatibility(
-    hand_over="extend", first_token=False, end_spellings=["</think>", "assistantfinal"], window="sliding"
+    hand_over="extend",
+    first_token=False,
+    end_spellings=["</think>", "assistantfinal"],
+    window="sliding",
+    prompt_newline=False,
+    samples="prompts",
+    teacher_tokens="student",
 )
 
 
@@ -101,7 +117,7 @@ class Synthesis(Section):
     """k of Algorithm 1: tokens written before the boundary predictor is asked. One number, or one for each
     author (paper: 20; release: 5 for the student, 10 for the teacher)."""
     compat: Compatibility = Compatibility()
-    """`official` switches everything to the release's behaviour."""
+    """`official` switches everything here to the release's behaviour."""
     max_tokens: Positive
     """Longest response, thinking and answer, in the student's tokens."""
     sampler: Sampler
