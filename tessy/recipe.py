@@ -140,12 +140,22 @@ class Execution(Section):
     annotator: AnnotatorExecution | None = None
     """Required by annotators of kind `llm`."""
     engines: Engines = Engines()
+    predictors: Engines = Engines()
+    """What runs the boundary predictors: `embedded`, or `server` (vLLM's token classification; those that are
+    started use float32 unless `arguments` name another `dtype`). Labels are the same."""
     train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
 
     @model_validator(mode="after")
+    def _predictors_are_embedded_or_served(self) -> Self:
+        if "vllm" in (self.predictors.student.kind, self.predictors.teacher.kind):
+            raise ValueError("predictors: kind 'vllm' is for models that write; use 'embedded' or 'server'")
+        return self
+
+    @model_validator(mode="after")
     def _servers_are_started_once(self) -> Self:
-        if self.workers > 1 and (self.engines.student.starts_servers or self.engines.teacher.starts_servers):
+        users = (self.engines.student, self.engines.teacher, self.predictors.student, self.predictors.teacher)
+        if self.workers > 1 and any(user.starts_servers for user in users):
             raise ValueError(
                 f"workers {self.workers}: each would start servers of its own; start them yourself and name "
                 "them as `endpoints`, or use one worker"
@@ -211,6 +221,12 @@ class Recipe(Section):
             raise ValueError(
                 f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
                 f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
+            )
+        watching = (self.execution.predictors.student, self.execution.predictors.teacher)
+        if self.synthesis.compat.window == "sliding" and any(one.kind == "server" for one in watching):
+            raise ValueError(
+                "execution.predictors: servers read fixed windows, and synthesis.compat.window is 'sliding'; "
+                "use kind 'embedded'"
             )
         self.execution.train.check(self.train)
         return self

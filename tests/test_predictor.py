@@ -6,6 +6,7 @@ import asyncio
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,52 +14,22 @@ import pytest
 from tessy.boundary.operating_point import OperatingPoint, write_operating_point
 from tessy.boundary.windows import window_start
 from tessy.errors import UserError
+from tests.predictor_model import TEXT, make_predictor, text_of
 
 pytestmark = pytest.mark.slow
 
 WINDOW = 16
-TEXT = "okay then so , x = 2 * ( y + 13 ) ; return hmm wait é 漢字 done ."
-WORDS = [*TEXT.split(), "hmm\n", "wait\n\n"]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForTokenClassification
-
-    folder = tmp_path_factory.mktemp("predictor")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator([" ".join(WORDS)] * 4, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=64,
-        num_labels=2,
-    )
-    Qwen3ForTokenClassification(config).save_pretrained(folder)
-    return folder
+    return make_predictor(tmp_path_factory.mktemp("predictor"))
 
 
 def predictor(checkpoint: Path, slots: int = 8) -> Any:
     from tessy.boundary.predictor import BoundaryPredictor
 
     return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots)
-
-
-def text_of(seed: int, words: int) -> str:
-    rng = random.Random(seed)
-    return "".join(rng.choice(["", " ", " ", " ", "\n"]) + rng.choice(WORDS) for _ in range(words))
 
 
 def reference(p: Any, text: str) -> list[tuple[int, float]]:
@@ -150,6 +121,23 @@ def test_the_threshold_beside_the_weights_decides(checkpoint: Path, tmp_path: Pa
     labels = asyncio.run(predictor(folder).foreign("s", "", TEXT))
     assert labels == [(offset, style <= threshold) for offset, style in scored]
     assert len({foreign for _, foreign in labels}) == 2
+
+
+def test_a_window_longer_than_the_model_is_refused(checkpoint: Path) -> None:
+    from tessy.boundary.predictor import BoundaryPredictor
+
+    with pytest.raises(UserError, match=r"window_tokens 64: predictor .* holds 64 tokens; lower it"):
+        BoundaryPredictor(str(checkpoint), "student", 64)
+
+
+def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:
+    from transformers import AutoConfig
+
+    from tessy.boundary.predictor import check_classifier
+
+    config = AutoConfig.from_pretrained(checkpoint)
+    with pytest.raises(UserError, match="gives no offsets; convert it to a fast tokenizer"):
+        check_classifier(str(checkpoint), config, SimpleNamespace(is_fast=False), WINDOW)
 
 
 def test_a_predictor_trained_on_other_windows_is_refused(checkpoint: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ Every trace has a row of the key-value cache, so a token is read once, or twice 
 (`tessy.boundary.windows`). Text is tokenised once, too: ids are final up to the last white space inside
 the accepted text. Whatever is asked at the same moment is read in batches of like lengths.
 
-Not covered: serving by vLLM.
+Not covered: serving by vLLM (`tessy.boundary.served`).
 """
 
 from __future__ import annotations
@@ -227,17 +227,26 @@ def load_classifier(
     source: str, window_tokens: int, revision: str | None, dtype: torch.dtype
 ) -> tuple[Any, Any]:
     """Tokenizer and model of a two-label token classifier; raises `UserError` for anything else."""
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification
 
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    tokenizer = load_text_tokenizer(source, revision)
     model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
-    _check(source, model.config, tokenizer, window_tokens)
-    # Text that spells out a special token is text.
-    tokenizer.backend_tokenizer.encode_special_tokens = True
+    check_classifier(source, model.config, tokenizer, window_tokens)
     return tokenizer, model.eval()
 
 
-def _check(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:
+def load_text_tokenizer(source: str, revision: str | None) -> Any:
+    """The tokenizer of a predictor; text that spells out a special token is text to it."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def check_classifier(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:
+    """Raise `UserError` unless a checkpoint can be used as a boundary predictor on such windows."""
     if config.num_labels != 2:
         raise UserError(
             f"predictor {source}: {config.num_labels} labels; a boundary predictor has 2 (0 "

@@ -79,7 +79,7 @@ async def connected(
             sampling,
             timeout_s=settings.token_timeout_s,
             model=settings.model,
-            api_key=_api_key(settings.api_key_env),
+            api_key=api_key(settings.api_key_env),
             codec=codec,
             vocabulary=vocabulary,
             logprobs=logprobs,
@@ -280,7 +280,8 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _api_key(variable: str | None) -> str | None:
+def api_key(variable: str | None) -> str | None:
+    """The key in the environment variable of that name; raises `UserError` where it is not set."""
     if variable is None:
         return None
     key = os.environ.get(variable)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from pydantic import TypeAdapter
 
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.predictor import BoundaryPredictor
+from tessy.boundary.served import ServedPredictor
 from tessy.boundary.switches import EveryWords, LexiconSwitch, Never
 from tessy.boundary.uncertainty import Uncertainty
+from tessy.engines.launch import Checkpoint, api_key, servers
+from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.predictors import EntropySwitch, EveryWordsSwitch, MarginSwitch, Switch
 from tessy.predictors import LexiconSwitch as LexiconSettings
@@ -19,6 +23,8 @@ from tessy.records import Role
 from tessy.synthesis.drafts import Predictor
 
 TRAINED: Mapping[str, Any] = {"kind": "trained"}
+SERVED: Mapping[str, str | int | float | bool] = {"runner": "pooling", "dtype": "float32"}
+"""vLLM arguments of a predictor's server: in lower precision its labels would differ."""
 
 
 def uncertainty(settings: Mapping[str, Any]) -> Uncertainty | None:
@@ -27,6 +33,41 @@ def uncertainty(settings: Mapping[str, Any]) -> Uncertainty | None:
     if isinstance(switch, EntropySwitch):
         return Uncertainty("entropy", switch.above)
     return Uncertainty("margin", switch.below) if isinstance(switch, MarginSwitch) else None
+
+
+@asynccontextmanager
+async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> AsyncIterator[Predictor]:
+    """`open_switch`, or the trained predictor on the servers that the recipe's execution names for it."""
+    where = EngineSettings.model_validate(job.execution["predictors"][role])
+    if settings["kind"] != "trained" or where.kind == "embedded":
+        yield open_switch(job, settings, role, slots)
+        return
+    source = str(job.inputs[f"predictor-{role}"] / "model")
+    window_tokens, name = job.config["predictors"]["window_tokens"], f"{role}-predictor"
+    async with AsyncExitStack() as stack:
+        endpoints: Sequence[str] = where.endpoints
+        if where.starts_servers:
+            arguments = {**SERVED, **where.arguments}
+            endpoints = await stack.enter_async_context(
+                servers(
+                    where.model_copy(update={"arguments": arguments}),
+                    Checkpoint(source, None, window_tokens),
+                    name,
+                    job.work,
+                    job.say,
+                )
+            )
+        predictor = await ServedPredictor.connect(
+            source,
+            role,
+            window_tokens,
+            endpoints,
+            model=where.model,
+            timeout_s=where.token_timeout_s,
+            api_key=api_key(where.api_key_env),
+        )
+        stack.push_async_callback(predictor.close)
+        yield predictor
 
 
 def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> Predictor:

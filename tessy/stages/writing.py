@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +27,7 @@ from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
-from tessy.stages.switching import TRAINED, open_switch, uncertainty
+from tessy.stages.switching import TRAINED, uncertainty, watching
 from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -89,15 +90,17 @@ def drain(
             ]
             engines = await asyncio.gather(*(stack.enter_async_context(running(w)) for w in wanted))
             reads = method.thinking == "both" and doubts is None
+            watched = [_watching(job, switch, role, live, compat) for role in (roles if reads else ())]
+            watchers = await asyncio.gather(*(stack.enter_async_context(one) for one in watched))
             authors = {
                 role: Author(
                     _model_name(job, names[role]),
                     engine,
-                    _switch(job, switch, role, live, compat) if reads else None,
+                    watcher,
                     job.execution["stride"] if streams(job, compat) else (chunk_tokens or {}).get(role, 1),
                     doubts,
                 )
-                for role, engine in zip(roles, engines, strict=True)
+                for role, engine, watcher in zip_longest(roles, engines, watchers)
             }
             assignment = Assignment(
                 name,
@@ -161,11 +164,16 @@ async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Sche
     return Schedule(execution["concurrency"], reach, min(known, default=None))
 
 
-def _switch(job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat) -> Predictor:
+@asynccontextmanager
+async def _watching(
+    job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat
+) -> AsyncIterator[Predictor]:
     if compat.window == "sliding" and switch == TRAINED:
         folder = str(job.inputs[f"predictor-{role}"] / "model")
-        return SlidingPredictor(folder, role, job.config["predictors"]["window_tokens"])
-    return open_switch(job, switch, role, slots)
+        yield SlidingPredictor(folder, role, job.config["predictors"]["window_tokens"])
+        return
+    async with watching(job, switch, role, slots) as predictor:
+        yield predictor
 
 
 def streams(job: Job, compat: Compat) -> bool:
