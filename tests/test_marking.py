@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotator
 
+from tessy.boundary.annotators import Annotated
+from tessy.boundary.segments import Segment
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.pipeline.plan import plan
 from tessy.recipe import load
-from tessy.stages.annotate import agreement
+from tessy.stages.annotate import agreement, require_both_kinds
 from tessy.stages.marking import Task, mark
 from tessy.tracking import Tracker
 
@@ -93,3 +95,18 @@ def test_an_own_annotator_is_an_input_and_an_endpoint_is_not() -> None:
 def test_impossible_annotators_are_refused(settings: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         load(MINI, [f"predictors.annotator={{{ASKED}, {settings}}}"])
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        ({}, "no style marked in 2 segments of the student's thinking, 0 of them annotated"),
+        ({"a": [], "b": []}, "no style marked in 2 segments"),
+        ({"a": [(0, 5)], "b": [(0, 3)]}, "nothing but style marked in 2 segments"),
+    ],
+)
+def test_annotations_that_nothing_can_be_learnt_from_are_refused(style: Any, said: str) -> None:
+    cut = [Segment("a", "s#0", "s", 0, "x = 3"), Segment("b", "s#0", "s", 9, "hmm")]
+    with pytest.raises(UserError, match=said):
+        require_both_kinds(cut, Annotated(style, {"no_json": 2}), "student")
+    require_both_kinds(cut, Annotated({"a": [], "b": [(0, 3)]}, {"accepted": 2}), "student")

@@ -1,7 +1,13 @@
-"""Boundary predictors measured: tokens judged per second, by every way of reading.
+"""Boundary predictors measured: tokens judged per second and core, by every way of reading.
 
-All ways read the same texts in the same chunks, as a stream brings them, except `transformers`, which reads
-each text once and whole: the limit of the model itself. One CPU thread, or the GPU where vLLM has one.
+    incremental           reading along with all texts at once, chunk by chunk, as synthesis does
+    incremental_float32   the same in single precision
+    sliding               the last window of everything so far for every chunk, as the authors' release does
+    vllm_token_classify   vLLM reads the window behind every chunk, as a served predictor has it do
+    batched               whole texts at once, every token in the window that use would show it
+    transformers          one plain pass over each text's last window: the limit of the model itself
+
+The first four read the same texts in the same chunks. One CPU thread, or the GPU where vLLM has one.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ import torch
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.boundary.windows import window_start
+from tessy.engines.launch import installed_build
 
 TEXTS, CHUNK_WORDS = 128, 4
 Say = Callable[[str], None]
@@ -35,6 +42,7 @@ def measure(source: str, window_tokens: int, texts: Sequence[str], say: Say) -> 
             "incremental": _incremental(source, window_tokens, texts, torch.float64),
             "incremental_float32": _incremental(source, window_tokens, texts, torch.float32),
             "sliding": _sliding(source, window_tokens, texts),
+            "batched": _batched(source, window_tokens, texts),
             "transformers": _whole(source, window_tokens, texts),
         }
     finally:
@@ -85,8 +93,18 @@ def _sliding(source: str, window_tokens: int, texts: Sequence[str]) -> float:
     return _tokens(source, texts) / (time.perf_counter() - began)
 
 
+def _batched(source: str, window_tokens: int, texts: Sequence[str]) -> float:
+    predictor = BoundaryPredictor(source, "student", window_tokens, slots=len(texts))
+
+    async def everything() -> None:
+        await asyncio.gather(*(predictor.foreign(str(n), "", text) for n, text in enumerate(texts)))
+
+    began = time.perf_counter()
+    asyncio.run(everything())
+    return _tokens(source, texts) / (time.perf_counter() - began)
+
+
 def _whole(source: str, window_tokens: int, texts: Sequence[str]) -> float:
-    """All windows of all texts in batches, nothing incremental: as many positions as a pass can judge."""
     predictor = SlidingPredictor(source, "student", window_tokens)
     began = time.perf_counter()
     predictor.judge([("", text) for text in texts])
@@ -97,6 +115,7 @@ def _vllm(source: str, window_tokens: int, texts: Sequence[str]) -> float:
     """vLLM's own token classification of the window behind every chunk, in a process of its own."""
     from tessy.chat import load_tokenizer
 
+    installed_build()
     tokenizer = load_tokenizer(source)
     windows = []
     for text in texts:
@@ -106,10 +125,10 @@ def _vllm(source: str, window_tokens: int, texts: Sequence[str]) -> float:
     done = subprocess.run(
         [sys.executable, "-m", "tessy.bench.classify", source, str(window_tokens)],
         input=json.dumps(windows),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         text=True,
-        check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+    if done.returncode or not done.stdout:
+        raise RuntimeError(f"vLLM did not classify (status {done.returncode}):\n{done.stderr[-3000:]}")
     return _tokens(source, texts) / float(done.stdout.split()[-1])

@@ -6,6 +6,7 @@ arrangement is what it produces when asked for plain continuations, one request 
 at once in the share their tokens have in cooperative traces.
 
 Start-up is left out of all figures, and a short run goes before each arrangement's first.
+`predictor_share` is the share of the scheduling processes' time in which the boundary predictors computed.
 """
 
 from __future__ import annotations
@@ -220,13 +221,15 @@ def _sum(answers: Sequence[Mapping[str, float]], seconds: float) -> dict[str, fl
         "accepted_tokens_per_s": accepted / seconds,
         "teacher_token_share": teacher / accepted,
         "switches_per_1000_tokens": switches / accepted,
+        "predictor_share": total["predictor_busy_s"] / seconds / len(answers),
     }
 
 
 def _said(say: Say, what: str, meters: Meters) -> dict[str, float]:
     values = meters.values()
     say(f"{what}: {values['accepted_tokens_per_s']:,.0f} accepted tokens/s")
-    return {key: values[key] for key in KEPT}
+    kept = {key: values[key] for key in KEPT}
+    return kept | {"predictor_share": values["predictor_busy_s"] / values["seconds"]}
 
 
 def _table(details: Mapping[str, Mapping[str, float]], limit: float) -> dict[str, Any]:

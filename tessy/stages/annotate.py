@@ -13,7 +13,7 @@ from tessy.boundary.segments import SEGMENTS, THINKINGS, Segment, segments
 from tessy.chat import load_tokenizer
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.records import Problem, Trajectory
+from tessy.records import Problem, Role, Trajectory
 from tessy.stages.marking import Task, mark
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.writing import write_responses
@@ -38,11 +38,7 @@ def run(job: Job) -> None:
         "agreement": agreement(job, annotated, Task(cut, thinkings)) if settings["agreement"] else None,
     }
     write_json(job.out / RECORD, record)
-    if not any(annotated.style.values()):
-        raise UserError(
-            f"predictors.annotator: marked no style in {len(cut)} segments of the {role}'s thinking; "
-            f"outcomes: {dict(annotated.outcomes)}; use another lexicon, model or prompt"
-        )
+    require_both_kinds(cut, annotated, role)
     rows = [
         row(segment, annotated.style[segment.segment_id])
         for segment in cut
@@ -59,6 +55,20 @@ def run(job: Job) -> None:
         f"The {role}'s thinkings that segments were cut from.",
     )
     job.tracker.log(counts(record, rows))
+
+
+def require_both_kinds(cut: Sequence[Segment], annotated: Annotated, role: Role) -> None:
+    """Raise `UserError` where there is nothing to learn from: no style at all, or nothing else."""
+    texts = {segment.segment_id: segment.text for segment in cut}
+    marked = [(texts[key], style) for key, style in annotated.style.items()]
+    style = sum(end - start for _, spans in marked for start, end in spans)
+    what = "no style" if not style else "nothing but style"
+    if not style or style == sum(len(text) for text, _ in marked):
+        raise UserError(
+            f"predictors.annotator: {what} marked in {len(cut)} segments of the {role}'s thinking, "
+            f"{len(annotated.style)} of them annotated; outcomes: {dict(annotated.outcomes)}; use another "
+            "lexicon, model or prompt"
+        )
 
 
 def counts(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
