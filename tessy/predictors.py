@@ -83,10 +83,34 @@ class Agreement(Section):
     segments: Positive
 
 
+class Checkpoint(Section):
+    """Weights somebody made before."""
+
+    source: str
+    """A local checkpoint folder or a hub id."""
+    revision: str | None = None
+    """Pins a hub id to a commit."""
+
+
 class TrainedSwitch(Section):
     """The pen changes hands where the trained predictors say (the paper)."""
 
     kind: Literal["trained"]
+
+
+class CheckpointsSwitch(Section):
+    """Where predictors say that were trained elsewhere: two-label token classifiers, such as the published
+    ones. A local folder's `predictor.json` sets the threshold; without one it is a half."""
+
+    kind: Literal["checkpoints"]
+    student: Checkpoint
+    teacher: Checkpoint
+    window_tokens: Annotated[int, Field(ge=8)]
+    """Tokens they see, at least half of them to the left (release: 200)."""
+
+    @property
+    def sources(self) -> list[str]:
+        return [self.student.source, self.teacher.source]
 
 
 class LexiconSwitch(Section):
@@ -131,7 +155,13 @@ class NeverSwitch(Section):
 
 
 Switch = Annotated[
-    TrainedSwitch | LexiconSwitch | EveryWordsSwitch | EntropySwitch | MarginSwitch | NeverSwitch,
+    TrainedSwitch
+    | CheckpointsSwitch
+    | LexiconSwitch
+    | EveryWordsSwitch
+    | EntropySwitch
+    | MarginSwitch
+    | NeverSwitch,
     Field(discriminator="kind"),
 ]
 
@@ -142,15 +172,6 @@ class Comparison(Section):
     switches: list[Switch] = Field(default_factory=list)
     problems: Positive = 48
     """Training problems whose thinking is written with each switch, to see what leaks."""
-
-
-class Checkpoint(Section):
-    """Weights to start from."""
-
-    source: str
-    """A local checkpoint folder or a hub id."""
-    revision: str | None = None
-    """Pins a hub id to a commit."""
 
 
 class Predictors(Section):

@@ -140,6 +140,18 @@ def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:
         check_classifier(str(checkpoint), config, SimpleNamespace(is_fast=False), WINDOW)
 
 
+def test_published_predictors_are_used_as_they_are(checkpoint: Path) -> None:
+    from tessy.stages.switching import open_switch
+
+    named = {"source": str(checkpoint)}
+    settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
+    for role, foreign in (("student", False), ("teacher", True)):
+        found = open_switch(None, settings, role, 1)  # type: ignore[arg-type]
+        labels = asyncio.run(found.foreign("s", "", TEXT))
+        expected = predictor(checkpoint).style_probabilities(TEXT)
+        assert labels == [(offset, (style > 0.5) == foreign) for offset, style in expected]
+
+
 def test_a_predictor_trained_on_other_windows_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "model")
     write_operating_point(folder, OperatingPoint(0.5, 2 * WINDOW))

@@ -63,6 +63,8 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("evaluate.sampler.temperature=-1", "evaluate.sampler.temperature"),
         ("train.seeds=[1,1]", "names one twice"),
         ("synthesis.switch={kind: entropy, above: 3}", "entropy.above: 3 is not allowed"),
+        ("synthesis.switch={kind: checkpoints, window_tokens: 200}", "checkpoints.student: required"),
+        ("execution.predictors.student={kind: vllm}", "use 'embedded' or 'server'"),
         ("synthesis.switch={kind: margin}", "margin.below: required"),
     ],
 )

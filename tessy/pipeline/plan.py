@@ -215,8 +215,8 @@ class _Writing:
         }
         if repeats > 1:
             config["repeats"] = repeats
-        if cooperative(name) and recipe.synthesis.switch.kind == "lexicon":
-            config["switch_content"] = _digest(str(recipe.synthesis.switch.file))
+        if cooperative(name) and (content := _switch_content(recipe.synthesis.switch)):
+            config["switch_content"] = content[0] if len(content) == 1 else content
         if cooperative(name) and recipe.synthesis.switch.kind == "trained":
             assert recipe.predictors is not None
             config["predictors"] = {"window_tokens": recipe.predictors.window_tokens}
@@ -347,7 +347,7 @@ def _switches(
     synthesis = _plain(recipe)["synthesis"]
     config = {
         "switches": [{"kind": "trained"}, *(s.model_dump(mode="json") for s in compared.switches)],
-        "switch_content": [_digest(str(s.file)) for s in compared.switches if s.kind == "lexicon"],
+        "switch_content": [content for s in compared.switches for content in _switch_content(s)],
         "problems": compared.problems,
         "predictors": {"window_tokens": settings.window_tokens},
         "synthesis": {key: synthesis[key] for key in ("sampler", "max_tokens", "chunk_tokens")},
@@ -359,6 +359,13 @@ def _switches(
     draft.add("switches", "switches", config, inputs)
     judged = {"switches": config["switches"], "seed": recipe.seed}
     draft.add("switches-judged", "switch_verdicts", judged, {"world": world, "switches": "switches"})
+
+
+def _switch_content(switch: Any) -> list[str | None]:
+    """Digests of the files a switch names."""
+    if switch.kind == "lexicon":
+        return [_digest(str(switch.file))]
+    return [_digest(source) for source in switch.sources] if switch.kind == "checkpoints" else []
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

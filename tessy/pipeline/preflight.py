@@ -45,14 +45,25 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for field, prompt in _prompts(recipe):
         if not prompt.is_file():
             yield f"synthesis.{field}.prompt: '{prompt}': no such file or shipped name"
+    compared = recipe.predictors.comparison.switches if recipe.predictors else ()
+    for switch in (recipe.synthesis.switch, *compared):
+        if switch.kind == "lexicon" and not switch.file.is_file():
+            yield f"switch: lexicon '{switch.file}': no such file or shipped name"
+        for source in switch.sources if switch.kind == "checkpoints" else ():
+            if _is_missing(source):
+                yield f"switch: predictor {source!r}: no checkpoint there (config.json is missing)"
     for lm_eval in recipe.evaluate.lm_eval:
         if lm_eval.data is not None and not Path(lm_eval.data).is_file():
             yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
     models = {"models.student": recipe.models.student, "models.teacher": recipe.models.teacher}
     for field, model in {**models, "train.start": recipe.train.start}.items():
-        looks_local = model is not None and model.source.startswith((".", "/", "~"))
-        if model is not None and looks_local and not (Path(model.source) / "config.json").is_file():
+        if model is not None and _is_missing(model.source):
             yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
+
+
+def _is_missing(source: str) -> bool:
+    """Whether a checkpoint is named by its folder, and is not there."""
+    return source.startswith((".", "/", "~")) and not (Path(source) / "config.json").is_file()
 
 
 def _prompts(recipe: Recipe) -> Iterator[tuple[str, Path]]:

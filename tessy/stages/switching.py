@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tessy.boundary.uncertainty import Uncertainty
 from tessy.engines.launch import Checkpoint, api_key, servers
 from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
-from tessy.predictors import EntropySwitch, EveryWordsSwitch, MarginSwitch, Switch
+from tessy.predictors import CheckpointsSwitch, EntropySwitch, EveryWordsSwitch, MarginSwitch, Switch
 from tessy.predictors import LexiconSwitch as LexiconSettings
 from tessy.records import Role
 from tessy.synthesis.drafts import Predictor
@@ -35,15 +36,36 @@ def uncertainty(settings: Mapping[str, Any]) -> Uncertainty | None:
     return Uncertainty("margin", switch.below) if isinstance(switch, MarginSwitch) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Where a trained predictor is, and the windows it sees."""
+
+    source: str
+    revision: str | None
+    window_tokens: int
+
+
+def trained(job: Job, settings: Mapping[str, Any], role: Role) -> Trained | None:
+    """The predictor of `role` that `settings` describe, where they do: the job's input `predictor-<role>`, or
+    one the recipe names."""
+    switch: Any = TypeAdapter(Switch).validate_python(settings)
+    if isinstance(switch, CheckpointsSwitch):
+        named = switch.student if role == "student" else switch.teacher
+        return Trained(named.source, named.revision, switch.window_tokens)
+    if switch.kind != "trained":
+        return None
+    folder = str(job.inputs[f"predictor-{role}"] / "model")
+    return Trained(folder, None, job.config["predictors"]["window_tokens"])
+
+
 @asynccontextmanager
 async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> AsyncIterator[Predictor]:
     """`open_switch`, or the trained predictor on the servers that the recipe's execution names for it."""
     where = EngineSettings.model_validate(job.execution["predictors"][role])
-    if settings["kind"] != "trained" or where.kind == "embedded":
+    predictor = trained(job, settings, role)
+    if predictor is None or where.kind == "embedded":
         yield open_switch(job, settings, role, slots)
         return
-    source = str(job.inputs[f"predictor-{role}"] / "model")
-    window_tokens, name = job.config["predictors"]["window_tokens"], f"{role}-predictor"
     async with AsyncExitStack() as stack:
         endpoints: Sequence[str] = where.endpoints
         if where.starts_servers:
@@ -51,43 +73,37 @@ async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int
             endpoints = await stack.enter_async_context(
                 servers(
                     where.model_copy(update={"arguments": arguments}),
-                    Checkpoint(source, None, window_tokens),
-                    name,
+                    Checkpoint(predictor.source, predictor.revision, predictor.window_tokens),
+                    f"{role}-predictor",
                     job.work,
                     job.say,
                 )
             )
-        predictor = await ServedPredictor.connect(
-            source,
+        served = await ServedPredictor.connect(
+            predictor.source,
             role,
-            window_tokens,
+            predictor.window_tokens,
             endpoints,
+            revision=predictor.revision,
             model=where.model,
             timeout_s=where.token_timeout_s,
             api_key=api_key(where.api_key_env),
         )
-        stack.push_async_callback(predictor.close)
-        yield predictor
+        stack.push_async_callback(served.close)
+        yield served
 
 
 def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> Predictor:
-    """What `settings` describe, for `role`'s text and up to `slots` live samples: any switch that reads text.
-
-    A trained predictor is the job's input `predictor-<role>`.
-    """
+    """What `settings` describe, for `role`'s text and up to `slots` live samples: switches that read text."""
+    predictor = trained(job, settings, role)
+    if predictor is not None:
+        return BoundaryPredictor(
+            predictor.source, role, predictor.window_tokens, slots=slots, revision=predictor.revision
+        )
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, LexiconSettings):
         return LexiconSwitch(role, Lexicon.load(switch.file))
-    if isinstance(switch, EveryWordsSwitch):
-        return EveryWords(role, switch.words)
-    if switch.kind == "never":
-        return Never()
-    return BoundaryPredictor(
-        str(job.inputs[f"predictor-{role}"] / "model"),
-        role,
-        job.config["predictors"]["window_tokens"],
-        slots=slots,
-    )
+    return EveryWords(role, switch.words) if isinstance(switch, EveryWordsSwitch) else Never()
 
 
 def title(settings: Mapping[str, Any]) -> str:
@@ -95,6 +111,8 @@ def title(settings: Mapping[str, Any]) -> str:
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, LexiconSettings):
         return f"lexicon {Path(switch.lexicon).stem}"
+    if isinstance(switch, CheckpointsSwitch):
+        return f"checkpoint {Path(switch.student.source).name}"
     if isinstance(switch, EntropySwitch):
         return f"entropy above {switch.above:g}"
     if isinstance(switch, MarginSwitch):

@@ -27,7 +27,7 @@ from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
-from tessy.stages.switching import TRAINED, uncertainty, watching
+from tessy.stages.switching import TRAINED, trained, uncertainty, watching
 from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -168,9 +168,9 @@ async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Sche
 async def _watching(
     job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat
 ) -> AsyncIterator[Predictor]:
-    if compat.window == "sliding" and switch == TRAINED:
-        folder = str(job.inputs[f"predictor-{role}"] / "model")
-        yield SlidingPredictor(folder, role, job.config["predictors"]["window_tokens"])
+    one = trained(job, switch, role) if compat.window == "sliding" else None
+    if one is not None:
+        yield SlidingPredictor(one.source, role, one.window_tokens, revision=one.revision)
         return
     async with watching(job, switch, role, slots) as predictor:
         yield predictor
