@@ -6,7 +6,7 @@ capability, the teacher's for style.
 
 Every trace has a row of the key-value cache, so a token is read once, or twice where the window moves on
 (`tessy.boundary.windows`). Text is tokenised once, too: ids are final up to the last white space inside
-the accepted text. Whatever is asked at the same moment is read in batches of like lengths.
+the accepted text. Whatever is asked at the same moment is read in one pass.
 
 Not covered: serving by vLLM (`tessy.boundary.served`).
 """
@@ -16,8 +16,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,8 +140,7 @@ class BoundaryPredictor:
         offsets = [self._take_in(r, c, k) for r, (_, c, k) in zip(readings, queries, strict=True)]
         passes = [self._passes(r, len(o)) for r, o in zip(readings, offsets, strict=True)]
         for turn in range(max(map(len, passes), default=0)):
-            for alike in _by_length([stretches[turn] for stretches in passes if turn < len(stretches)]):
-                self._read(alike)
+            self._read([stretches[turn] for stretches in passes if turn < len(stretches)])
         return [
             [
                 (offset, reading.style[i - 1])
@@ -203,18 +201,10 @@ class BoundaryPredictor:
             [p.reading.row for p in passes], [p.begin - p.start for p in passes], [p.ids for p in passes]
         )
         with torch.inference_mode():
-            style = self.model.score(hidden).softmax(-1)[:, :, 1].tolist()
-        for p, row in zip(passes, style, strict=True):
-            p.reading.style[p.asked : p.begin + len(p.ids)] = row[p.asked - p.begin : len(p.ids)]
+            style = self.model.score(hidden).softmax(-1)[:, 1].split([len(p.ids) for p in passes])
+        for p, own in zip(passes, style, strict=True):
+            p.reading.style[p.asked : p.begin + len(p.ids)] = own[p.asked - p.begin :].tolist()
             self.tokens_read += len(p.ids)
-
-
-def _by_length(passes: Sequence[_Pass]) -> Iterable[list[_Pass]]:
-    """Passes of like lengths together: a batch is as wide as its longest row."""
-    groups: dict[int, list[_Pass]] = defaultdict(list)
-    for stretch in passes:
-        groups[max(3, len(stretch.ids).bit_length())].append(stretch)
-    return groups.values()
 
 
 def _next_change(position: int, window_tokens: int) -> int:

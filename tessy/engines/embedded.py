@@ -13,6 +13,7 @@ without changing a token. Not covered: models too large for that; they are serve
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ from tessy.engines.slots import SlotModel, common_prefix
 from tessy.errors import UserError
 
 FEED_TOKENS = 64
-"""Ids a sample may feed per tick: bounds the padding that one long prompt costs its batch."""
+"""Ids a sample may feed per tick: those that write do not wait for one long prompt."""
 
 
 @dataclass
@@ -131,23 +132,17 @@ class EmbeddedEngine:
                     job.continuation.fail(EngineFault("embedded engine", repr(error)))
                 raise
 
-    def _tick(self) -> None:
-        """One pass for those that are writing, one for those that first have to read: a batch is as wide as
-        its longest row, so the few that read would make the many that write as slow."""
-        writing = [job for job in self._jobs if job.slot.cached == len(job.slot.ids) - 1]
-        reading = [job for job in self._jobs if job.slot.cached < len(job.slot.ids) - 1]
-        for jobs in (writing, reading):
-            if jobs:
-                self._advance(jobs)
-
     @torch.inference_mode()
-    def _advance(self, jobs: Sequence[_Job]) -> None:
+    def _tick(self) -> None:
+        """One pass for all: those that write feed one id, those that first have to read several."""
+        jobs = self._jobs
         feeds = [job.slot.ids[job.slot.cached : job.slot.cached + FEED_TOKENS] for job in jobs]
         hidden = self._reader.read([job.slot.row for job in jobs], [job.slot.cached for job in jobs], feeds)
         for job, feed in zip(jobs, feeds, strict=True):
             job.slot.cached += len(feed)
         ready = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
-        logits = self.model.lm_head(hidden[ready, [len(feeds[i]) - 1 for i in ready]])
+        last = list(itertools.accumulate(map(len, feeds)))
+        logits = self.model.lm_head(hidden[[last[i] - 1 for i in ready]])
         draws = [uniform(jobs[i].request.randomness, len(jobs[i].slot.ids)) for i in ready]
         likeliest = _logprobs(logits, [jobs[i].request.logprobs for i in ready])
         for index, token, given in zip(ready, draw(logits, draws, self.sampling), likeliest, strict=True):

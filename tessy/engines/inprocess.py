@@ -51,7 +51,9 @@ class InProcessEngine:
         # The CPU build would pin every process to the same cores.
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         from vllm import EngineArgs, LLMEngine
+        from vllm.inputs import tokens_input
 
+        self._prompt = tokens_input
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=source,
@@ -79,9 +81,7 @@ class InProcessEngine:
             return full
         number = str(next(self._numbers))
         continuation = self._open[number] = Continuation(lambda: self._abort(number))
-        self._engine.add_request(
-            number, {"prompt_token_ids": list(request.token_ids)}, self._params(request, room)
-        )
+        self._engine.add_request(number, self._prompt(list(request.token_ids)), self._params(request, room))
         if self._stepping is None or self._stepping.done():
             self._stepping = asyncio.create_task(self._run())
         return continuation
@@ -112,6 +112,8 @@ class InProcessEngine:
             detokenize=False,
             logprobs=request.logprobs or None,
             output_kind=RequestOutputKind.DELTA,
+            # Made for this request alone.
+            skip_clone=True,
         )
 
     async def _run(self) -> None:
