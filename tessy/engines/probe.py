@@ -15,7 +15,8 @@ from typing import Any
 import aiohttp
 
 from tessy.engines import EngineFault, Request, SamplingParams
-from tessy.engines.wire import PATHS, WAYS, Codec, Way, dialogue, events
+from tessy.engines.line import Line
+from tessy.engines.wire import PATHS, WAYS, Codec, Piece, Way, dialogue, events
 from tessy.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,8 @@ async def _refusal(
     asked = dialogue(
         way, Request("probe", prompt, 1, (), "", logprobs=logprobs), "probe", model, sampling, codec
     )
+    if way == "session":
+        return await _session_refusal(session, url + PATHS[way], asked.body)
     try:
         async with session.post(
             url + PATHS[way], data=asked.body, timeout=aiohttp.ClientTimeout(PROBE_S)
@@ -145,6 +148,17 @@ async def _refusal(
     except (aiohttp.ClientError, TimeoutError, OSError, EngineFault) as error:
         return repr(error)
     return None if ids else "the answer holds no token ids"
+
+
+async def _session_refusal(session: aiohttp.ClientSession, url: str, body: bytes) -> str | None:
+    answered: asyncio.Future[Piece | EngineFault] = asyncio.get_running_loop().create_future()
+    line = Line(session, url, PROBE_S)
+    line.ask("probe", body, answered.set_result, answered.set_result)
+    answer = await answered
+    await line.close()
+    if isinstance(answer, EngineFault):
+        return repr(answer)
+    return None if answer.token_ids else "the answer holds no token ids"
 
 
 async def _health_path(session: aiohttp.ClientSession, url: str) -> str:

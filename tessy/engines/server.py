@@ -1,7 +1,8 @@
 """One model behind one or many vLLM servers, over HTTP.
 
 `ServerEngine.connect` finds out what each server offers and takes the best way in (`tessy.engines.wire`).
-A request is one task that reads one stream. An abort goes out as its own request, all aborts of a moment
+Over the project's own endpoint one connection carries all requests (`tessy.engines.line`). Otherwise a
+request is one task that reads one stream. An abort goes out as its own request, all aborts of a moment
 together, and the stream is read to its end so that its connection can be used again; where the server
 knows no abort, the connection is closed, which ends the work too.
 
@@ -34,6 +35,7 @@ from tessy.engines import (
     SamplingParams,
 )
 from tessy.engines.affinity import choose
+from tessy.engines.line import Line
 from tessy.engines.metrics import scrape
 from tessy.engines.probe import Access, find_access
 from tessy.engines.wire import (
@@ -63,6 +65,7 @@ class _Replica:
     """One server, what is open on it, and whether it answers."""
 
     access: Access
+    line: Line | None
     open: int = 0
     healthy: bool = True
     aborts: list[_Stream] = field(default_factory=list)
@@ -81,7 +84,7 @@ class _Stream:
     request: Request
     replica: _Replica
     continuation: Continuation = field(init=False)
-    task: asyncio.Task[None] = field(init=False)
+    task: asyncio.Task[None] | None = None
     live: bool = True
     started: bool = False
 
@@ -109,7 +112,7 @@ class ServerEngine:
         self._fresh = _session(headers, force_close=True)
         self._timeout_s, self._codec = timeout_s, codec
         self._vocabulary = vocabulary or sys.maxsize
-        self._replicas = {access.url: _Replica(access) for access in accesses}
+        self._replicas = {access.url: _Replica(access, self._line(access)) for access in accesses}
         self._prefix, self._numbers = uuid.uuid4().hex, itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._before = EngineStats()
@@ -155,8 +158,11 @@ class ServerEngine:
         stream = _Stream(f"{self._prefix}-{next(self._numbers)}", request, replica)
         stream.continuation = Continuation(lambda: self._abort(stream))
         replica.open += 1
-        stream.task = self._spawn(self._run(stream))
-        stream.task.add_done_callback(lambda _: replica.leave())
+        if replica.line is not None:
+            self._ask(replica.line, stream)
+        else:
+            stream.task = self._spawn(self._run(stream))
+            stream.task.add_done_callback(lambda _: replica.leave())
         return stream.continuation
 
     def release(self, sample_id: str) -> None:
@@ -183,11 +189,33 @@ class ServerEngine:
 
     async def close(self) -> None:
         """End what is open, then the connections."""
+        for replica in self._replicas.values():
+            if replica.line is not None:
+                await replica.line.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._session.close()
         await self._fresh.close()
+
+    def _line(self, access: Access) -> Line | None:
+        if access.way != "session":
+            return None
+        return Line(self._session, access.url + PATHS["session"], self._timeout_s)
+
+    def _ask(self, line: Line, stream: _Stream) -> None:
+        def hear(piece: Piece) -> None:
+            self._deliver(stream, piece)
+            if not stream.live:
+                stream.replica.leave()
+
+        def fail(fault: EngineFault) -> None:
+            stream.replica.leave()
+            self._spawn(self._fail(stream, fault))
+
+        access = stream.replica.access
+        asked = dialogue(access.way, stream.request, stream.name, access.model, self.sampling, self._codec)
+        line.ask(stream.name, asked.body, hear, fail)
 
     async def _run(self, stream: _Stream) -> None:
         """Read `stream` to its end; whatever goes wrong ends as a fault of its continuation."""
@@ -256,8 +284,15 @@ class ServerEngine:
             stream.continuation.fail(fault)
 
     def _abort(self, stream: _Stream) -> None:
+        if not stream.live:
+            return
         stream.live = False
         replica = stream.replica
+        if replica.line is not None:
+            replica.line.abort(stream.name)
+            replica.leave()
+            return
+        assert stream.task is not None
         # A server that has not begun to answer may not know the request yet, and would miss its abort.
         if replica.access.way != "tokens" or not stream.started:
             stream.task.cancel()
@@ -277,6 +312,7 @@ class ServerEngine:
             aborted = False
         if not aborted:
             for stream in streams:
+                assert stream.task is not None
                 stream.task.cancel()
 
     async def _answers(self, replica: _Replica) -> bool:

@@ -1,5 +1,6 @@
-"""What is said to a server, and how its answer is read: three ways in, the best one first.
+"""What is said to a server, and how its answer is read: four ways in, the best one first.
 
+    session      this project's own endpoint (`tessy.engines.endpoint`): as `tokens`, many in one message
     tokens       vLLM's /inference/v1/generate: ids in, ids out, an abort by request id
     completions  vLLM's /v1/completions with a prompt of ids and `return_token_ids`
     text         any OpenAI-compatible /v1/completions: text in, text out, encoded anew here
@@ -20,11 +21,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 from tessy.chat.words import stable_words
 from tessy.engines import EngineFault, Request, SamplingParams
 
-Way = Literal["tokens", "completions", "text"]
+Way = Literal["session", "tokens", "completions", "text"]
 STOPS = 4
 """Stop strings that servers take in one request."""
-WAYS: tuple[Way, ...] = ("tokens", "completions", "text")
+WAYS: tuple[Way, ...] = ("session", "tokens", "completions", "text")
 PATHS: dict[Way, str] = {
+    "session": "/inference/v1/session",
     "tokens": "/inference/v1/generate",
     "completions": "/v1/completions",
     "text": "/v1/completions",
@@ -70,7 +72,7 @@ def dialogue(
     way: Way, request: Request, name: str, model: str, sampling: SamplingParams, codec: Codec | None
 ) -> Dialogue:
     """How to ask for `request`; `name` is what an abort calls it, `model` what the server calls its own."""
-    if way == "tokens":
+    if way in ("session", "tokens"):
         return Dialogue(_tokens_body(request, name, sampling), _with_content if request.logprobs else _ids_of)
     if way == "completions":
         body = _completions_body(request, model, sampling)

@@ -1,0 +1,97 @@
+"""An endpoint for vLLM's own server that carries any number of requests over one WebSocket.
+
+A span of a TESSY trace is a dozen tokens. As an HTTP request of its own it costs the server and its client
+several milliseconds of processor time, more than a model of any size takes to be told about it. Here a
+message holds the bodies of many requests (those of /inference/v1/generate) and the names of many aborts,
+and an answer holds whatever all of them have written since the last one:
+
+    {"open": [body, ...], "abort": [request_id, ...]}
+    [[request_id, token ids, finish reason or null, log-probabilities or null], [request_id, fault], ...]
+
+Loaded by vLLM where VLLM_PLUGINS names it, as it does for servers that a recipe starts; API keys guard it
+like every path under /inference. The client's end is `tessy.engines.line`. Not covered: prompts of
+anything but ids, several answers to one prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from vllm import SamplingParams
+from vllm.inputs import tokens_input
+from vllm.sampling_params import RequestOutputKind
+
+from tessy.engines.wire import PATHS
+
+
+class SessionEndpoint:
+    """What vLLM's plugin protocol asks for."""
+
+    name = "tessy"
+    required_tasks = ("generate",)
+
+    def attach_router(self, app: Any) -> None:
+        app.router.routes.append(WebSocketRoute(PATHS["session"], self._serve))
+
+    async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
+        self._engine = engine_client
+
+    async def _serve(self, socket: WebSocket) -> None:
+        await _Session(self._engine, socket).run()
+
+
+class _Session:
+    """One client, and what it has open."""
+
+    def __init__(self, engine: Any, socket: WebSocket) -> None:
+        self._engine, self._socket = engine, socket
+        self._open: dict[str, asyncio.Task[None]] = {}
+        self._news: list[list[Any]] = []
+        self._some = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._socket.accept()
+        telling = asyncio.create_task(self._tell())
+        try:
+            async for data in self._socket.iter_bytes():
+                message = json.loads(data)
+                for body in message.get("open", ()):
+                    name = body["request_id"]
+                    self._open[name] = asyncio.create_task(self._write(name, body))
+                for name in message.get("abort", ()):
+                    if name in self._open:
+                        self._open.pop(name).cancel()
+        finally:
+            for task in (telling, *self._open.values()):
+                task.cancel()
+
+    async def _write(self, name: str, body: dict[str, Any]) -> None:
+        try:
+            params = SamplingParams(
+                **body["sampling_params"], output_kind=RequestOutputKind.DELTA, skip_clone=True
+            )
+            async for output in self._engine.generate(tokens_input(body["token_ids"]), params, name):
+                new = output.outputs[0]
+                given = new.logprobs and [[one.logprob for one in place.values()] for place in new.logprobs]
+                self._say([name, list(new.token_ids), new.finish_reason, given or None])
+        except Exception as error:
+            status = int(getattr(error, "status_code", 400 if isinstance(error, ValueError) else 500))
+            self._say([name, {"code": status, "message": f"{type(error).__name__}: {error}"}])
+        self._open.pop(name, None)
+
+    def _say(self, news: list[Any]) -> None:
+        self._news.append(news)
+        self._some.set()
+
+    async def _tell(self) -> None:
+        while True:
+            await self._some.wait()
+            # What a step of the engine brings to all requests arrives in this pass of the event loop.
+            await asyncio.sleep(0)
+            self._some.clear()
+            news, self._news = self._news, []
+            await self._socket.send_text(json.dumps(news, separators=(",", ":")))
