@@ -49,15 +49,22 @@ class BadServer:
         self.seen: Counter[str] = Counter()
         self.well = True
         self._connections: set[Any] = set()
+        self._lines: list[Any] = []
 
     def app(self) -> web.Application:
         app = web.Application()
+        app.on_shutdown.append(self._hang_up)
         app.router.add_get("/{manner}/health", self._health)
         app.router.add_get("/{manner}/v1/models", self._models)
         app.router.add_post("/{manner}/inference/v1/generate", self._generate)
         app.router.add_post("/{manner}/inference/v1/abort_requests", self._abort)
+        app.router.add_get("/{manner}/inference/v1/session", self._session)
         app.router.add_post("/{manner}/v1/completions", self._completions)
         return app
+
+    async def _hang_up(self, app: web.Application) -> None:
+        for transport in self._lines:
+            transport.abort()
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(status=200 if self.well else 503)
@@ -83,6 +90,57 @@ class BadServer:
             return web.Response(status=403, text="disabled")
         asked = body["sampling_params"] | {"name": body["request_id"], "prompt": body["token_ids"]}
         return await self._answer(request, "good" if asked["max_tokens"] == 1 else manner, asked)
+
+    async def _session(self, request: web.Request) -> web.StreamResponse:
+        """Many requests over one WebSocket; only manners that begin with `line_` have it."""
+        manner = request.match_info["manner"].removeprefix("line_")
+        if manner == request.match_info["manner"]:
+            return web.Response(status=404)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._lines.append(request.transport)
+        writing: dict[str, asyncio.Task[None]] = {}
+        async for message in socket:
+            asked = json.loads(message.data)
+            self.seen["messages"] += 1
+            for body in asked["open"]:
+                name = body["request_id"]
+                short = body["sampling_params"]["max_tokens"] == 1
+                one = self._write_line(request, socket, "good" if short else manner, body)
+                writing[name] = asyncio.create_task(one)
+            for name in asked["abort"]:
+                self.aborted.append(name)
+                writing[name].cancel()
+        return socket
+
+    async def _write_line(
+        self, request: web.Request, socket: web.WebSocketResponse, manner: str, body: dict[str, Any]
+    ) -> None:
+        name, asked = body["request_id"], body["sampling_params"]
+        ids = list(range(body["token_ids"][-1] + 1, body["token_ids"][-1] + 1 + asked["max_tokens"]))
+        stop = next((n for n, token in enumerate(ids, 1) if token in asked["stop_token_ids"]), None)
+        if manner in ANSWERS:
+            await socket.send_json([[name, {"code": ANSWERS[manner], "message": "as asked"}]])
+        elif manner == "slow":
+            for token in ids:
+                await socket.send_json([[name, [token], None, None]])
+                await asyncio.sleep(0.005)
+            await socket.send_json([[name, [], "length", None]])
+        elif manner == "half_json":
+            await socket.send_str(f'[["{name}", [1, 2')
+        elif manner == "drop":
+            await socket.send_json([[name, ids[:1], None, None]])
+            request.transport.abort()  # type: ignore[union-attr]
+        elif manner == "hang":
+            await socket.send_json([[name, ids[:1], None, None]])
+        elif manner in ODD:
+            odd = ODD[manner]["choices"][0]
+            await socket.send_json([[name, odd["token_ids"], odd["finish_reason"], None]])
+        else:
+            assert manner == "good", manner
+            finish = "stop" if stop else "length"
+            await socket.send_json([[name, ids[:1], None, None], ["nobody", [1], None, None]])
+            await socket.send_json([[name, ids[1:stop], finish, None] if ids[1:] else [name, [], finish]])
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         manner, body = request.match_info["manner"], await request.json()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tessy.engines.launch import Server, free_ports
+from tessy.engines.launch import Server, _cores, free_ports
 from tessy.engines.settings import EngineSettings
 from tessy.errors import UserError
 from tests.processes import descendants, end
@@ -103,6 +103,17 @@ def test_a_server_that_dies_is_started_again_as_often_as_allowed(tmp_path: Path)
             await keeper
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("device", "cores"), [("0", 1), ("0-3", 4), ("1,4-5", 3), ("10-11", 2)])
+def test_cores_of_a_device_are_counted(device: str, cores: int) -> None:
+    assert _cores(device) == cores
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "", "1-", "0;1"])
+def test_what_is_no_list_of_cores_is_named(device: str) -> None:
+    with pytest.raises(UserError, match=f"devices '{device}'.*list of cores"):
+        _cores(device)
 
 
 @pytest.mark.parametrize(

