@@ -78,6 +78,7 @@ class Display:
         watched.marks.append((now, done))
         del watched.marks[1:-200]
         speed = _speed(watched.marks, total, message["unit"])
+        speed += f"; {message['note']}" if message.get("note") else ""
         if watched.bar is not None:
             self._progress.update(watched.bar, completed=done, total=total, speed=speed)
         if now - watched.last_line >= LINE_EVERY:

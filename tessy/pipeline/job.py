@@ -54,9 +54,9 @@ class Job:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def progress(self, done: float, total: float, unit: str) -> None:
-        """Tell how far this stage is; called as often as wanted."""
-        self.report({"done": done, "total": total, "unit": unit})
+    def progress(self, done: float, total: float, unit: str, note: str = "") -> None:
+        """Tell how far this stage is, and what else there is to know; called as often as wanted."""
+        self.report({"done": done, "total": total, "unit": unit, "note": note})
 
     def say(self, text: str) -> None:
         """A line for whoever watches."""

@@ -20,13 +20,14 @@ from typing import Any
 
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
-from tessy.engines import Engine, SamplingParams
+from tessy.engines import Engine, EngineFault, SamplingParams
 from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
+from tessy.stages.measuring import Watch, probe
 from tessy.stages.switching import TRAINED, trained, uncertainty, watching
 from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
 from tessy.synthesis.journal import Journal
@@ -36,8 +37,6 @@ from tessy.synthesis.scheduler import Schedule, write_all
 
 ROOM_FOR_MARKUP = 64
 """Ids of chat markup around the thinking and the answer: far more than any format needs."""
-
-LOG_EVERY_S = 10.0
 
 
 def write_responses(job: Job, samples: Sequence[Sample], **settings: Any) -> list[Trajectory]:
@@ -114,11 +113,13 @@ def drain(
                 system=_system(job, names[home]),
                 compat=compat,
             )
-            schedule, meters = await _schedule(job, authors.values(), compat), Meters()
-            report = asyncio.create_task(_report(job, journal, len(samples), meters, name))
-            stack.callback(report.cancel)
-            await write_all(samples, assignment, journal, schedule, meters)
-            await _log(job, meters, name, authors)
+            schedule = await _schedule(job, authors.values(), compat)
+            limit = await _limit(job, assignment, samples[:live])
+            watch = Watch(job, name, len(samples), journal, Meters(), authors, limit)
+            looking = asyncio.create_task(watch.look_on())
+            stack.callback(looking.cancel)
+            await write_all(samples, assignment, journal, schedule, watch.meters)
+            await watch.log()
 
     with Journal(job.work / f"{name}.journal") as journal:
         asyncio.run(work(journal))
@@ -138,22 +139,19 @@ def _helpers(job: Job) -> Iterator[None]:
             process.wait()
 
 
-async def _report(job: Job, journal: Journal, total: int, meters: Meters, name: str) -> None:
-    """Progress twice a second, metrics every `LOG_EVERY_S`."""
-    for tick in range(1, 1 << 62):
-        await asyncio.sleep(0.5)
-        job.progress(journal.finished(), total, "responses")
-        if tick % int(2 * LOG_EVERY_S) == 0:
-            await _log(job, meters, name, {})
-
-
-async def _log(job: Job, meters: Meters, name: str, authors: Mapping[Role, Author]) -> None:
-    values = meters.values()
-    for role, author in authors.items():
-        stats = await author.engine.stats()
-        values["predictor_busy_s"] += getattr(author.predictor, "busy_s", 0.0)
-        values[f"prefix_cache_hit_rate/{role}"] = stats.prefix_hits / max(1, stats.prefix_tokens)
-    job.tracker.log({f"{name}/{key}": value for key, value in values.items()})
+async def _limit(job: Job, assignment: Assignment, samples: Sequence[Sample]) -> float | None:
+    """What the engines write plainly, where the recipe wants to know."""
+    tokens = job.execution["probe_tokens"]
+    if tokens is None or not samples:
+        return None
+    tokens = min(tokens, assignment.max_tokens)
+    try:
+        limit = await probe(assignment.authors, assignment.renderers, samples, tokens)
+    except EngineFault as fault:
+        job.say(f"{assignment.name}: plain requests were not measured: {fault}")
+        return None
+    job.say(f"{assignment.name}: {limit:,.0f} tokens/s in plain requests")
+    return limit
 
 
 async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Schedule:

@@ -117,6 +117,10 @@ class Journal:
         self._refresh_done()
         return len(self._done)
 
+    def queue(self) -> tuple[int, int]:
+        """How many samples this process may still find to do, and how many it works on."""
+        return len(self._left or ()), len(self._count)
+
     def rows(self, sample_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The finished responses, in the order of `sample_ids`; raises `KeyError` for one that is missing."""
         self._refresh_done()
