@@ -22,6 +22,7 @@ from tessy.synthesis.meters import Meters
 from tessy.synthesis.official import samples_by_prompt
 from tessy.synthesis.scheduler import Schedule, write_all
 from tessy.synthesis.settings import OFFICIAL, Compatibility
+from tessy.tracking import read_metrics
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,7 +106,9 @@ def test_a_whole_set_by_the_release(tmp_path: Path) -> None:
             "switch": {"kind": "every_words", "words": 2},
         }
         job = job_at(tmp_path, "tessy", inputs, synthesis=settings)
+        job.execution["probe_tokens"] = 4
         synthesize.run(job)
+        assert read_metrics(job.out)[0]["tessy/share_of_limit"] > 0
         found[name] = list(read_parquet(job.out / synthesize.FILE, Trajectory))
     assert [t.problem_id for t in found["paper"]] == ["p0", "p1", "p2", "p3", "p4"]
     assert [t.problem_id for t in found["release"]] == ["p0", "p1", "p2", "p3"]

@@ -189,8 +189,14 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def end_in_order() -> None:
+    """SIGTERM ends this stage as an exception does, so that what it started is stopped before it is gone."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def main() -> None:
     die_with_parent()
+    end_in_order()
     *flag, folder = sys.argv[1:]
     try:
         join(Path(folder)) if flag == ["--join"] else run(Path(folder))

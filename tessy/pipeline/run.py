@@ -33,6 +33,8 @@ from tessy.recipe import dump
 
 LOG = "stage.log"
 STARTED = f"{WORK}/started.json"
+PATIENCE_S = 15.0
+"""Between asking stages to end and killing them: they may have servers to stop."""
 
 
 class StageFailed(RuntimeError):
@@ -171,7 +173,7 @@ class _Executor:
         for running in self.running:
             # A stage leads its own process group: whatever it started goes with it.
             os.killpg(running.process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         for running in self.running:
             try:
                 running.process.wait(max(0.1, deadline - time.monotonic()))

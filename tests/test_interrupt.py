@@ -1,0 +1,132 @@
+"""Ctrl-C during a synthesis: one line, status 130, nothing left running, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import training_stage as stage
+import yaml
+
+from tessy.artifacts import read_parquet
+from tessy.records import Trajectory
+from tests.processes import descendants, end
+
+ROOT = Path(__file__).parents[1]
+PROBLEMS = 150
+SERVED = "{dtype: float32, enforce_eager: true, kv_cache_memory_bytes: 67108864}"
+
+
+def make_recipe(folder: Path) -> Path:
+    """The student's own responses to many problems, by a tiny model of random weights."""
+    import torch
+    from transformers import Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    words = stage.tokenizer()
+    config = stage.tiny_config(head_dim=32, max_position_embeddings=512, vocab_size=len(words))
+    Qwen3ForCausalLM(config).save_pretrained(folder / "model")
+    words.save_pretrained(folder / "model")
+    rows = [json.dumps({"id": f"p{number}", "prompt": f"problem {number}"}) for number in range(PROBLEMS)]
+    (folder / "problems.jsonl").write_text("\n".join(rows))
+    (folder / "test.jsonl").write_text("{}\n")
+    model = {"source": str(folder / "model"), "format": "qwen3"}
+    sampler = {"temperature": 1.0}
+    benchmark = {"name": "b", "kind": "lm_eval", "task": "aime2024", "metric": "exact_match"}
+    recipe: dict[str, Any] = {
+        "name": "tiny",
+        "description": "For a test.",
+        "seed": 0,
+        "problems": {"source": str(folder / "problems.jsonl")},
+        "models": {"student": model, "teacher": model},
+        "synthesis": {"methods": ["student_only"], "chunk_tokens": 20, "max_tokens": 400, "sampler": sampler},
+        "train": {**stage.SETTINGS, "max_length": 460},
+        "evaluate": {
+            "benchmarks": [{**benchmark, "data": str(folder / "test.jsonl")}],
+            "samples": 1,
+            "max_tokens": 9,
+            "sampler": sampler,
+        },
+        "execution": {"concurrency": 2, "tracking": {"wandb": "disabled"}},
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
+    return folder / "tiny.yaml"
+
+
+def interrupted_when(ready: Callable[[], bool], recipe: Path, *overrides: str) -> tuple[int, str]:
+    """Run the recipe, press Ctrl-C once `ready`; status and output, after everything has ended."""
+    command = [sys.executable, "-m", "tessy.cli", "run", str(recipe), *overrides]
+    command += ["--runs-dir", str(recipe.parent / "runs")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not ready():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "it does not get that far"
+            time.sleep(0.05)
+        family = descendants(process.pid)
+        assert family
+        # As a terminal does: to the whole foreground group.
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert end(family, within_s=1), "something outlived the run"
+        return process.returncode, output
+    finally:
+        process.kill()
+
+
+def turns(folder: Path) -> dict[str, str]:
+    """The accepted text of every sample in the journals of half-done stages."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("*.partial/work/*.journal/turns-*.jsonl")):
+        for line in path.read_bytes().splitlines(keepends=True):
+            row = json.loads(line) if line.endswith(b"\n") else {"sample_id": "", "text": "", "part": ""}
+            if row["part"] == "thinking":
+                found[row["sample_id"]] = found.get(row["sample_id"], "") + row["text"]
+    return found
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("{kind: embedded}", marks=pytest.mark.slow),
+        pytest.param(
+            f"{{kind: server, arguments: {SERVED}}}",
+            marks=pytest.mark.vllm,
+        ),
+    ],
+    ids=["embedded", "server"],
+)
+def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine: str) -> None:
+    recipe, runs = make_recipe(tmp_path), tmp_path / "runs" / "tiny"
+    status, said = interrupted_when(
+        lambda: len(turns(runs)) > 5, recipe, f"execution.engines.student={engine}"
+    )
+    assert status == 130
+    assert said.rstrip().endswith("Interrupted. Run the same command again to go on from here.")
+    assert "Traceback" not in said
+    written = turns(runs)
+    assert 5 < len(written) < PROBLEMS
+
+    def synthesized() -> bool:
+        return any(runs.glob("synthesize-student_only-*[!l]/manifest.json"))
+
+    # Where a stage runs is no part of what it makes: what servers began, this process ends.
+    status, _ = interrupted_when(synthesized, recipe, "execution.concurrency=64")
+    assert status == 130
+    (made,) = runs.glob("synthesize-student_only-*/trajectories.parquet")
+    found = {t.sample_id: t for t in read_parquet(made, Trajectory)}
+    assert len(found) == PROBLEMS
+    for sample_id, text in written.items():
+        assert found[sample_id].text.startswith(text)
