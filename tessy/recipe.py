@@ -236,13 +236,25 @@ class Recipe(Section):
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe at `path` with `section.key=value` overrides applied; raises `UserError`."""
-    path = Path(path)
+    """The recipe at `path` with `section.key=value` overrides applied; raises `UserError`.
+
+    A recipe that names another as its `base`, by a path beside its own, is that one with its own values in
+    their places: sections are merged key by key, everything else is replaced, and null takes a key away.
+    """
+    raw = _read(Path(path))
+    for override in overrides:
+        _apply(raw, override)
+    return check(raw, str(path))
+
+
+def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What the file at `path` and its bases say; `above` are the recipes that led here."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = sorted(str(p) for p in Path("recipes").rglob("*.yaml"))
-        raise UserError(f"recipe {path}: no such file{nearest(str(path), known)}") from None
+        named = f", the base of {above[-1]}" if above else ""
+        raise UserError(f"recipe {path}{named}: no such file{nearest(str(path), known)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -251,9 +263,19 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(
             f"recipe {path}: the top level is {type(raw).__name__}; it must map section names to values"
         )
-    for override in overrides:
-        _apply(raw, override)
-    return check(raw, str(path))
+    if "base" not in raw:
+        return raw
+    base = path.parent / str(raw.pop("base"))
+    if base in (*above, path):
+        raise UserError(f"recipe {path}: its base {base} is based on it; break the circle")
+    return _merged(_read(base, (*above, path)), raw)
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`own` laid over `base`."""
+    shared = [key for key in own if isinstance(own[key], dict) and isinstance(base.get(key), dict)]
+    laid = {**base, **own, **{key: _merged(base[key], own[key]) for key in shared}}
+    return {key: value for key, value in laid.items() if value is not None}
 
 
 def check(raw: Mapping[str, Any], where: str) -> Recipe:

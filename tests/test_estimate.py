@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from tessy.artifacts import read_json
 from tessy.errors import UserError
-from tessy.pipeline.estimate import GIB, describe, memory, require_fit, shape_of, training_tokens
+from tessy.pipeline.estimate import GIB, KNOWN, describe, memory, require_fit, shape_of, training_tokens
+from tessy.pipeline.plan import plan
 from tessy.recipe import Recipe, load
+from tessy.stages.scores import PAPER
 from tessy.training import TrainExecution
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
@@ -87,3 +90,18 @@ def test_a_plan_says_hours_and_cost(tmp_path: Path) -> None:
     assert "8,190.4M parameters" in text
     assert "hours on 8 devices, cost" in text
     assert "GiB per device" in describe(load(MINI), None)
+
+
+@pytest.mark.parametrize("path", sorted((MINI.parent / "paper").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_papers_recipes_are_planned_without_a_network(path: Path) -> None:
+    planned = load(path)
+    require_fit(planned)
+    assert plan(planned).stage("evaluate-student").config["model"]["source"] in KNOWN
+    assert "hours on 32 devices" in describe(planned, training_tokens(planned))
+    columns = [benchmark.paper_column for benchmark in planned.evaluate.benchmarks]
+    assert columns == read_json(PAPER)["columns"]
+
+
+def test_what_is_known_of_the_papers_students_is_right() -> None:
+    assert KNOWN["Qwen/Qwen3-8B"] == shape_of(QWEN3_8B)
+    assert KNOWN["Qwen/Qwen3-30B-A3B"].parameters == pytest.approx(30.5e9, rel=0.01)

@@ -93,3 +93,21 @@ def test_an_unusable_file_is_refused(tmp_path: Path, text: str, said: str) -> No
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(UserError, match=said):
         load(tmp_path / "r.yaml")
+
+
+def test_a_recipe_is_its_base_with_its_own_values(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"base: {MINI}\ntrain: {{epochs: 7}}\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\npredictors: null\nsynthesis: {methods: [teacher_only]}\n")
+    mini, own = load(MINI), load(tmp_path / "b.yaml", ["train.batch_size=8"])
+    assert own.train == mini.train.model_copy(update={"epochs": 7, "batch_size": 8})
+    assert (own.synthesis.methods, own.predictors, own.world) == (["teacher_only"], None, mini.world)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [("gone.yaml", "gone.yaml, the base of .*r.yaml: no such file"), ("r.yaml", "break the circle")],
+)
+def test_a_base_that_leads_nowhere_is_refused(base: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(f"base: {base}\n")
+    with pytest.raises(UserError, match=said):
+        load(tmp_path / "r.yaml")

@@ -63,6 +63,14 @@ class Shape:
         return forward * (3 if method == "full" else 2)
 
 
+KNOWN: Mapping[str, Shape] = {
+    "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, tied=False),
+    "Qwen/Qwen3-8B-Base": Shape(151936, 4096, 36, 32, 8, 128, 12288, tied=False),
+    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, tied=False, experts=128, active=8),
+}
+"""The paper's students, as their published `config.json` has them: a plan asks no hub."""
+
+
 def shape_of(config: Mapping[str, Any]) -> Shape:
     """From a checkpoint's `config.json`."""
     heads, width = config["num_attention_heads"], config["hidden_size"]
@@ -110,7 +118,7 @@ def student_shape(recipe: Recipe) -> Shape | None:
     source = start.source if start else recipe.models.student.source
     if source != MINIATURE:
         path = Path(source) / "config.json"
-        return shape_of(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        return shape_of(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else KNOWN.get(source)
     made = recipe.models.student.pretraining
     assert made is not None
     head_dim = made.width // made.heads
@@ -187,7 +195,8 @@ def hours_of(shape: Shape, recipe: Recipe, tokens: float) -> float:
 
 
 def training_tokens(recipe: Recipe) -> float | None:
-    """At most, over all methods, seeds and epochs; None where the number of problems is not known yet."""
+    """At most, over all methods, seeds and epochs; None where neither a file nor a limit says how many
+    problems there are."""
     problems = _problems(recipe)
     if problems is None:
         return None
@@ -207,5 +216,5 @@ def _problems(recipe: Recipe) -> int | None:
 
         found = int(pq.ParquetFile(path).metadata.num_rows)
     else:
-        return None
+        return recipe.problems.limit
     return min(found, recipe.problems.limit or found)
