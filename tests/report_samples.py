@@ -60,12 +60,31 @@ def synthesis(trajectories: int, failed: int, mean_tokens: float, share: float) 
     }
 
 
+KINDS = ("style", "capability")
+
+
 def full_results() -> dict[str, Any]:
     """`results` with every optional key."""
     return results(
         predictors={
             "student": predictor(0.981, 0.952, 0.021, 0.013, 0.875),
             "teacher": predictor(0.973, 0.938, 0.018, 0.026),
+        },
+        predictor_training={
+            "student": {
+                **dict.fromkeys(
+                    (
+                        *(f"{kind}_{name}" for kind in KINDS for name in ("precision", "recall", "f1")),
+                        *("boundary_f1", "boundary_f1_within_2", "threshold"),
+                    ),
+                    0.9,
+                ),
+                "calibration_error": 0.014,
+                "held_out_tokens": 1083,
+                "segments": 1500,
+                "outcomes": {"accepted": 1490, "no_json": 10},
+                "kappa": 0.871,
+            }
         },
         epochs=[row("TESSY", "OJBench-mini", 0.55) | {"epoch": epoch} for epoch in (1, 2)],
         losses={

@@ -104,7 +104,14 @@ def test_pieces_of_a_span_are_its_text_whatever_the_tokens_are() -> None:
     assert [piece.in_doubt for piece in first.pieces] == [False, True]
     assert [piece.style for piece in second.pieces] == [None, 0.2, 0.97]
     page = render_traces([one], "t")
-    assert 'class="token doubt" title="P(style) 0.600"' in page
+    assert 'class="token doubt" title="style, P(style) 0.600"' in page
+
+
+def test_a_label_is_what_the_predictors_threshold_says() -> None:
+    spans = cooperative_spans()
+    (one,) = inspected([trace("TESSY", spans)], [{"student": [(0, 0.6)]}], {"student": 0.7})
+    assert one.thinking[0].pieces[0].label == "capability"
+    assert one.thinking[1].pieces[0].label == ""
 
 
 @settings(deadline=None)

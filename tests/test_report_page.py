@@ -115,3 +115,9 @@ def test_timed_stages_without_lineage_are_kept() -> None:
     lineage = [LineageRow(stage="worlds", fingerprint="f", seconds=4.2, inputs=())]
     rows = stages(parse_results(results()), lineage)
     assert [row["stage"] for row in rows] == ["worlds", "train-student", "synthesise-TESSY", "evaluate"]
+
+
+def test_predictors_are_shown_with_calibration_agreement_and_right_traces() -> None:
+    page = render_page(full_report())
+    for text in ("calibration error", "kappa of two annotations 0.871", "accepted 1490, no_json 10", "87.5"):
+        assert text in page

@@ -49,7 +49,7 @@ KINDS: dict[str, Kind] = {
     "instrument": Kind("eval.instrument:run", 2),
     "switches": Kind("tessy.stages.switches:run", 2),
     "switch_verdicts": Kind("eval.instrument:judge_switches", 1),
-    "report": Kind("tessy.stages.report:run", 5),
+    "report": Kind("tessy.stages.report:run", 6),
 }
 
 

@@ -110,6 +110,26 @@ class Predictor(_Record):
     right_traces: Fraction | None = None
 
 
+class PredictorTraining(_Record):
+    """A trained predictor on annotated tokens of held-out problems (`tessy.boundary.token_scores`), and how
+    its annotations came about; `kappa` is that of two annotations of one text, None where there is one."""
+
+    threshold: Fraction
+    style_precision: Fraction
+    style_recall: Fraction
+    style_f1: Fraction
+    capability_precision: Fraction
+    capability_recall: Fraction
+    capability_f1: Fraction
+    boundary_f1: Fraction
+    boundary_f1_within_2: Fraction
+    calibration_error: Fraction
+    held_out_tokens: Count
+    segments: Count
+    outcomes: dict[str, Count]
+    kappa: Difference | None
+
+
 class Check(_Record):
     """A sanity check of the instrument. `passed` is None where a value is reported, not judged."""
 
@@ -131,6 +151,7 @@ class Results(_Record):
     synthesis: dict[str, Synthesis]
     timing: dict[str, NonNegative]
     predictors: dict[str, Predictor] = {}
+    predictor_training: dict[str, PredictorTraining] = {}
     instrument: list[Check] = []
     breakdown: list[Group] = []
     paired: list[Paired] = []

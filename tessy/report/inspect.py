@@ -45,7 +45,7 @@ def inspect_command(
     was not sure of are followed by their probability of style.
     """
     trajectories = load(source, samples=samples, limit=limit or (ON_A_PAGE if html else IN_TERMINAL))
-    traces = inspected(trajectories, confidences(source, trajectories) if confidence else ())
+    traces = inspected(trajectories, *(confidences(source, trajectories) if confidence else ()))
     if html:
         write_text(html, render_traces(traces, source.name))
         click.echo(f"{len(traces)} traces in {html}")

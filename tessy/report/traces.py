@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 from markupsafe import Markup
 
 from tessy.artifacts import manifest_of
+from tessy.boundary.operating_point import DEFAULT_THRESHOLD
 from tessy.errors import UserError
 from tessy.records import ROLES, Role, Span, Trajectory, from_row
 
@@ -32,10 +34,18 @@ SURE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Part of a span: a token of the author's predictor with its probability of style, or text without."""
+    """Part of a span: a token of the author's predictor with its probability of style, or text without.
+    Above `threshold` the predictor calls it style."""
 
     text: str
     style: float | None = None
+    threshold: float = DEFAULT_THRESHOLD
+
+    @property
+    def label(self) -> str:
+        if self.style is None:
+            return ""
+        return "style" if self.style > self.threshold else "capability"
 
     @property
     def in_doubt(self) -> bool:
@@ -102,30 +112,39 @@ def _rows(file: Path) -> Iterator[Trajectory]:
         raise UserError(f"{file}: not trajectories: {error}") from None
 
 
+Confidences = Sequence[Mapping[Role, Sequence[tuple[int, float]]]]
+"""Of each trace, (offset in its thinking, probability of style) by predictor."""
+
+
 def inspected(
-    trajectories: Sequence[Trajectory], style: Sequence[Mapping[Role, Sequence[tuple[int, float]]]] = ()
+    trajectories: Sequence[Trajectory],
+    style: Confidences = (),
+    thresholds: Mapping[Role, float] = MappingProxyType({}),
 ) -> list[Inspected]:
-    """Trajectories with `style`: of each one, (offset in its thinking, probability of style) by predictor."""
+    """Trajectories with what predictors say of them, and the thresholds those use where not a half."""
     known = style or [{} for _ in trajectories]
     return [
-        Inspected(t, tuple(_stretches(t.spans, by_role)))
+        Inspected(t, tuple(_stretches(t.spans, by_role, thresholds)))
         for t, by_role in zip(trajectories, known, strict=True)
     ]
 
 
 def _stretches(
-    spans: Sequence[Span], by_role: Mapping[Role, Sequence[tuple[int, float]]]
+    spans: Sequence[Span],
+    by_role: Mapping[Role, Sequence[tuple[int, float]]],
+    thresholds: Mapping[Role, float],
 ) -> Iterable[Stretch]:
     at = 0
     for span in spans:
         if span.kind in THINKING:
-            yield Stretch(span, tuple(_pieces(span.text, at, by_role.get(span.author, ()))))
+            threshold = thresholds.get(span.author, DEFAULT_THRESHOLD)
+            yield Stretch(span, tuple(_pieces(span.text, at, by_role.get(span.author, ()), threshold)))
             at += len(span.text)
         else:
             yield Stretch(span, (Piece(span.text),))
 
 
-def _pieces(text: str, at: int, style: Sequence[tuple[int, float]]) -> Iterable[Piece]:
+def _pieces(text: str, at: int, style: Sequence[tuple[int, float]], threshold: float) -> Iterable[Piece]:
     """`text`, which stands at `at`, cut at the tokens that begin in it."""
     inside = [(offset - at, probability) for offset, probability in style if at <= offset < at + len(text)]
     bounds = [*(start for start, _ in inside), len(text)]
@@ -133,31 +152,32 @@ def _pieces(text: str, at: int, style: Sequence[tuple[int, float]]) -> Iterable[
         yield Piece(text[: bounds[0]])
     for (start, probability), end in zip(inside, bounds[1:], strict=True):
         if end > start:
-            yield Piece(text[start:end], probability)
+            yield Piece(text[start:end], probability, threshold)
 
 
-def confidences(
-    source: Path, trajectories: Sequence[Trajectory]
-) -> list[dict[Role, list[tuple[int, float]]]]:
-    """What the predictors that wrote the artifact `source` say of every token of its thinkings."""
-    manifest = manifest_of(source) or {"inputs": {}}
+def confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Confidences, dict[Role, float]]:
+    """What the predictors of the artifact that `source` is, or lies in, say of every token of the thinkings,
+    and the thresholds they use."""
+    artifact = next((place for place in (source, *source.parents[:2]) if manifest_of(place)), source)
+    manifest = manifest_of(artifact) or {"inputs": {}}
     folders = {role: manifest["inputs"].get(f"predictor-{role}") for role in ROLES}
     if not all(folders.values()):
         raise UserError(f"{source}: its manifest names no predictors; only cooperative artifacts have them")
-    missing = [name for name in folders.values() if not (source.parent / name / "model").is_dir()]
+    missing = [name for name in folders.values() if not (artifact.parent / name / "model").is_dir()]
     if missing:
         raise UserError(f"{source}: its predictors {', '.join(missing)} are not beside it")
     from tessy.boundary.predictor import BoundaryPredictor
 
     window = manifest["config"]["predictors"]["window_tokens"]
     predictors = {
-        role: BoundaryPredictor(str(source.parent / name / "model"), role, window)
+        role: BoundaryPredictor(str(artifact.parent / name / "model"), role, window)
         for role, name in folders.items()
     }
-    return [
+    found = [
         {role: p.style_probabilities(_thinking(t)) if _thinking(t) else [] for role, p in predictors.items()}
         for t in trajectories
     ]
+    return found, {role: p.threshold for role, p in predictors.items()}
 
 
 def _thinking(trajectory: Trajectory) -> str:

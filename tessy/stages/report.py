@@ -14,9 +14,10 @@ import yaml
 
 from tessy.artifacts import manifest_of, read_json, read_parquet
 from tessy.pipeline.job import Job
-from tessy.records import Trajectory, to_row
+from tessy.records import ROLES, Role, Trajectory, to_row
 from tessy.report import LineageRow, ReportInput, write_report
 from tessy.stages import scores
+from tessy.stages.annotate import RECORD
 from tessy.stages.switches import RESULT as SWITCHES
 from tessy.stages.switches import RIGHT
 from tessy.stages.synthesize import FILE, SUMMARY
@@ -42,6 +43,9 @@ def run(job: Job) -> None:
         "epochs": [],
         "losses": _losses(job, recipe),
         "out_of_domain": [b["name"] for b in recipe["evaluate"]["benchmarks"] if b["kind"] == "lm_eval"],
+        "predictor_training": {
+            role: _training(job, role) for role in ROLES if f"predictor-{role}" in job.inputs
+        },
         **_instrument(job),
     }
     names = {"easy": "known", "hard": "new"} if recipe["world"] is not None else {}
@@ -100,6 +104,14 @@ def _losses(job: Job, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _synthesis(job: Job, method: str) -> dict[str, Any]:
     summary = read_json(job.inputs[f"synthesize-{method}"] / SUMMARY)
     return {key: summary[key] for key in ("trajectories", "failed", "mean_tokens", "teacher_token_share")}
+
+
+def _training(job: Job, role: Role) -> dict[str, Any]:
+    """How `role`'s predictor was trained, and on what."""
+    metrics = read_json(job.inputs[f"predictor-{role}"] / "metrics.json")
+    record = read_json(job.inputs[f"annotations-{role}"] / RECORD)
+    agreed = record["agreement"] or {"kappa": None}
+    return {**metrics, "outcomes": record["outcomes"], "kappa": agreed["kappa"]}
 
 
 def _instrument(job: Job) -> dict[str, Any]:
