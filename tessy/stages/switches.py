@@ -12,19 +12,20 @@ Not covered: what students trained on these traces would learn; that is a recipe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tessy.artifacts import write_json, write_parquet
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.quality import Confusion, compare, leaks
 from tessy.miniature.dialects import STUDENT, TEACHER, Dialect, truth
-from tessy.miniature.traces import Trace, gold_traces
+from tessy.miniature.traces import gold_traces
 from tessy.miniature.world import World
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
-from tessy.stages.gold_doubts import gold_labels
+from tessy.stages.gold_doubts import TokenLogprobs, gold_logprobs
 from tessy.stages.miniature import load_world
 from tessy.stages.switching import open_switch, title, uncertainty
 from tessy.stages.synthesize import FILE
@@ -50,9 +51,10 @@ class Quality:
 
 def run(job: Job) -> None:
     world = load_world(job.inputs["world"])
+    gold = Gold(job, world)
     rows: dict[str, dict[str, float]] = {}
     for settings in job.config["switches"]:
-        found, traces = judged(job, settings, world), written(job, settings, world)
+        found, traces = judged(job, settings, gold), written(job, settings, world)
         style, capability = leaks((t, truth(thinking(t))) for t in traces)
         quality = Quality(found.token_f1, found.boundary_f1, style, capability)
         rows[title(settings)] = {name: getattr(quality, name) for name in Quality.__slots__}
@@ -60,26 +62,44 @@ def run(job: Job) -> None:
     write_json(job.out / RESULT, rows)
 
 
-def judged(job: Job, settings: Mapping[str, Any], world: World) -> Confusion:
-    """Both authors' switches on gold thinkings of the contests' problems."""
-    problems = [problem for contest in world.contests.values() for problem in contest]
+class Gold:
+    """Each author's gold thinkings of the contests' problems, in its own dialect."""
+
+    def __init__(self, job: Job, world: World) -> None:
+        problems = [problem for contest in world.contests.values() for problem in contest]
+        self._job = job
+        self.traces = {
+            role: gold_traces(world, problems, DIALECTS[role], job.config["seed"]) for role in ROLES
+        }
+
+    @cached_property
+    def logprobs(self) -> dict[Role, list[TokenLogprobs]]:
+        """What each author's model says of its thinkings: read once for all switches that ask."""
+        return asyncio.run(gold_logprobs(self._job, self.traces))
+
+
+def judged(job: Job, settings: Mapping[str, Any], gold: Gold) -> Confusion:
+    """Both authors' switches on gold thinkings."""
     total = Confusion()
-    for role in ROLES:
-        traces = gold_traces(world, problems, DIALECTS[role], job.config["seed"])
-        for trace, labels in zip(traces, asyncio.run(labelled(job, settings, role, traces)), strict=True):
+    for role, traces in gold.traces.items():
+        for trace, labels in zip(traces, labelled(job, settings, role, gold), strict=True):
             total += compare(trace.thinking, labels, trace.kinds)
     return total
 
 
-async def labelled(
-    job: Job, settings: Mapping[str, Any], role: Role, traces: Sequence[Trace]
-) -> list[list[tuple[int, bool]]]:
-    """(offset, whether it is style) of what a role's switch says of each thinking."""
+def labelled(
+    job: Job, settings: Mapping[str, Any], role: Role, gold: Gold
+) -> Iterator[list[tuple[int, bool]]]:
+    """(offset, whether it is style) of what a role's switch says of each of its thinkings."""
     doubts = uncertainty(settings)
     if doubts:
-        return await gold_labels(job, doubts, role, traces)
+        style_is_foreign = bool(FOREIGN_LABEL[role])
+        for tokens in gold.logprobs[role]:
+            yield [(offset, doubts.foreign(given) == style_is_foreign) for offset, given in tokens]
+        return
     switch = open_switch(job, settings, role, 1)
-    return [await style_labels(switch, role, trace.thinking) for trace in traces]
+    for trace in gold.traces[role]:
+        yield asyncio.run(style_labels(switch, role, trace.thinking))
 
 
 async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[int, bool]]:
