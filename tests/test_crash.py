@@ -91,6 +91,7 @@ def test_a_run_leaves_results_by_the_contract(calm: Path) -> None:
         "boundary_f1",
         "style_leak",
         "capability_leak",
+        "right_traces",
     }
     assert all(row["ci_low"] <= row["value"] <= row["ci_high"] for row in results["rows"])
     checks = {check["name"]: check["passed"] for check in results["instrument"]}
