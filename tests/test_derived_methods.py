@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted
 import training_stage as stage
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +91,13 @@ def test_impossible_derived_methods_are_refused(overrides: list[str], said: str)
 def test_a_prompt_that_is_not_there_is_refused(overrides: list[str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"prompt: 'gone': no such file or shipped name"):
         preflight(planned(*overrides), tmp_path)
+
+
+def test_the_teacher_may_answer_what_both_have_thought(tmp_path: Path) -> None:
+    (trajectory,) = asyncio.run(scripted.synthesize(tmp_path, 1, 7, "tessy_teacher_answer"))
+    *thought, _, answer = trajectory.spans
+    assert {span.author for span in thought} == {"student", "teacher"}
+    assert (answer.author, answer.kind, answer.text) == ("teacher", "answer", scripted.ANSWER)
 
 
 # The rules --------------------------------------------------------------------------------------------

@@ -111,11 +111,15 @@ def turns(folder: Path) -> dict[str, str]:
 def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine: str) -> None:
     recipe, runs = make_recipe(tmp_path), tmp_path / "runs" / "tiny"
     status, said = interrupted_when(
-        lambda: len(turns(runs)) > 5, recipe, f"execution.engines.student={engine}"
+        lambda: len(turns(runs)) > 5,
+        recipe,
+        f"execution.engines.student={engine}",
+        "execution.probe_tokens=16",
     )
     assert status == 130
     assert said.rstrip().endswith("Interrupted. Run the same command again to go on from here.")
     assert "Traceback" not in said
+    assert "tokens/s in plain requests" in said
     written = turns(runs)
     assert 5 < len(written) < PROBLEMS
 
