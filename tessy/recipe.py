@@ -135,8 +135,8 @@ class Execution(Section):
     workers: Positive = 1
     """Processes that write one synthesis stage together; more machines can `tessy join` it."""
     probe_tokens: Positive | None = None
-    """Before a synthesis, ask the engines for so many tokens per sample in flight, uninterrupted; the
-    synthesis then tells its share of that speed. Unset, nothing is asked."""
+    """Before responses are written, ask the engines for so many tokens per sample in flight, uninterrupted;
+    the stage then tells its share of that speed. Unset, nothing is asked."""
     kv_tokens: Positive | None = None
     """Tokens the smallest KV cache holds; fewer samples are let in where they would not fit. Engines that
     know theirs need not be told."""
