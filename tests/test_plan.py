@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tessy.pipeline.plan import KINDS, Plan, plan
+from tessy.pipeline.plan import KINDS, Plan, Stage, plan
 from tessy.pipeline.reuse import decide
 from tessy.recipe import load
 
@@ -108,6 +108,20 @@ def test_predictors_start_from_the_watched_model_or_from_a_named_base() -> None:
     assert set(named.inputs) == {"annotations"}
     assert named.config["model"]["source"] == "someone/small-base"
     assert named.fingerprint != own.fingerprint
+
+
+def test_named_predictors_take_the_place_of_trained_ones_and_bear_identity(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    named = f"student: {{source: {tmp_path}}}, teacher: {{source: someone/t}}"
+    switch = f"{{kind: checkpoints, {named}, window_tokens: 9}}"
+
+    def synthesis() -> Stage:
+        return planned(f"synthesis.switch={switch}").stage("synthesize-tessy")
+
+    before = synthesis()
+    assert not any(name.startswith("predictor") for name in before.inputs)
+    (tmp_path / "predictor.json").write_text("{}")
+    assert synthesis().fingerprint != before.fingerprint
 
 
 def test_chosen_epochs_are_tested_on_their_own() -> None:
