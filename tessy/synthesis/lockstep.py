@@ -10,6 +10,7 @@ Not covered: journals, retries, anything one would want of a run.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -62,8 +63,9 @@ def _judge(live: Sequence[Draft], proposals: Sequence[Proposal | None], meters: 
     for role in ROLES:
         watched = [(d, p) for d, p in pairs if d.watched and d.state.author == role]
         if watched:
-            predictor = watched[0][0].author.predictor
+            predictor, began = watched[0][0].author.predictor, time.perf_counter()
             found = cast(Judge, predictor).judge([(d.thinking, p.chunk[: p.settled]) for d, p in watched])
+            meters.predictor_busy_s += time.perf_counter() - began
             labels |= {id(d): own for (d, _), own in zip(watched, found, strict=True)}
     for draft, proposal in pairs:
         turn = draft.turn(proposal, labels.get(id(draft), []))
