@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -47,6 +47,14 @@ def engine(checkpoint: Path, temperature: float = 1.0, slots: int = 16) -> Embed
     return EmbeddedEngine(str(checkpoint), SamplingParams(temperature), slots=slots, max_length=100)
 
 
+def plain(checkpoint: Path) -> Any:
+    """The model itself; an engine's own attends to slots."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float64)
+
+
 def request(sample: str, ids: Sequence[int], tokens: int, stop: tuple[int, ...] = ()) -> Request:
     return Request(sample, ids, tokens, stop, f"stream/{sample}")
 
@@ -63,8 +71,9 @@ def test_greedy_tokens_are_those_of_transformers(checkpoint: Path) -> None:
         done = await asyncio.gather(*(e.open(request(s, ids, 20)).finished() for s, ids in PREFIXES.items()))
         return [generation.token_ids for generation in done]
 
+    model = plain(checkpoint)
     for ids, got in zip(PREFIXES.values(), asyncio.run(together()), strict=True):
-        whole = e.model.generate(torch.tensor([ids]), max_new_tokens=20, do_sample=False, eos_token_id=None)
+        whole = model.generate(torch.tensor([ids]), max_new_tokens=20, do_sample=False, eos_token_id=None)
         assert got == whole[0, len(ids) :].tolist()
 
 
@@ -141,12 +150,13 @@ def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Pat
     from tessy.engines.embedded import EmbeddedEngine
 
     e = EmbeddedEngine(str(checkpoint), SamplingParams(0.3, 0.5, 3), slots=16, max_length=100)
+    model = plain(checkpoint)
 
     async def ask() -> None:
         asked = [replace(request(s, ids, 5), logprobs=n) for n, (s, ids) in enumerate(PREFIXES.items())]
         done = await asyncio.gather(*(e.open(one).finished() for one in asked))
         for one, found in zip(asked, done, strict=True):
-            logits = e.model(torch.tensor([[*one.token_ids, *found.token_ids]])).logits[0]
+            logits = model(torch.tensor([[*one.token_ids, *found.token_ids]])).logits[0]
             own = logits.log_softmax(-1)[len(one.token_ids) - 1 : -1].topk(one.logprobs).values.tolist()
             expected = own if one.logprobs else []
             assert [pytest.approx(row, abs=1e-9) for row in expected] == found.logprobs

@@ -32,16 +32,18 @@ def predictor(checkpoint: Path, slots: int = 8) -> Any:
     return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots)
 
 
-def reference(p: Any, text: str) -> list[tuple[int, float]]:
+def reference(checkpoint: Path, p: Any, text: str) -> list[tuple[int, float]]:
     """Plain transformers, one window per position, exactly as `window_start` says."""
     import torch
+    from transformers import AutoModelForTokenClassification
 
+    model = AutoModelForTokenClassification.from_pretrained(checkpoint, dtype=torch.float64).eval()
     encoded = p.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
     out = []
     for i in range(1, len(encoded.ids)):
         window = encoded.ids[window_start(i - 1, WINDOW) : i]
         with torch.inference_mode():
-            logits = p.model(input_ids=torch.tensor([window])).logits[0, -1]
+            logits = model(input_ids=torch.tensor([window])).logits[0, -1]
         out.append((encoded.offsets[i][0], float(logits.softmax(-1)[1])))
     return out
 
@@ -51,7 +53,7 @@ def test_a_whole_text_is_judged_as_plain_transformers_judges_every_window(
     checkpoint: Path, seed: int
 ) -> None:
     p, text = predictor(checkpoint), text_of(seed, 60)
-    found, expected = p.style_probabilities(text), reference(p, text)
+    found, expected = p.style_probabilities(text), reference(checkpoint, p, text)
     assert [offset for offset, _ in found] == [offset for offset, _ in expected]
     assert [style for _, style in found] == pytest.approx([style for _, style in expected], abs=1e-9)
 
