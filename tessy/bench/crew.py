@@ -26,6 +26,7 @@ from tessy.synthesis.scheduler import Schedule, write_all
 
 RELEASE_CHUNKS: dict[Role, int] = {"student": 5, "teacher": 10}
 """Tokens per step in the authors' release."""
+RELEASE_PREDICTORS = torch.bfloat16
 PAPER_CHUNK = 20
 
 
@@ -98,7 +99,10 @@ class Crew:
         """Write all samples with the release's settings."""
         models = self.models
         predictors = {
-            role: SlidingPredictor(models.predictors[role], role, models.window_tokens) for role in ROLES
+            role: SlidingPredictor(
+                models.predictors[role], role, models.window_tokens, dtype=RELEASE_PREDICTORS
+            )
+            for role in ROLES
         }
         meters = Meters()
         written = await write_in_lockstep(

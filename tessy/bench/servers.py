@@ -21,6 +21,7 @@ from tessy.boundary.operating_point import FILE as OPERATING_POINT
 from tessy.chat import FORMATS, load_tokenizer
 from tessy.engines import SamplingParams
 from tessy.engines.server import ServerEngine
+from tessy.engines.wire import WAYS
 from tessy.errors import UserError
 from tessy.records import ROLES, Role, Trajectory
 from tessy.synthesis.meters import Meters
@@ -93,7 +94,7 @@ async def run(options: Options, scheduler: str, scratch: Path) -> tuple[Meters, 
                 SamplingParams(**options.sampler),
                 timeout_s=TIMEOUT_S,
                 codec=renderers[role],
-                ways=("text",) if scheduler == "lockstep" else ("tokens", "completions", "text"),
+                ways=("text",) if scheduler == "lockstep" else WAYS,
             )
             stack.push_async_callback(engines[role].close)
         crew = Crew(models, engines, renderers)

