@@ -23,6 +23,7 @@ from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
 from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
+from tessy.synthesis.foresight import Foresight
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 
@@ -52,8 +53,9 @@ class Patience:
 class Schedule:
     """How samples are run: `concurrency` at once while the models' KV caches have room for them.
 
-    `reach` is the longest continuation opened at a time where a predictor watches; None asks chunk by
-    chunk. `kv_tokens` is how many tokens the smallest KV cache holds, None where that is no limit.
+    `reach` is the longest continuation opened at a time where a predictor watches (`foresight` opens shorter
+    ones); None asks chunk by chunk. `kv_tokens` is how many tokens the smallest KV cache holds, None where
+    that is no limit.
     """
 
     concurrency: int
@@ -73,7 +75,7 @@ async def write_all(
     """Write every sample into the journal, or see that another process does."""
     by_id = {sample.sample_id: sample for sample in samples}
     ids = list(by_id)
-    room = _Room(schedule, assignment.max_tokens)
+    room, foresight = _Room(schedule, assignment.max_tokens), Foresight()
 
     async def work() -> None:
         while True:
@@ -82,7 +84,9 @@ async def write_all(
                 sample_id = journal.claim(ids)
                 if sample_id is None:
                     return
-                trajectory = await write(by_id[sample_id], assignment, journal, schedule, meters, room)
+                trajectory = await write(
+                    by_id[sample_id], assignment, journal, schedule, meters, foresight, room
+                )
                 journal.finish(sample_id, to_row(trajectory))
                 meters.finish(trajectory)
                 on_done()
@@ -118,15 +122,17 @@ async def write(
     journal: Journal,
     schedule: Schedule,
     meters: Meters,
+    foresight: Foresight | None = None,
     room: _Room | None = None,
 ) -> Trajectory:
     """Write one sample from where its journal stops."""
+    foresight = foresight or Foresight()
     draft = Draft(sample, assignment, journal.turns(sample.sample_id))
     faults, silent_since, failure = 0, None, ""
     while draft.state.part is not None and not failure:
         before = len(draft.turns)
         try:
-            await _stretch(draft, journal, schedule, meters)
+            await _stretch(draft, journal, schedule, meters, foresight)
             if draft.repetitive:
                 turn = draft.stop_repeating()
                 journal.append(sample.sample_id, turn)
@@ -159,14 +165,17 @@ def _given_up(fault: EngineFault, faults: int, silent_since: float | None, patie
     return f"{fault} ({faults} times)" if fault.permanent or faults >= patience.attempts else ""
 
 
-async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: Meters) -> None:
+async def _stretch(
+    draft: Draft, journal: Journal, schedule: Schedule, meters: Meters, foresight: Foresight
+) -> None:
     """Open one continuation and take turns from it until it is used up or somebody else has to write."""
-    author, watched = draft.author, draft.watched
+    author, role, watched = draft.author, draft.state.author, draft.watched
     chunk = author.chunk_tokens if watched else UNWATCHED_CHUNK
-    budget = draft.budget()
-    reach = chunk if schedule.reach is None else schedule.reach if watched else budget
+    budget = reach = draft.budget()
+    if watched or schedule.reach is None:
+        reach = chunk if schedule.reach is None else foresight.reach(role, chunk, schedule.reach)
     request = draft.request(reach, chunk)
-    meters.request(draft.state.author)
+    meters.request(role)
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
     taken = 0
     try:
@@ -188,6 +197,8 @@ async def _stretch(draft: Draft, journal: Journal, schedule: Schedule, meters: M
                 journal.append(draft.sample.sample_id, turn)
                 draft.accept(turn)
                 meters.turn(turn)
+                if watched:
+                    foresight.took(draft.sample.sample_id, turn)
                 if turn.ended_by != "chunk" or draft.repetitive:
                     return
             if finish is not None:
