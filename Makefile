@@ -15,6 +15,8 @@ NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
 MARKED := sandbox slow distributed vllm browser crash
+# The others measure time, use every core themselves, or kill.
+SIDE_BY_SIDE := slow vllm
 
 .DEFAULT_GOAL := help
 .PHONY: help setup vllm reproduce smoke bench test test-all check format doctor clean
@@ -43,7 +45,10 @@ test: setup ## Run the fast tests
 test-all: setup vllm ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
 	$(BIN)/pytest -n 2 -q
-	@for mark in $(MARKED); do echo "pytest -m $$mark"; $(BIN)/pytest -q -m $$mark || exit 1; done
+	@for mark in $(MARKED); do \
+	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
+	  echo "pytest -m $$mark $$spread"; $(BIN)/pytest -q -m $$mark $$spread || exit 1; \
+	done
 
 check: $(READY) ## Lint, format, types
 	$(BIN)/ruff check .

@@ -129,7 +129,8 @@ class Execution(Section):
     """`stream` opens long continuations and aborts them at a boundary, `literal` asks chunk by chunk as
     Algorithm 1 does. They accept the same text."""
     reach: Positive = 128
-    """Longest continuation opened at a time, in tokens, where a boundary may come (stream)."""
+    """Longest continuation opened at a time, in tokens, where a boundary may come (stream). Once a run knows
+    how long spans are, it opens shorter ones."""
     stride: Positive = 4
     """Tokens between two looks at a continuation (stream)."""
     workers: Positive = 1

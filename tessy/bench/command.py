@@ -85,7 +85,7 @@ Example:
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the trajectories, as JSON lines.")
 @click.option("--max-tokens", type=int, help="Longest response; as much as the servers' context holds.")
 @click.option("--concurrency", type=int, default=256, show_default=True, help="Samples in flight.")
-@click.option("--stride", type=int, default=4, show_default=True, help="Tokens between two looks (stream).")
+@click.option("--stride", type=int, default=8, show_default=True, help="Tokens between two looks (stream).")
 @click.option("--reach", type=int, default=64, show_default=True, help="Longest continuation (stream).")
 @click.option("--window-tokens", type=int, help="What the predictors see, where they do not say themselves.")
 @click.option("--student-tokenizer", metavar="DIR", help="Where it is not in the folder the server names.")

@@ -23,7 +23,7 @@ from tessy.records import ROLES, Problem
 from tessy.stages.problems import FILE as PROBLEMS
 
 Say = Callable[[str], None]
-STRIDE, REACH, CONCURRENCY = 4, 64, 256
+STRIDE, REACH, CONCURRENCY = 12, 128, 256
 """What a miniature trace's short spans ask for, found by trying (see the README's figures)."""
 
 

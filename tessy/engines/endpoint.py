@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from vllm import SamplingParams
 from vllm.inputs import tokens_input
 from vllm.sampling_params import RequestOutputKind
@@ -94,4 +95,6 @@ class _Session:
             await asyncio.sleep(0)
             self._some.clear()
             news, self._news = self._news, []
-            await self._socket.send_text(json.dumps(news, separators=(",", ":")))
+            # Who hangs up is noticed where messages are received.
+            with suppress(RuntimeError, OSError, WebSocketDisconnect):
+                await self._socket.send_text(json.dumps(news, separators=(",", ":")))
