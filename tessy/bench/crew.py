@@ -149,9 +149,10 @@ def trajectories(folder: Path, samples: Sequence[Sample]) -> list[Trajectory]:
         return [from_row(Trajectory, row) for row in journal.rows(sample.sample_id for sample in samples)]
 
 
-def warm_up(models: Models, count: int = 64) -> Models:
-    """A few of the problems: what engines compile and allocate on their first requests."""
-    return replace(models, problems=models.problems[:count])
+def warm_up(models: Models) -> Models:
+    """As many problems as are in flight at once: what engines compile and allocate the first time they see
+    as many is not what is measured."""
+    return replace(models, problems=models.problems[: models.concurrency])
 
 
 def fresh(folder: Path) -> Path:

@@ -186,7 +186,10 @@ def _in_process(
             worker.read()
         say(f"{len(workers)} processes with both engines each: ready")
         everything = [list(pair) for pair in models.problems]
-        _together(workers, {"what": "stream", "folder": str(scratch / "w"), "problems": everything[:64]})
+        _together(
+            workers,
+            {"what": "stream", "folder": str(scratch / "w"), "problems": everything[: models.concurrency]},
+        )
         details = {}
         for what in ("stream", "literal"):
             task = {"what": what, "folder": str(scratch / f"in-process-{what}"), "problems": everything}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 
 from tessy.boundary.lexicon import Lexicon
@@ -97,8 +98,16 @@ def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -
     """What `settings` describe, for `role`'s text and up to `slots` live samples: switches that read text."""
     predictor = trained(job, settings, role)
     if predictor is not None:
+        # Only where models write the same whatever shares their batches is it worth twice the time that
+        # what watches them does, too.
+        exact = job.execution["engines"][role]["kind"] == "embedded"
         return BoundaryPredictor(
-            predictor.source, role, predictor.window_tokens, slots=slots, revision=predictor.revision
+            predictor.source,
+            role,
+            predictor.window_tokens,
+            slots=slots,
+            revision=predictor.revision,
+            dtype=torch.float64 if exact else torch.float32,
         )
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, LexiconSettings):
