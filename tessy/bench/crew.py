@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,8 @@ class Crew:
         """Write all samples with the scheduler, journaled in `folder`; `literal` asks k tokens at a time."""
         models = self.models
         slots = min(models.concurrency, len(models.problems))
+        # The cores are the engines'; lock step, as released, has its predictors take them all.
+        torch.set_num_threads(1)
         predictors = {
             role: BoundaryPredictor(
                 models.predictors[role], role, models.window_tokens, slots=slots, dtype=torch.float32
@@ -98,6 +101,7 @@ class Crew:
     async def lockstep(self) -> tuple[Meters, list[Trajectory]]:
         """Write all samples with the release's settings."""
         models = self.models
+        torch.set_num_threads(os.cpu_count() or 1)
         predictors = {
             role: SlidingPredictor(
                 models.predictors[role], role, models.window_tokens, dtype=RELEASE_PREDICTORS
