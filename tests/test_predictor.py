@@ -143,12 +143,14 @@ def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:
 
 
 def test_published_predictors_are_used_as_they_are(checkpoint: Path) -> None:
+    from tessy.recipe import Execution
     from tessy.stages.switching import open_switch
 
+    job: Any = SimpleNamespace(execution=Execution().model_dump(mode="json"))
     named = {"source": str(checkpoint)}
     settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
     for role, foreign in (("student", False), ("teacher", True)):
-        found = open_switch(None, settings, role, 1)  # type: ignore[arg-type]
+        found = open_switch(job, settings, role, 1)
         labels = asyncio.run(found.foreign("s", "", TEXT))
         expected = predictor(checkpoint).style_probabilities(TEXT)
         assert labels == [(offset, (style > 0.5) == foreign) for offset, style in expected]
