@@ -16,7 +16,7 @@ NEEDED_BY_TESTS := chromium:chromium
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
 MARKED := sandbox slow distributed vllm browser crash
 # The others measure time, use every core themselves, or kill.
-SIDE_BY_SIDE := slow vllm
+SIDE_BY_SIDE := slow
 
 .DEFAULT_GOAL := help
 .PHONY: help setup vllm reproduce smoke bench test test-all check format doctor clean
