@@ -24,7 +24,7 @@ from tessy.stages.problems import FILE as PROBLEMS
 
 Say = Callable[[str], None]
 STRIDE, REACH, CONCURRENCY = 12, 128, 256
-"""What a miniature trace's short spans ask for, found by trying (see the README's figures)."""
+"""What a miniature trace's short spans ask for, found by trying."""
 
 
 def synthesis(recipe: Path, runs_dir: Path, say: Say) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """An endpoint for vLLM's own server that carries any number of requests over one WebSocket.
 
 A span of a TESSY trace is a dozen tokens. As an HTTP request of its own it costs the server and its client
-several milliseconds of processor time, more than a model of any size takes to be told about it. Here a
-message holds the bodies of many requests (those of /inference/v1/generate) and the names of many aborts,
-and an answer holds whatever all of them have written since the last one:
+milliseconds of processor time, with the miniature's models more than its tokens do. Here a message
+holds the bodies of many requests (those of /inference/v1/generate) and the names of many aborts, and an
+answer holds whatever all of them have written since the last one:
 
     {"open": [body, ...], "abort": [request_id, ...]}
     [[request_id, token ids, finish reason or null, log-probabilities or null], [request_id, fault], ...]

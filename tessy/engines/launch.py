@@ -240,6 +240,7 @@ def installed_build() -> str:
 
 
 def _command(settings: EngineSettings, checkpoint: Checkpoint, build: str, port: int) -> list[str]:
+    alone = build == "vllm-cpu" and not any("parallel" in name for name in settings.arguments)
     arguments: dict[str, str | int | float | bool] = {
         "model": checkpoint.source,
         "host": HOST,
@@ -248,7 +249,7 @@ def _command(settings: EngineSettings, checkpoint: Checkpoint, build: str, port:
         "enable_scale_out": True,
         "disable_uvicorn_access_log": True,
         **({"revision": checkpoint.revision} if checkpoint.revision else {}),
-        **({"distributed_executor_backend": ONE_PROCESS} if build == "vllm-cpu" else {}),
+        **({"distributed_executor_backend": ONE_PROCESS} if alone else {}),
         **settings.arguments,
     }
     return [sys.executable, "-m", MODULE, *_flags(arguments)]
