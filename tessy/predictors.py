@@ -1,7 +1,7 @@
-"""The recipe's section `predictors`: who marks style, on what, and how predictors are trained on it.
+"""The recipe's section `predictors`: who marks style, on what, and how predictors are trained on it; and
+where annotators and predictors run (`execution.annotator`, `execution.predictors`).
 
-Not covered: where an annotator runs (`execution.annotator`); whether named files exist
-(`tessy.pipeline.preflight`).
+Not covered: whether named files and devices exist (`tessy.pipeline.preflight`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from tessy.boundary.uncertainty import LIKELIEST
+from tessy.engines.settings import EngineSettings
 from tessy.records import ROLES, Role
 from tessy.sections import MINIATURE, Positive, Rate, Sampler, Section
 
@@ -226,3 +227,26 @@ class AnnotatorExecution(Section):
     """Environment variable with the key; unset where none is needed."""
     timeout_s: Positive = 600
     """How long one answer may take."""
+
+
+class PredictorEngine(EngineSettings):
+    """What runs one boundary predictor; the fields of servers mean what they mean for models."""
+
+    kind: Literal["embedded", "server"] = "embedded"
+    """`embedded`: in this process; `server`: vLLM's token classification, in float32 unless `arguments` name
+    another `dtype`. Labels are the same."""
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
+    """What an embedded one computes on, by PyTorch's names: `cpu`, `cuda`, `cuda:3`."""
+
+    @model_validator(mode="after")
+    def _servers_have_devices_of_their_own(self) -> Self:
+        if self.kind == "server" and self.device != "cpu":
+            raise ValueError(f"device {self.device!r} has no effect on servers; name their `devices`")
+        return self
+
+
+class PredictorEngines(Section):
+    """What runs the two boundary predictors."""
+
+    student: PredictorEngine = PredictorEngine()
+    teacher: PredictorEngine = PredictorEngine()

@@ -28,7 +28,7 @@ from tessy.engines.settings import Engines
 from tessy.errors import UserError, nearest
 from tessy.evaluation import CodeKind, Evaluate
 from tessy.miniature.world import WorldConfig
-from tessy.predictors import AnnotatorExecution, Predictors
+from tessy.predictors import AnnotatorExecution, PredictorEngines, Predictors
 from tessy.sections import MINIATURE, Name, Positive, Rate, Section
 from tessy.synthesis.methods import cooperative
 from tessy.synthesis.settings import Synthesis
@@ -144,17 +144,9 @@ class Execution(Section):
     annotator: AnnotatorExecution | None = None
     """Required by annotators of kind `llm`."""
     engines: Engines = Engines()
-    predictors: Engines = Engines()
-    """What runs the boundary predictors: `embedded`, or `server` (vLLM's token classification; those that are
-    started use float32 unless `arguments` name another `dtype`). Labels are the same."""
+    predictors: PredictorEngines = PredictorEngines()
     train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
-
-    @model_validator(mode="after")
-    def _predictors_are_embedded_or_served(self) -> Self:
-        if "vllm" in (self.predictors.student.kind, self.predictors.teacher.kind):
-            raise ValueError("predictors: kind 'vllm' is for models that write; use 'embedded' or 'server'")
-        return self
 
     @model_validator(mode="after")
     def _servers_are_started_once(self) -> Self:

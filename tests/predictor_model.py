@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 TEXT = "okay then so , x = 2 * ( y + 13 ) ; return hmm wait é 漢字 done ."
+DEVICE = os.environ.get("PREDICTOR_DEVICE", "cpu")
+"""What predictors in the tests' own process compute on: `cuda` where somebody has one and wants to see."""
 WORDS = [*TEXT.split(), "hmm\n", "wait\n\n"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from tessy.boundary.operating_point import OperatingPoint, write_operating_point
 from tessy.boundary.windows import window_start
 from tessy.errors import UserError
-from tests.predictor_model import TEXT, make_predictor, text_of
+from tests.predictor_model import DEVICE, TEXT, make_predictor, text_of
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def predictor(checkpoint: Path, slots: int = 8) -> Any:
     from tessy.boundary.predictor import BoundaryPredictor
 
-    return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots)
+    return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots, device=DEVICE)
 
 
 def reference(checkpoint: Path, p: Any, text: str) -> list[tuple[int, float]]:
@@ -130,6 +130,20 @@ def test_a_window_longer_than_the_model_is_refused(checkpoint: Path) -> None:
 
     with pytest.raises(UserError, match=r"window_tokens 64: predictor .* holds 64 tokens; lower it"):
         BoundaryPredictor(str(checkpoint), "student", 64)
+
+
+def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path) -> None:
+    from tessy.boundary.predictor import BoundaryPredictor
+    from tessy.pipeline.plan import plan
+    from tessy.pipeline.preflight import preflight
+    from tessy.recipe import load
+
+    named = r"execution\.predictors: device 'cuda:99': PyTorch .* finds \d+ CUDA devices"
+    mini = Path(__file__).parents[1] / "recipes" / "mini.yaml"
+    with pytest.raises(UserError, match=named):
+        preflight(plan(load(mini, ["execution.predictors.teacher.device=cuda:99"])), tmp_path)
+    with pytest.raises(UserError, match=named):
+        BoundaryPredictor("nothing/here", "student", WINDOW, device="cuda:99")
 
 
 def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
-from tests.predictor_model import make_predictor, text_of
+from tests.predictor_model import DEVICE, make_predictor, text_of
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(500)]
 WINDOW, WINDOWS, TEXTS = 32, 10_000, 64
@@ -56,7 +56,7 @@ def on_server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def in_process(checkpoint: Path, slots: int = 1) -> Any:
     from tessy.boundary.predictor import BoundaryPredictor
 
-    return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots)
+    return BoundaryPredictor(str(checkpoint), "student", WINDOW, slots=slots, device=DEVICE)
 
 
 def by_transformers(checkpoint: Path, windows: Sequence[Sequence[int]]) -> list[float]:

@@ -85,8 +85,9 @@ class BoundaryPredictor:
         slots: int = 1,
         revision: str | None = None,
         dtype: torch.dtype = torch.float64,
+        device: str = "cpu",
     ) -> None:
-        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
+        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype, device)
         self.role, self.window_tokens = role, window_tokens
         self.threshold = operating_point(source, window_tokens).threshold
         self.tokens_read, self.busy_s = 0, 0.0
@@ -201,8 +202,8 @@ class BoundaryPredictor:
             [p.reading.row for p in passes], [p.begin - p.start for p in passes], [p.ids for p in passes]
         )
         with torch.inference_mode():
-            style = self.model.score(hidden).softmax(-1)[:, 1].split([len(p.ids) for p in passes])
-        for p, own in zip(passes, style, strict=True):
+            style = self.model.score(hidden).softmax(-1)[:, 1].cpu()
+        for p, own in zip(passes, style.split([len(p.ids) for p in passes]), strict=True):
             p.reading.style[p.asked : p.begin + len(p.ids)] = own[p.asked - p.begin :].tolist()
             self.tokens_read += len(p.ids)
 
@@ -214,15 +215,27 @@ def _next_change(position: int, window_tokens: int) -> int:
 
 
 def load_classifier(
-    source: str, window_tokens: int, revision: str | None, dtype: torch.dtype
+    source: str, window_tokens: int, revision: str | None, dtype: torch.dtype, device: str
 ) -> tuple[Any, Any]:
-    """Tokenizer and model of a two-label token classifier; raises `UserError` for anything else."""
+    """Tokenizer and model of a two-label token classifier; raises `UserError` for anything else, and where
+    `device` (PyTorch's name) is not there."""
     from transformers import AutoModelForTokenClassification
 
+    require_device(device)
     tokenizer = load_text_tokenizer(source, revision)
     model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
     check_classifier(source, model.config, tokenizer, window_tokens)
-    return tokenizer, model.eval()
+    return tokenizer, model.eval().to(device)
+
+
+def require_device(name: str) -> None:
+    """Raise `UserError` unless PyTorch can compute on the device it calls `name`."""
+    device, found = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise UserError(
+            f"execution.predictors: device {name!r}: PyTorch {torch.__version__} finds {found} CUDA devices "
+            "here; name one of those, counted from cuda:0, or cpu"
+        )
 
 
 def load_text_tokenizer(source: str, revision: str | None) -> Any:

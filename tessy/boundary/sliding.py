@@ -27,8 +27,9 @@ class SlidingPredictor:
         *,
         revision: str | None = None,
         dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
     ) -> None:
-        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype)
+        self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype, device)
         self.role, self.window_tokens = role, window_tokens
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
@@ -44,8 +45,9 @@ class SlidingPredictor:
         width = max(len(ids) for ids, _ in windows)
         if not width:
             return [[] for _ in pairs]
-        ids = torch.tensor([row + [0] * (width - len(row)) for row, _ in windows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row, _ in windows])
+        device = self.model.device
+        ids = torch.tensor([row + [0] * (width - len(row)) for row, _ in windows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row, _ in windows], device=device)
         with torch.inference_mode():
             labels = self.model(input_ids=ids, attention_mask=mask).logits.argmax(-1).tolist()
         foreign = FOREIGN_LABEL[self.role]

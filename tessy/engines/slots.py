@@ -6,7 +6,12 @@ row holds is known to its user, who goes back simply by writing over it. The emb
 boundary predictors are both built on this.
 
 In double precision (the default of both) a logit does not depend on which rows happened to share a pass,
-to far below any threshold. Not covered: models too large for one device; they are served by vLLM.
+to far below any threshold.
+
+What is read where is worked out on the CPU and goes to the model's device once per pass; nothing comes back
+but what the caller asks of the hidden states, so that a GPU never waits in between.
+
+Not covered: models too large for one device; they are served by vLLM.
 """
 
 from __future__ import annotations
@@ -25,30 +30,65 @@ from transformers import AttentionInterface, Cache
 class _Alike:
     """Rows whose feeds are of like lengths, for attention.
 
-    `tokens` (rows, longest feed) says which packed id stands where, `inside` where one does. `rows` are
-    read up to `width` positions, as far as `mask` (rows, 1, longest feed, width) lets each id see.
+    `tokens` (rows, longest feed) says which packed id stands where; its `places`, counted through row after
+    row, are where one does, namely the packed ids `own`. `rows` are read up to `width` positions, as far as
+    `mask` (rows, 1, longest feed, width) lets each id see.
     """
 
     rows: slice | torch.Tensor
     tokens: torch.Tensor
-    inside: torch.Tensor
+    own: torch.Tensor
+    places: torch.Tensor
     mask: torch.Tensor
     width: int
 
+    def to(self, device: torch.device) -> _Alike:
+        rows = self.rows if isinstance(self.rows, slice) else self.rows.to(device)
+        tokens, own, places, mask = (t.to(device) for t in (self.tokens, self.own, self.places, self.mask))
+        return _Alike(rows, tokens, own, places, mask, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One pass: packed `ids`, the `rows` and `positions` of the cache they belong at, and who sees what.
+
+    The tensors are of shape (ids of all feeds,).
+    """
+
+    ids: torch.Tensor
+    rows: torch.Tensor
+    positions: torch.Tensor
+    alike: Sequence[_Alike]
+
+    def to(self, device: torch.device) -> Layout:
+        ids, rows, positions = (t.to(device) for t in (self.ids, self.rows, self.positions))
+        return Layout(ids, rows, positions, [group.to(device) for group in self.alike])
+
+
+def layout(rows: Sequence[int], starts: Sequence[int], feeds: Sequence[Sequence[int]]) -> Layout:
+    """The pass, on the CPU, that takes `feeds[i]` in at position `starts[i]` of row `rows[i]`."""
+    lengths = torch.tensor([len(feed) for feed in feeds])
+    firsts = lengths.cumsum(0) - lengths
+    begins, read = torch.tensor(starts), torch.tensor(rows)
+    packed = torch.arange(int(lengths.sum()))
+    return Layout(
+        torch.tensor([token for feed in feeds for token in feed]),
+        read.repeat_interleave(lengths),
+        packed + (begins - firsts).repeat_interleave(lengths),
+        _groups(read, begins, firsts, lengths),
+    )
+
 
 class SlotCache(Cache):
-    """Keys and values of all slots, shape per layer (slots, kv heads, positions, head dim).
+    """Keys and values of all slots, `shape` (layers, slots, kv heads, positions, head dim).
 
     `rows` and `positions` say where the packed ids of the running forward pass belong.
     """
 
-    def __init__(
-        self, layers: int, slots: int, heads: int, length: int, dim: int, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(layers=[])
-        shape = (layers, slots, heads, length, dim)
-        self.keys, self.values = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype)
-        self.rows = self.positions = torch.zeros(0, dtype=torch.long)
+        self.keys, self.values = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(2))
+        self.rows = self.positions = torch.zeros(0, dtype=torch.long, device=device)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
@@ -87,7 +127,7 @@ def _attend(
             scale=scaling,
             enable_gqa=query.shape[1] != keys.shape[1],
         )
-        out[group.tokens[group.inside]] = seen.transpose(1, 2)[group.inside]
+        out[group.own] = seen.transpose(1, 2).flatten(0, 1)[group.places]
     return out[None], None
 
 
@@ -99,13 +139,12 @@ class SlotModel:
 
     def __init__(self, model: Any, slots: int, length: int) -> None:
         config = model.config
-        self._decoder = model.model
+        self._decoder, self._device = model.model, model.device
         model.set_attn_implementation("packed_slots")
         # Who sees what is decided here; the decoder must not make masks of its own.
         self._masks = dict.fromkeys(config.layer_types)
-        self._cache = SlotCache(
-            config.num_hidden_layers, slots, config.num_key_value_heads, length, config.head_dim, model.dtype
-        )
+        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, length, config.head_dim)
+        self._cache = SlotCache(shape, model.dtype, model.device)
 
     @torch.inference_mode()
     def read(
@@ -113,22 +152,21 @@ class SlotModel:
     ) -> torch.Tensor:
         """Take `feeds[i]` in at position `starts[i]` of row `rows[i]`; rows must differ.
 
-        Returns hidden states, shape (ids of all feeds, dim), feed after feed.
+        Returns hidden states on the model's device, shape (ids of all feeds, dim), feed after feed.
         """
-        lengths = torch.tensor([len(feed) for feed in feeds])
-        firsts = lengths.cumsum(0) - lengths
-        begins = torch.tensor(starts)
-        packed = torch.arange(int(lengths.sum()))
-        positions = packed + (begins - firsts).repeat_interleave(lengths)
-        self._cache.rows = torch.tensor(rows).repeat_interleave(lengths)
-        self._cache.positions = positions
+        return self.forward(layout(rows, starts, feeds))
+
+    def forward(self, cpu: Layout) -> torch.Tensor:
+        """`read`, worked out by `layout`; for a caller that wants no gradients and says so."""
+        there = cpu.to(self._device)
+        self._cache.rows, self._cache.positions = there.rows, there.positions
         out = self._decoder(
-            input_ids=torch.tensor([[token for feed in feeds for token in feed]]),
+            input_ids=there.ids[None],
             attention_mask=self._masks,
-            position_ids=positions[None],
+            position_ids=there.positions[None],
             past_key_values=self._cache,
             use_cache=True,
-            alike=_groups(torch.tensor(rows), begins, firsts, lengths),
+            alike=there.alike,
         )
         hidden: torch.Tensor = out.last_hidden_state[0]
         return hidden
@@ -159,7 +197,9 @@ def _alike(rows: torch.Tensor, begins: torch.Tensor, firsts: torch.Tensor, lengt
     inside = steps < lengths[:, None]
     width = int((begins + lengths).max())
     mask = torch.arange(width) <= (begins[:, None] + steps)[:, :, None]
-    return _Alike(read, (firsts[:, None] + steps) * inside, inside, mask[:, None], width)
+    tokens = (firsts[:, None] + steps) * inside
+    places = inside.flatten().nonzero()[:, 0]
+    return _Alike(read, tokens, tokens.flatten()[places], places, mask[:, None], width)
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -16,6 +16,7 @@ from tessy.pipeline.estimate import require_fit
 from tessy.pipeline.plan import Plan
 from tessy.pipeline.reuse import decide
 from tessy.recipe import Recipe
+from tessy.records import ROLES
 from tessy.sections import MINIATURE
 
 DISK_NEEDED = 1 << 30
@@ -25,7 +26,7 @@ DISK_NEEDED = 1 << 30
 def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
     """Raise `UserError` naming everything that would stop `planned` later."""
     require_fit(planned.recipe)
-    faults = list(_sources(planned.recipe))
+    faults = [*_sources(planned.recipe), *_devices(planned.recipe)]
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
     if todo & {"evaluate", "instrument", "switch_verdicts"}:
         faults += _judging(planned.recipe)
@@ -59,6 +60,18 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for field, model in {**models, "train.start": recipe.train.start}.items():
         if model is not None and _is_missing(model.source):
             yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
+
+
+def _devices(recipe: Recipe) -> Iterator[str]:
+    devices = {getattr(recipe.execution.predictors, role).device for role in ROLES} - {"cpu"}
+    if devices:
+        # Whoever computes on the CPU only need not wait for PyTorch here.
+        from tessy.boundary.predictor import require_device
+    for device in sorted(devices):
+        try:
+            require_device(device)
+        except UserError as error:
+            yield str(error)
 
 
 def _is_missing(source: str) -> bool:

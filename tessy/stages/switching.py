@@ -17,9 +17,15 @@ from tessy.boundary.served import ServedPredictor
 from tessy.boundary.switches import EveryWords, LexiconSwitch, Never
 from tessy.boundary.uncertainty import Uncertainty
 from tessy.engines.launch import Checkpoint, api_key, servers
-from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
-from tessy.predictors import CheckpointsSwitch, EntropySwitch, EveryWordsSwitch, MarginSwitch, Switch
+from tessy.predictors import (
+    CheckpointsSwitch,
+    EntropySwitch,
+    EveryWordsSwitch,
+    MarginSwitch,
+    PredictorEngine,
+    Switch,
+)
 from tessy.predictors import LexiconSwitch as LexiconSettings
 from tessy.records import Role
 from tessy.synthesis.drafts import Predictor
@@ -59,10 +65,15 @@ def trained(job: Job, settings: Mapping[str, Any], role: Role) -> Trained | None
     return Trained(folder, None, job.config["predictors"]["window_tokens"])
 
 
+def engine_of(job: Job, role: Role) -> PredictorEngine:
+    """What the recipe's execution names for the predictor of `role`."""
+    return PredictorEngine.model_validate(job.execution["predictors"][role])
+
+
 @asynccontextmanager
 async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> AsyncIterator[Predictor]:
     """`open_switch`, or the trained predictor on the servers that the recipe's execution names for it."""
-    where = EngineSettings.model_validate(job.execution["predictors"][role])
+    where = engine_of(job, role)
     predictor = trained(job, settings, role)
     if predictor is None or where.kind == "embedded":
         yield open_switch(job, settings, role, slots)
@@ -108,6 +119,7 @@ def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -
             slots=slots,
             revision=predictor.revision,
             dtype=torch.float64 if exact else torch.float32,
+            device=engine_of(job, role).device,
         )
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, LexiconSettings):

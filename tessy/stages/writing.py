@@ -28,7 +28,7 @@ from tessy.engines.settings import EngineSettings
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.measuring import Watch, probe
-from tessy.stages.switching import TRAINED, trained, uncertainty, watching
+from tessy.stages.switching import TRAINED, engine_of, trained, uncertainty, watching
 from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -168,7 +168,8 @@ async def _watching(
 ) -> AsyncIterator[Predictor]:
     one = trained(job, switch, role) if compat.window == "sliding" else None
     if one is not None:
-        yield SlidingPredictor(one.source, role, one.window_tokens, revision=one.revision)
+        device = engine_of(job, role).device
+        yield SlidingPredictor(one.source, role, one.window_tokens, revision=one.revision, device=device)
         return
     async with watching(job, switch, role, slots) as predictor:
         yield predictor
