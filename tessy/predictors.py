@@ -93,6 +93,14 @@ class Checkpoint(Section):
     """Pins a hub id to a commit."""
 
 
+class PredictorCheckpoint(Checkpoint):
+    """A boundary predictor somebody trained before: a two-label token classifier."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """A token is style where its probability is above this; by default as the checkpoint's `predictor.json`
+    says, and a half where it has none."""
+
+
 class TrainedSwitch(Section):
     """The pen changes hands where the trained predictors say (the paper)."""
 
@@ -100,18 +108,18 @@ class TrainedSwitch(Section):
 
 
 class CheckpointsSwitch(Section):
-    """Where predictors say that were trained elsewhere: two-label token classifiers, such as the published
-    ones. A local folder's `predictor.json` sets the threshold; without one it is a half."""
+    """Where predictors say that were trained elsewhere, such as the published ones."""
 
     kind: Literal["checkpoints"]
-    student: Checkpoint
-    teacher: Checkpoint
-    window_tokens: Annotated[int, Field(ge=8)]
-    """Tokens they see, at least half of them to the left (release: 200)."""
+    student: PredictorCheckpoint
+    teacher: PredictorCheckpoint
+    window_tokens: Annotated[int, Field(ge=8)] | None = None
+    """Tokens they see, at least half of them to the left (release: 200); by default as each one's
+    `predictor.json` says, required where it has none."""
 
     @property
-    def sources(self) -> list[str]:
-        return [self.student.source, self.teacher.source]
+    def both(self) -> list[PredictorCheckpoint]:
+        return [self.student, self.teacher]
 
 
 class LexiconSwitch(Section):

@@ -218,14 +218,24 @@ class Recipe(Section):
                 f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
                 f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
             )
+        if self.synthesis.compat.window == "sliding":
+            self._sliding_windows_fit()
+        self.execution.train.check(self.train)
+        return self
+
+    def _sliding_windows_fit(self) -> None:
         watching = (self.execution.predictors.student, self.execution.predictors.teacher)
-        if self.synthesis.compat.window == "sliding" and any(one.kind == "server" for one in watching):
+        if any(one.kind == "server" for one in watching):
             raise ValueError(
                 "execution.predictors: servers read fixed windows, and synthesis.compat.window is 'sliding'; "
                 "use kind 'embedded'"
             )
-        self.execution.train.check(self.train)
-        return self
+        switch = self.synthesis.switch
+        if switch.kind == "checkpoints" and any(one.threshold is not None for one in switch.both):
+            raise ValueError(
+                "synthesis.switch: with synthesis.compat.window 'sliding' predictors cut at a half, as the "
+                "release does; remove `threshold`"
+            )
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:

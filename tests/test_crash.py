@@ -111,7 +111,9 @@ def test_trajectories_load_as_a_dataset(calm: Path) -> None:
 
     (folder,) = calm.glob("synthesize-tessy-*")
     dataset = load_dataset("parquet", data_files=str(folder / "trajectories.parquet"), split="train")
-    assert len(dataset) == read_json(folder / "synthesis.json")["trajectories"]
+    summary = read_json(folder / "synthesis.json")
+    assert len(dataset) == summary["trajectories"]
+    assert set(summary["predictors"]) == {"student", "teacher"}
     assert {"sample_id", "problem_id", "prompt", "messages", "spans", "student_token_ids"} <= set(
         dataset.column_names
     )

@@ -14,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import HOSTILE, cooperative_spans, teacher_spans, trace
 
-from tessy.artifacts import write_json, write_parquet
+from tessy.artifacts import write_parquet
 from tessy.cli import main
-from tessy.errors import UserError
 from tessy.records import Role, Trajectory
 from tessy.report.inspect import STYLES, lines
-from tessy.report.traces import Piece, confidences, inspected, load, render_traces
+from tessy.report.traces import Piece, inspected, load, render_traces
 
 
 def with_roll_back() -> Trajectory:
@@ -124,12 +123,11 @@ def test_no_tokens_lose_or_change_text(tokens: list[tuple[int, float]]) -> None:
     ]
 
 
-def test_what_cannot_be_shown_is_named(artifact: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_shown_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for arguments, said in (
         ((tmp_path / "empty",), "no trajectories.parquet"),
         ((tmp_path / "gone.parquet",), "no such file"),
-        ((artifact, "--confidence"), "names no predictors"),
     ):
         code, shown = run(*arguments)
         assert code == 2
@@ -138,13 +136,6 @@ def test_what_cannot_be_shown_is_named(artifact: Path, tmp_path: Path) -> None:
     assert "not trajectories" in run(tmp_path / "other.parquet")[1]
     (tmp_path / "text.parquet").write_text("no parquet")
     assert "not trajectories" in run(tmp_path / "text.parquet")[1]
-
-
-def test_predictors_that_are_gone_are_named(artifact: Path) -> None:
-    inputs = {"predictor-student": "predictor-student-1", "predictor-teacher": "predictor-teacher-2"}
-    write_json(artifact / "manifest.json", {"inputs": inputs})
-    with pytest.raises(UserError, match="predictor-student-1, predictor-teacher-2 are not beside it"):
-        confidences(artifact, [])
 
 
 def test_with_colours_authors_need_no_marks() -> None:

@@ -170,8 +170,22 @@ def test_published_predictors_are_used_as_they_are(checkpoint: Path) -> None:
         assert labels == [(offset, (style > 0.5) == foreign) for offset, style in expected]
 
 
-def test_a_predictor_trained_on_other_windows_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_published_predictor_is_used_as_its_own_file_says_and_the_recipe_has_the_last_word(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    from tessy.recipe import Execution
+    from tessy.stages.switching import open_switch, used
+
     folder = shutil.copytree(checkpoint, tmp_path / "model")
-    write_operating_point(folder, OperatingPoint(0.5, 2 * WINDOW))
-    with pytest.raises(UserError, match="trained on windows of 32"):
-        predictor(folder)
+    write_operating_point(folder, OperatingPoint(0.3, WINDOW))
+    job: Any = SimpleNamespace(execution=Execution().model_dump(mode="json"))
+    named = {"source": str(folder)}
+    settings = {"kind": "checkpoints", "student": named, "teacher": {**named, "threshold": 0.6}}
+    assert used(job, settings) == {
+        "student": {"threshold": 0.3, "window_tokens": WINDOW},
+        "teacher": {"threshold": 0.6, "window_tokens": WINDOW},
+    }
+    expected = predictor(checkpoint).style_probabilities(TEXT)
+    for role, threshold, foreign in (("student", 0.3, False), ("teacher", 0.6, True)):
+        labels = asyncio.run(open_switch(job, settings, role, 1).foreign("s", "", TEXT))  # type: ignore[arg-type]
+        assert labels == [(offset, (style > threshold) == foreign) for offset, style in expected]

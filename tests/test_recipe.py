@@ -76,6 +76,14 @@ def test_a_mistake_is_refused_with_its_place_and_a_remedy(override: str, said: s
     assert said in str(error.value)
 
 
+def test_the_releases_windows_take_no_threshold() -> None:
+    student = (
+        "synthesis.switch={kind: checkpoints, student: {source: a, threshold: 0.4}, teacher: {source: b}}"
+    )
+    with pytest.raises(UserError, match="cut at a half, as the release does; remove `threshold`"):
+        load(MINI, [student, "synthesis.compat={window: sliding}"])
+
+
 def test_an_unknown_benchmark_names_the_known_ones(tmp_path: Path) -> None:
     text = MINI.read_text().replace("kind: ojbench", "kind: ojbensch")
     (tmp_path / "r.yaml").write_text(text)

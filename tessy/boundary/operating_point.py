@@ -1,7 +1,7 @@
 """How a trained predictor is to be used: written beside its weights, read by whoever loads it.
 
-A checkpoint without the file, such as a published one, is used at `DEFAULT_THRESHOLD` with the window
-its caller names.
+What a caller names wins over the file. A checkpoint without one, such as the published ones, is used at
+`DEFAULT_THRESHOLD` with the window its caller names.
 """
 
 from __future__ import annotations
@@ -35,11 +35,29 @@ def write_operating_point(folder: Path, point: OperatingPoint) -> None:
     write_json(folder / FILE, {"format": FORMAT, **asdict(point)})
 
 
-def operating_point(source: str, window_tokens: int) -> OperatingPoint:
-    """That of the checkpoint folder `source`; raises `UserError` if it was made for other windows."""
-    path = Path(source) / FILE
-    if not path.is_file():
-        return OperatingPoint(DEFAULT_THRESHOLD, window_tokens)
+def operating_point(
+    source: str, window_tokens: int | None, *, revision: str | None = None, threshold: float | None = None
+) -> OperatingPoint:
+    """How the checkpoint `source`, a folder or a hub id, is used: as given; what is None, as its file says.
+
+    Raises `UserError` where neither names a window, and where the file cannot be used.
+    """
+    if window_tokens is None or threshold is None:
+        own = _own(source, revision)
+        if own is not None:
+            window_tokens, threshold = window_tokens or own.window_tokens, threshold or own.threshold
+    if window_tokens is None:
+        raise UserError(
+            f"switch.window_tokens is not set, and predictor {source} has no {FILE} that says it; set it"
+        )
+    return OperatingPoint(threshold or DEFAULT_THRESHOLD, window_tokens)
+
+
+def _own(source: str, revision: str | None) -> OperatingPoint | None:
+    """What the file beside the weights says; None where there is none."""
+    path = Path(source) / FILE if Path(source).is_dir() else _from_hub(source, revision)
+    if path is None or not path.is_file():
+        return None
     try:
         raw = read_json(path)
         found = OperatingPoint(float(raw["threshold"]), int(raw["window_tokens"]))
@@ -49,9 +67,33 @@ def operating_point(source: str, window_tokens: int) -> OperatingPoint:
         ) from None
     if raw.get("format") != FORMAT:
         raise UserError(f"{path}: format {raw.get('format')}, this version reads {FORMAT}; train it again")
-    if found.window_tokens != window_tokens:
-        raise UserError(
-            f"predictors.window_tokens {window_tokens}: predictor {source} was trained on windows of "
-            f"{found.window_tokens}; use that, or train it again"
-        )
     return found
+
+
+def _from_hub(source: str, revision: str | None) -> Path | None:
+    """The cached file of a hub checkpoint, fetched where need be; None where it has none.
+
+    A hub that cannot be reached has not said so: only who chose to work offline goes by the cache alone.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    try:
+        return Path(hf_hub_download(source, FILE, revision=revision))
+    except LocalEntryNotFoundError as error:
+        if HF_HUB_OFFLINE:
+            return None
+        raise UserError(
+            f"predictor {source}: cannot find out whether it has a {FILE} ({error.__cause__ or error}); name "
+            "its threshold and window_tokens in the recipe, or go by what is cached with HF_HUB_OFFLINE=1"
+        ) from None
+    except EntryNotFoundError:
+        return None
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise UserError(f"predictor {source}: no such folder, and on the hub: {error}") from None

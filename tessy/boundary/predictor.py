@@ -73,7 +73,8 @@ class _Query:
 class BoundaryPredictor:
     """Classifies with the checkpoint at `source`, seeing under `window_tokens` of left context.
 
-    `slots` is the number of traces that may be live at once.
+    `slots` is the number of traces that may be live at once; `threshold` is what `operating_point` says if
+    not given.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class BoundaryPredictor:
         *,
         slots: int = 1,
         revision: str | None = None,
+        threshold: float | None = None,
         dtype: torch.dtype = torch.float64,
         device: str = "cpu",
     ) -> None:
         self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype, device)
         self.role, self.window_tokens = role, window_tokens
-        self.threshold = operating_point(source, window_tokens).threshold
+        point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
+        self.threshold = point.threshold
         self.tokens_read, self.busy_s = 0, 0.0
         self._reader = SlotModel(self.model, slots, window_tokens)
         self._free = list(range(slots))[::-1]

@@ -55,6 +55,7 @@ class ServedPredictor:
         model: str,
         *,
         revision: str | None = None,
+        threshold: float | None = None,
         timeout_s: float,
         headers: Mapping[str, str],
     ) -> None:
@@ -64,7 +65,8 @@ class ServedPredictor:
         config = AutoConfig.from_pretrained(source, revision=revision)
         check_classifier(source, config, self.tokenizer, window_tokens)
         self.role, self.window_tokens = role, window_tokens
-        self.threshold = operating_point(source, window_tokens).threshold
+        point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
+        self.threshold = point.threshold
         self._urls, self._model, self._timeout_s = itertools.cycle(urls), model, timeout_s
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2), headers=headers
@@ -80,6 +82,7 @@ class ServedPredictor:
         endpoints: Sequence[str],
         *,
         revision: str | None = None,
+        threshold: float | None = None,
         model: str | None = None,
         timeout_s: float,
         api_key: str | None = None,
@@ -101,6 +104,7 @@ class ServedPredictor:
             urls,
             names[0],
             revision=revision,
+            threshold=threshold,
             timeout_s=timeout_s,
             headers=headers,
         )

@@ -365,7 +365,7 @@ def _switch_content(switch: Any) -> list[str | None]:
     """Digests of the files a switch names."""
     if switch.kind == "lexicon":
         return [_digest(str(switch.file))]
-    return [_digest(source) for source in switch.sources] if switch.kind == "checkpoints" else []
+    return [_digest(one.source) for one in switch.both] if switch.kind == "checkpoints" else []
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tessy.boundary.operating_point import operating_point
 from tessy.errors import UserError
 from tessy.pipeline.estimate import require_fit
 from tessy.pipeline.plan import Plan
@@ -50,15 +51,20 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for switch in (recipe.synthesis.switch, *compared):
         if switch.kind == "lexicon" and not switch.file.is_file():
             yield f"switch: lexicon '{switch.file}': no such file or shipped name"
-        for source in switch.sources if switch.kind == "checkpoints" else ():
-            if _is_missing(source):
-                yield f"switch: predictor {source!r}: no checkpoint there (config.json is missing)"
+        for one in switch.both if switch.kind == "checkpoints" else ():
+            if is_missing(one.source):
+                yield f"switch: predictor {one.source!r}: no checkpoint there (config.json is missing)"
+            elif Path(one.source).is_dir():
+                try:
+                    operating_point(one.source, switch.window_tokens, threshold=one.threshold)
+                except UserError as error:
+                    yield str(error)
     for lm_eval in recipe.evaluate.lm_eval:
         if lm_eval.data is not None and not Path(lm_eval.data).is_file():
             yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
     models = {"models.student": recipe.models.student, "models.teacher": recipe.models.teacher}
     for field, model in {**models, "train.start": recipe.train.start}.items():
-        if model is not None and _is_missing(model.source):
+        if model is not None and is_missing(model.source):
             yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
 
 
@@ -74,7 +80,7 @@ def _devices(recipe: Recipe) -> Iterator[str]:
             yield str(error)
 
 
-def _is_missing(source: str) -> bool:
+def is_missing(source: str) -> bool:
     """Whether a checkpoint is named by its folder, and is not there."""
     return source.startswith((".", "/", "~")) and not (Path(source) / "config.json").is_file()
 

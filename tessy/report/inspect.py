@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tessy.artifacts import write_text
-from tessy.report.traces import Inspected, Piece, confidences, inspected, load, render_traces
+from tessy.records import Role, Trajectory
+from tessy.report.traces import Confidences, Inspected, Piece, inspected, load, render_traces
 
 STYLES = {"student": "blue", "teacher": "dark_orange3"}
 IN_TERMINAL = 5
@@ -33,7 +34,7 @@ Examples:
     type=click.IntRange(1),
     help=f"Traces shown; {IN_TERMINAL} in the terminal and {ON_A_PAGE} on a page unless given.",
 )
-@click.option("--confidence", is_flag=True, help="Ask the artifact's predictors about every token again.")
+@click.option("--confidence", is_flag=True, help="Ask what switched the authors about every token again.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page instead.")
 def inspect_command(
     source: Path, samples: tuple[str, ...], limit: int | None, confidence: bool, html: Path | None
@@ -41,11 +42,12 @@ def inspect_command(
     """Show the traces in SOURCE, an artifact with trajectories or a Parquet file of them.
 
     Authors are coloured and rolled back text is struck out; where there are no colours, the teacher's
-    text stands in «» and rolled back text in [- -]. With --confidence, tokens that a predictor
-    was not sure of are followed by their probability of style.
+    text stands in «» and rolled back text in [- -]. With --confidence, what switched the run's authors
+    (its predictors, checkpoints its recipe named, a lexicon ...) is asked again, and tokens that it was
+    not sure of are followed by their probability of style.
     """
     trajectories = load(source, samples=samples, limit=limit or (ON_A_PAGE if html else IN_TERMINAL))
-    traces = inspected(trajectories, *(confidences(source, trajectories) if confidence else ()))
+    traces = inspected(trajectories, *(_confidences(source, trajectories) if confidence else ()))
     if html:
         write_text(html, render_traces(traces, source.name))
         click.echo(f"{len(traces)} traces in {html}")
@@ -54,6 +56,12 @@ def inspect_command(
     for trace in traces:
         for line in lines(trace, colours=console.color_system is not None):
             console.print(line)
+
+
+def _confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Confidences, dict[Role, float]]:
+    from tessy.report.confidences import confidences  # Loads PyTorch, which nothing else here needs.
+
+    return confidences(source, trajectories)
 
 
 def lines(trace: Inspected, *, colours: bool) -> Iterator[Text]:

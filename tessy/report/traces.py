@@ -1,10 +1,9 @@
 """Traces to look at one by one: who wrote what, what was rolled back, how sure the predictors were.
 
 Works on any artifact with `trajectories.parquet`, or on such a file alone. What an artifact did not
-record (discarded text in older ones) is absent here, too. Confidences are not stored with a trace: they
-are computed again by the predictors the artifact names as its inputs, which judge the same text alike.
+record (discarded text in older ones) is absent here, too.
 
-Not covered: several artifacts side by side.
+Not covered: how sure the predictors were (`confidences`); several artifacts side by side.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from types import MappingProxyType
 import jinja2
 from markupsafe import Markup
 
-from tessy.artifacts import manifest_of
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD
 from tessy.errors import UserError
 from tessy.records import ROLES, Role, Span, Trajectory, from_row
@@ -153,35 +151,6 @@ def _pieces(text: str, at: int, style: Sequence[tuple[int, float]], threshold: f
     for (start, probability), end in zip(inside, bounds[1:], strict=True):
         if end > start:
             yield Piece(text[start:end], probability, threshold)
-
-
-def confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Confidences, dict[Role, float]]:
-    """What the predictors of the artifact that `source` is, or lies in, say of every token of the thinkings,
-    and the thresholds they use."""
-    artifact = next((place for place in (source, *source.parents[:2]) if manifest_of(place)), source)
-    manifest = manifest_of(artifact) or {"inputs": {}}
-    folders = {role: manifest["inputs"].get(f"predictor-{role}") for role in ROLES}
-    if not all(folders.values()):
-        raise UserError(f"{source}: its manifest names no predictors; only cooperative artifacts have them")
-    missing = [name for name in folders.values() if not (artifact.parent / name / "model").is_dir()]
-    if missing:
-        raise UserError(f"{source}: its predictors {', '.join(missing)} are not beside it")
-    from tessy.boundary.predictor import BoundaryPredictor
-
-    window = manifest["config"]["predictors"]["window_tokens"]
-    predictors = {
-        role: BoundaryPredictor(str(artifact.parent / name / "model"), role, window)
-        for role, name in folders.items()
-    }
-    found = [
-        {role: p.style_probabilities(_thinking(t)) if _thinking(t) else [] for role, p in predictors.items()}
-        for t in trajectories
-    ]
-    return found, {role: p.threshold for role, p in predictors.items()}
-
-
-def _thinking(trajectory: Trajectory) -> str:
-    return "".join(span.text for span in trajectory.spans if span.kind in THINKING)
 
 
 def render_traces(traces: Sequence[Inspected], title: str) -> str:

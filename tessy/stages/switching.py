@@ -12,6 +12,7 @@ import torch
 from pydantic import TypeAdapter
 
 from tessy.boundary.lexicon import Lexicon
+from tessy.boundary.operating_point import operating_point
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.served import ServedPredictor
 from tessy.boundary.switches import EveryWords, LexiconSwitch, Never
@@ -27,7 +28,7 @@ from tessy.predictors import (
     Switch,
 )
 from tessy.predictors import LexiconSwitch as LexiconSettings
-from tessy.records import Role
+from tessy.records import ROLES, Role
 from tessy.synthesis.drafts import Predictor
 
 TRAINED: Mapping[str, Any] = {"kind": "trained"}
@@ -45,24 +46,40 @@ def uncertainty(settings: Mapping[str, Any]) -> Uncertainty | None:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Where a trained predictor is, and the windows it sees."""
+    """Where a trained predictor is, and how it is used (`tessy.boundary.operating_point`)."""
 
     source: str
     revision: str | None
     window_tokens: int
+    threshold: float
 
 
 def trained(job: Job, settings: Mapping[str, Any], role: Role) -> Trained | None:
     """The predictor of `role` that `settings` describe, where they do: the job's input `predictor-<role>`, or
-    one the recipe names."""
+    one the recipe names. Raises `UserError` where nobody says how to use it."""
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, CheckpointsSwitch):
         named = switch.student if role == "student" else switch.teacher
-        return Trained(named.source, named.revision, switch.window_tokens)
-    if switch.kind != "trained":
+        source, revision = named.source, named.revision
+        window_tokens, threshold = switch.window_tokens, named.threshold
+    elif switch.kind == "trained":
+        source, revision = str(job.inputs[f"predictor-{role}"] / "model"), None
+        window_tokens, threshold = job.config["predictors"]["window_tokens"], None
+    else:
         return None
-    folder = str(job.inputs[f"predictor-{role}"] / "model")
-    return Trained(folder, None, job.config["predictors"]["window_tokens"])
+    point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
+    return Trained(source, revision, point.window_tokens, point.threshold)
+
+
+def used(job: Job, settings: Mapping[str, Any]) -> dict[Role, dict[str, float]]:
+    """How each trained predictor that `settings` describe is used, for the record; which it is the manifest
+    says."""
+    found = {role: trained(job, settings, role) for role in ROLES}
+    return {
+        role: {"threshold": one.threshold, "window_tokens": one.window_tokens}
+        for role, one in found.items()
+        if one
+    }
 
 
 def engine_of(job: Job, role: Role) -> PredictorEngine:
@@ -97,6 +114,7 @@ async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int
             predictor.window_tokens,
             endpoints,
             revision=predictor.revision,
+            threshold=predictor.threshold,
             model=where.model,
             timeout_s=where.token_timeout_s,
             api_key=api_key(where.api_key_env),
@@ -118,6 +136,7 @@ def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -
             predictor.window_tokens,
             slots=slots,
             revision=predictor.revision,
+            threshold=predictor.threshold,
             dtype=torch.float64 if exact else torch.float32,
             device=engine_of(job, role).device,
         )
