@@ -47,18 +47,20 @@ def run_case(bench: Bench, case: Case, core: int | None) -> tuple[dict[Mode, Cas
     """The result in each mode, and whether it was a time limit missed so narrowly that a quieter machine
     could help. `core` is the CPU to run on, None for any."""
     limits = dataclasses.replace(verdicts.limits(bench.format, bench.problem, case, bench.modes), core=core)
-    with _sealed(case.input) as given, _scratch() as out, _scratch() as err, _scratch() as result:
+    with contextlib.ExitStack() as stack:
+        given, err = stack.enter_context(_sealed(case.input)), stack.enter_context(_scratch())
         if bench.interactor:
             outcome, words, note = _talk(bench, bench.interactor, case, limits, given, err)
         else:
-            called = (result,) if bench.problem.functional else ()
+            out = stack.enter_context(_scratch())
+            called = (stack.enter_context(_scratch()),) if bench.problem.functional else ()
             outcome = run(
                 (*bench.program.argv, *map(inside, range(len(called)))), limits,
                 files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
             )  # fmt: skip
             words, note = _faults(bench, outcome, case), _said(err)
             if len(words) < len(bench.modes):
-                passed, note = _check(bench, case, given, result if called else out)
+                passed, note = _check(bench, case, given, *called or (out,))
                 words = {**passed, **words}
     results = {
         mode: CaseResult(
@@ -84,11 +86,12 @@ def _faults(bench: Bench, outcome: Outcome, case: Case) -> dict[Mode, Word]:
 def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Words, str]:
     """Compare what stands in `out`, the standard output or the result of a call, with the answer."""
     checker = case.checker or bench.problem.checker
-    with _sealed(case.answer) as answer:
-        if checker.program is not None:
+    if checker.program is not None:
+        with _sealed(case.answer) as answer:
             return _run_checker(bench, checker, given, out, answer)
-        passed = BUILT_IN[checker.name](read_all(out), answer.read(), checker.options)
-        return dict.fromkeys(bench.modes, verdicts.word(bench.format, "AC" if passed else "WA")), ""
+    wanted = case.answer.read() if case.answer else b""
+    passed = BUILT_IN[checker.name](read_all(out), wanted, checker.options)
+    return dict.fromkeys(bench.modes, verdicts.word(bench.format, "AC" if passed else "WA")), ""
 
 
 def _run_checker(

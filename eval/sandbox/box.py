@@ -1,15 +1,13 @@
 """One program, one run in a sandbox: start it, wait for it, learn what became of it.
 
 `run` is what most callers need; `start` and `Box.wait` let two programs talk through pipes. The run's
-process 1 (`init.c`) enforces the limits; this side places it in its cgroup and is the last resort if it
-stalls.
+process 1 (`init.c`) enforces the limits; this side sets its cgroup's and is the last resort if it stalls.
 
 Not covered: the sandbox itself (`room`), and what an outcome means for a verdict (`eval.judge`).
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import stat
@@ -17,15 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from eval.sandbox import cgroups
+from eval.sandbox.cgroups import Group, accounting
 from eval.sandbox.files import Sealed
 from eval.sandbox.room import Room, SandboxError, give_back, lend
 
 MIB = 1 << 20
 _PATIENCE = 5
 """As in `init.c`."""
-_CGROUP_SLACK = MIB
-"""Process 1's own share of a memory group."""
+_CGROUP_SLACK = 2 * MIB
+"""The share of a memory group that its processes 1, and what the run before left charged, may take."""
 
 Ended = Literal["exit", "cpu", "wall", "memory", "output"]
 
@@ -75,12 +73,6 @@ class Outcome:
     main_memory: int
 
 
-@functools.cache
-def accounting() -> cgroups.Accounting:
-    """How memory is limited on this machine; looked up once."""
-    return cgroups.detect()
-
-
 def run(
     argv: Iterable[str],
     limits: Limits,
@@ -117,23 +109,18 @@ def start(
     ...) stay the caller's to close. Raises `SandboxError`.
     """
     shown = tuple(shown)
-    readers: list[int] = []
     room = lend()
     try:
-        for content in files.values():
-            readers.append(content.reader())
+        group = _group(room, limits)
         words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]
-        pid = room.order(words, (stdin, stdout, stderr, *shown, *readers))
-        return Box(room, _limited(pid, limits), limits, stdout, stderr)
+        room.order(words, (stdin, stdout, stderr, *shown, *(content.fd for content in files.values())))
+        return Box(room, group, limits, stdout, stderr)
     except OSError as error:
         room.close()
         raise SandboxError(f"the run does not start: {error}") from error
     except BaseException:
         room.close()
         raise
-    finally:
-        for fd in readers:
-            os.close(fd)
 
 
 def inside(number: int) -> str:
@@ -141,36 +128,23 @@ def inside(number: int) -> str:
     return f"/dev/fd/{3 + number}"
 
 
-def _limited(pid: int, limits: Limits) -> cgroups.Group | None:
+def _group(room: Room, limits: Limits) -> Group | None:
     if accounting().kind == "rlimits":
         return None
     allowed = limits.memory + limits.stdout + limits.stderr + _CGROUP_SLACK
     try:
-        group = cgroups.Group(accounting(), allowed, limits.processes + 1)
+        return room.confine(allowed, limits.processes + 2)
     except OSError as error:
-        raise SandboxError(f"the memory cgroup cannot be made: {error}") from error
-    try:
-        group.join(pid)
-    except OSError as error:
-        group.remove()
-        raise SandboxError(f"the memory cgroup cannot be entered: {error}") from error
-    return group
+        raise SandboxError(f"the memory cgroup cannot be made or entered: {error}") from error
 
 
 class Box:
     """A started run. Call `wait` or `abandon`, once."""
 
-    def __init__(
-        self, room: Room, group: cgroups.Group | None, limits: Limits, stdout: int, stderr: int
-    ) -> None:
+    def __init__(self, room: Room, group: Group | None, limits: Limits, stdout: int, stderr: int) -> None:
         self._room, self._group, self._limits = room, group, limits
         caps = ((stdout, limits.stdout), (stderr, limits.stderr))
         self._files = [(fd, cap) for fd, cap in caps if stat.S_ISREG(os.fstat(fd).st_mode)]
-        try:
-            self._room.go()
-        except OSError:
-            self.abandon()
-            raise
 
     def wait(self) -> Outcome:
         """Wait for the end and clean up. Raises `SandboxError` if the sandbox broke."""
@@ -182,18 +156,15 @@ class Box:
         except BaseException:
             self.abandon()
             raise
-        self._remove_group()
-        give_back(self._room)
+        if message:
+            give_back(self._room)
+        else:
+            self.abandon()
         return outcome
 
     def abandon(self) -> None:
         """End everything inside and clean up, instead of waiting."""
         self._room.close()
-        self._remove_group()
-
-    def _remove_group(self) -> None:
-        if self._group:
-            self._group.remove()
 
     def _outcome(self, report: str) -> Outcome:
         # Without a report the kernel killed process 1 itself for want of memory.

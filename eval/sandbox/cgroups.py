@@ -8,12 +8,17 @@ remove what a killed one left. A hierarchy is used only after a trial on a real 
 what was found. v2 needs kernel 5.19 (`memory.peak`). It is tested against folders of files laid out as the
 kernel does, not on a machine that delegates it: there was none.
 
+A v1 group serves run after run while next to nothing is charged to it in between: making and removing one
+costs as much as the rest of a short run.
+
 Not covered: CPU (process 1 of the sandbox accounts for it) and I/O bandwidth.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import os
 import subprocess
 import time
@@ -26,6 +31,8 @@ Kind = Literal["cgroup2", "cgroup1", "rlimits"]
 _PREFIX = "judge-"
 _ROOT = Path("/sys/fs/cgroup")
 _serial = itertools.count()
+CLEAN = 1 << 20
+"""Bytes a run may leave charged (the kernel frees some things late) to the group that the next one uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,15 @@ class Accounting:
 
 
 class Group:
-    """One run's cgroup: join a process, ask for its peak, remove it."""
+    """A cgroup for one run, or several one after the other: join a process, ask for its peak, remove it."""
 
     def __init__(self, accounting: Accounting, memory: int, processes: int) -> None:
         name = f"{_PREFIX}{os.getpid()}-{next(_serial)}"
         self.unified = accounting.kind == "cgroup2"
         self.paths = tuple(parent / name for parent in accounting.parents)
+        self._limits: tuple[float, int] = (math.inf, 0)
+        self._usage = 0
+        self._files: dict[tuple[str, int], int] = {}
         for path in self.paths:
             path.mkdir()
         try:
@@ -59,6 +69,18 @@ class Group:
             self.remove()
             raise
 
+    def renew(self, memory: int, processes: int) -> bool:
+        """Serve another run; False where only a new group can: memory ran out or is still charged, or the
+        highest use cannot be forgotten, as in v2."""
+        if self.unified or self.ran_out():
+            return False
+        self._usage = int(self._read("memory.usage_in_bytes"))
+        if self._usage > CLEAN:
+            return False
+        self._limit(memory, processes)
+        os.pwrite(self._file("memory.max_usage_in_bytes", os.O_WRONLY), b"0", 0)
+        return True
+
     def _limit(self, memory: int, processes: int) -> None:
         first = self.paths[0]
         if self.unified:
@@ -66,10 +88,17 @@ class Group:
             _put_if_there(first / "memory.swap.max", 0)
             _put_if_there(first / "pids.max", processes)
             return
-        _put(first / "memory.limit_in_bytes", memory)
-        _put_if_there(first / "memory.memsw.limit_in_bytes", memory)
+        if self._limits == (memory, processes):
+            return
+        names = ["memory.limit_in_bytes"]
+        if (first / "memory.memsw.limit_in_bytes").exists():
+            names.append("memory.memsw.limit_in_bytes")
+        # With swap a limit may never be below that without.
+        for name in reversed(names) if memory > self._limits[0] else names:
+            _put(first / name, memory)
         for path in self.paths[1:]:
             _put(path / "pids.max", processes)
+        self._limits = (memory, processes)
 
     def join(self, pid: int) -> None:
         """Put a process, and the children it will have, under the limits."""
@@ -77,18 +106,29 @@ class Group:
             _put(path / "cgroup.procs", pid)
 
     def peak(self) -> int:
-        """The most memory the group ever held, in bytes; page cache it dirtied included."""
+        """The most memory the run ever held, in bytes; page cache it dirtied included."""
         name = "memory.peak" if self.unified else "memory.max_usage_in_bytes"
-        return int((self.paths[0] / name).read_text())
+        return max(int(self._read(name)) - self._usage, 0)
 
     def ran_out(self) -> bool:
         """Whether the kernel killed something of the group for want of memory."""
         name = "memory.events" if self.unified else "memory.oom_control"
-        lines = (self.paths[0] / name).read_text().splitlines()
-        return any(line.startswith("oom_kill ") and int(line.split()[1]) > 0 for line in lines)
+        lines = self._read(name).splitlines()
+        return any(line.startswith(b"oom_kill ") and int(line.split()[1]) > 0 for line in lines)
+
+    def _read(self, name: str) -> bytes:
+        return os.pread(self._file(name, os.O_RDONLY), 4096, 0)
+
+    def _file(self, name: str, how: int) -> int:
+        """A file that every run asks for, and that therefore stays open."""
+        if (name, how) not in self._files:
+            self._files[name, how] = os.open(self.paths[0] / name, how | os.O_CLOEXEC)
+        return self._files[name, how]
 
     def remove(self) -> None:
         """Remove the group; its processes are dead by now, but the kernel may need a moment to notice."""
+        while self._files:
+            os.close(self._files.popitem()[1])
         for path in self.paths:
             for _ in range(50):
                 try:
@@ -99,6 +139,12 @@ class Group:
                     time.sleep(0.002)
                 else:
                     break
+
+
+@functools.cache
+def accounting() -> Accounting:
+    """How memory is limited on this machine; looked up once."""
+    return detect()
 
 
 def detect() -> Accounting:

@@ -4,12 +4,13 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Refused are those no contest program needs: attack surface of the kernel, ways to new namespaces, memory that
  * outlives a mapping, every socket, and reach for more CPU or for process 1's. They fail with EPERM. */
-static const int REFUSED[] = {
+static int REFUSED[] = {
     __NR_ptrace, __NR_process_vm_readv, __NR_process_vm_writev, __NR_kcmp, __NR_process_madvise,
     __NR_pidfd_getfd, __NR_bpf, __NR_perf_event_open, __NR_userfaultfd, __NR_io_uring_setup,
     __NR_io_uring_enter, __NR_io_uring_register, __NR_io_setup, __NR_io_submit, __NR_unshare, __NR_setns,
@@ -41,22 +42,45 @@ static const int REFUSED[] = {
 #define NEW_NAMESPACES 0x7E020000u /* the CLONE_NEW* bits of clone(2) */
 #define X32 0x40000000u
 
+enum { COUNT = sizeof REFUSED / sizeof *REFUSED };
+_Static_assert(2 * COUNT < 256, "a jump of the filter reaches no further");
+
+static struct {
+    struct sock_filter code[32 + 2 * COUNT];
+    unsigned short length;
+} filter;
+#define EMIT(...) filter.code[filter.length++] = (struct sock_filter)__VA_ARGS__
+#define DENY(error) EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error)))
+
+static int ascending(const void *a, const void *b) {
+    return *(const int *)a - *(const int *)b;
+}
+
+/* A decision tree over REFUSED[from, to): on to instruction `end` with every other number, one past it with
+ * these. The kernel tries each new filter on every number there is, so a list would cost a run more. */
+static void refuse(int from, int to, int end) {
+    int middle = (from + to) / 2, rest = end - filter.length;
+    if (to - from == 1) {
+        EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, REFUSED[from], rest, rest - 1));
+        return;
+    }
+    EMIT(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, REFUSED[middle], 2 * (middle - from) - 1, 0));
+    refuse(from, middle, end);
+    refuse(middle, to, end);
+}
+
 /* Puts this process, for good, under the filter; not 0 on failure. */
 static int filter_syscalls(void) {
-    struct sock_filter code[32 + 2 * sizeof REFUSED / sizeof *REFUSED];
-    size_t n = 0;
-#define EMIT(...) code[n++] = (struct sock_filter)__VA_ARGS__
-#define DENY(error) EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error)))
     EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
     EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0));
     EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
     EMIT(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     EMIT(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1));
     EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
-    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
-        EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, REFUSED[i], 0, 1));
-        DENY(EPERM);
-    }
+    qsort(REFUSED, COUNT, sizeof *REFUSED, ascending);
+    refuse(0, COUNT, filter.length + 2 * COUNT - 1);
+    EMIT(BPF_STMT(BPF_JMP | BPF_JA, 1));
+    DENY(EPERM);
     /* clone3 hides its flags behind a pointer; told it does not exist, libraries use clone. */
     EMIT(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
     DENY(ENOSYS);
@@ -71,7 +95,7 @@ static int filter_syscalls(void) {
     EMIT(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1));
     DENY(EPERM);
     EMIT(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    struct sock_fprog program = {.len = n, .filter = code};
+    struct sock_fprog program = {.len = filter.length, .filter = filter.code};
     /* SPEC_ALLOW: without it older kernels slow filtered programs down, and times would be unfair. */
     return syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
 }

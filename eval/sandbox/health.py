@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eval.sandbox import helper
 from eval.sandbox.box import MIB, Limits, run
-from eval.sandbox.box import accounting as accounting
+from eval.sandbox.cgroups import accounting as accounting
 from eval.sandbox.files import read_all, scratch
 from eval.sandbox.room import SandboxError
 

@@ -1,10 +1,11 @@
 /* Process 1 of every sandbox, and of every run in it.
  *
  * bubblewrap builds a sandbox once: user, network, UTS, IPC and cgroup namespaces, a read-only root. Its
- * process 1 (`room`) waits there for orders. Each run gets pid, mount and IPC namespaces of its own, with a
- * fresh /proc, /box and /tmp, and a process 1 of its own (`box`) that gives up all privilege, sets the limits
+ * process 1 (`room`) waits there for orders. Each run gets pid and mount namespaces of its own, with a fresh
+ * /proc, /box and /tmp, and a process 1 of its own (`box`) that gives up all privilege, sets the limits
  * bubblewrap has no word for, runs one program, accounts for its whole tree, kills what is left and reports.
- * Nothing of a run outlives its process 1, and none sees the room's.
+ * Nothing of a run outlives its process 1, and none sees the room's. The IPC namespace is shared because no
+ * program can put anything there (`filter.h`).
  *
  * As process 1 of a pid namespace it cannot be killed from inside, inherits every orphan (so no CPU time
  * gets away unseen), and takes the whole tree with it when it ends. It is not dumpable, so programs under
@@ -19,9 +20,9 @@
  * inodes (of a private /tmp), core (CPU to run on), keep (how many descriptors the program gets, from 3 on),
  * file (a path in /box; repeatable, read-only and executable). Sizes are bytes.
  *
- * Answers: "ready" once the run stands in its namespaces, then any message in, then "fail WHY" (our fault), or
- * at the end "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS". REASON: exit, cpu, wall, rss.
- * Then "gone": nothing of the run is left, and the room takes orders again.
+ * The room says "here" first. Answers to an order: "fail WHY" (our fault), or once nothing of the run is left
+ * "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS"; REASON: exit, cpu, wall, rss. A run
+ * whose process 1 was killed ends as "killed". Then the room takes orders again.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -36,6 +37,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -52,7 +54,7 @@
 
 typedef long long i64;
 
-enum { CONTROL = 100, LONGEST = 1 << 16, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
+enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
 
 static struct {
     i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, core, keep;
@@ -64,6 +66,8 @@ static struct {
     char text[LONGEST];
     int fds[MOST_DESCRIPTORS], count;
 } orders;
+
+static char *report; /* of the present run, REPORT bytes its process 1 shares with the room's, and no program */
 
 static const i64 SCAN_US = 10000; /* how often the tree is measured: the overshoot of a kill */
 static const i64 PATIENCE = 5;    /* real time a busy machine may take, in multiples of wall_ms */
@@ -246,16 +250,14 @@ static void supervise(pid_t program) {
     int one;
     for (pid_t pid; (pid = wait4(-1, &one, 0, &usage)) > 0 || errno == EINTR;)
         if (pid == program) status = one, main_rss = usage.ru_maxrss * 1024LL;
-    char report[160];
-    int length = snprintf(report, sizeof report, "end %s %d %lld %lld %lld %lld %lld", reason, status,
-                          reaped_cpu_us(), end - start, queued, main_rss, tree_rss);
-    if (send(CONTROL, report, length, 0) < 0) die("report");
+    snprintf(report, REPORT, "end %s %d %lld %lld %lld %lld %lld", reason, status, reaped_cpu_us(), end - start,
+             queued, main_rss, tree_rss);
 }
 
 static void place(const char *path, int content) {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
     ssize_t written = fd < 0 ? -1 : 1;
-    while (written > 0) written = sendfile(fd, content, NULL, 1 << 30);
+    for (off_t offset = 0; written > 0;) written = sendfile(fd, content, &offset, 1 << 30);
     if (written < 0) die(path);
     close(fd);
 }
@@ -285,8 +287,6 @@ static void box(char **words) {
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
-    char go[8];
-    if (send(CONTROL, "ready", 5, 0) < 0 || recv(CONTROL, go, sizeof go, 0) <= 0) die("control");
     pid_t program = fork();
     if (program < 0) die("fork");
     if (!program) become_program(words + 1);
@@ -338,8 +338,11 @@ static void room(int control) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     umask(0);
     setsid();
+    report = mmap(NULL, REPORT, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (report == MAP_FAILED || send(CONTROL, "here", 4, 0) < 0) die("room");
     for (ssize_t length; (length = receive()) > 0;) {
-        pid_t one = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | SIGCHLD, 0, 0, 0, 0);
+        strcpy(report, "killed");
+        pid_t one = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
         if (one < 0) die("clone");
         if (!one) {
             static char *words[MOST_WORDS + 1];
@@ -349,7 +352,7 @@ static void room(int control) {
         }
         close_given();
         await(one);
-        if (send(CONTROL, "gone", 4, MSG_NOSIGNAL) < 0) break;
+        if (send(CONTROL, report, strlen(report), MSG_NOSIGNAL) < 0) break;
     }
 }
 

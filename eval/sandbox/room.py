@@ -1,9 +1,9 @@
 """Sandboxes that stand ready, one run after the other in each.
 
-Most of what a sandbox costs is building it: bubblewrap, a network namespace, a dozen mounts. So that is
-done once per thread and the rest per run: process, mount and IPC namespaces, /proc, /box and /tmp are each
+Most of what a sandbox costs is building it: bubblewrap, a network namespace, a dozen mounts, a cgroup. So
+that is done once per thread and the rest per run: process and mount namespaces, /proc, /box and /tmp are each
 run's own, and end with it (`init.c`). What runs of one thread share is what they cannot touch: the user,
-network, UTS and cgroup namespaces, and a read-only root.
+network, UTS, IPC and cgroup namespaces, a read-only root, and the limits of memory (`cgroups`).
 
 A room belongs to the thread that made it: the kernel ends it, and every process in it, when that thread does.
 Two programs that talk to each other are in two rooms. A room in which anything went wrong is torn down.
@@ -26,7 +26,7 @@ import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from eval.sandbox import helper
+from eval.sandbox import cgroups, helper
 from eval.sandbox.files import read_all, scratch
 
 SANDBOX_UID = 64123
@@ -66,41 +66,50 @@ class Room:
         finally:
             theirs.close()
         self._maker = os.getpid()
-        self.close = weakref.finalize(self, _end, self._maker, self._process, self._control, self._said)
+        self._groups: list[cgroups.Group] = []
+        self.close = weakref.finalize(
+            self, _end, self._maker, self._process, self._control, self._said, self._groups
+        )
+        self._awaited = select.poll()
+        self._awaited.register(self._control, select.POLLIN)
+        try:
+            message, self._pid = self._hear(_GRACE_S)
+            if message != b"here":
+                raise self.broken(message)
+        except BaseException:
+            self.close()
+            raise
 
     def usable(self) -> bool:
         """Whether it is this process's, not that of one it was forked from, and alive."""
         return self._maker == os.getpid() and self._process.poll() is None
 
-    def order(self, words: Iterable[str], descriptors: Sequence[int]) -> int:
-        """Begin a run; returns its process 1 as seen from here once that stands, still unlimited, and waits.
+    def confine(self, memory: int, processes: int) -> cgroups.Group:
+        """The cgroup that caps the next run, and this sandbox's own processes with it, at so many bytes."""
+        if self._groups and self._groups[0].renew(memory, processes):
+            return self._groups[0]
+        self._groups.insert(0, cgroups.Group(cgroups.accounting(), memory, processes))
+        self._groups[0].join(self._pid)
+        for old in self._groups[1:]:
+            old.remove()
+        del self._groups[1:]
+        return self._groups[0]
 
-        `words` and `descriptors` are as in `init.c`.
-        """
+    def order(self, words: Iterable[str], descriptors: Sequence[int]) -> None:
+        """Begin a run. `words` and `descriptors` are as in `init.c`."""
         text = b"".join(os.fsencode(word) + b"\0" for word in words)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         try:
             self._control.sendmsg([text], [rights])
-            message, pid = self._hear(_GRACE_S)
         except OSError as error:
             raise self.broken(str(error).encode()) from error
-        if message != b"ready":
-            raise self.broken(message)
-        return pid
-
-    def go(self) -> None:
-        """Let the run go on."""
-        self._control.send(b"go")
 
     def report(self, due_s: float) -> bytes:
-        """What the run's process 1 says at the end, empty if it was killed. Nothing of the run is left."""
+        """What is said of the run when nothing of it is left; empty if a process 1 was killed."""
         message, _ = self._hear(due_s + _GRACE_S)
-        if message.startswith(b"end "):
-            gone, _ = self._hear(_GRACE_S)
-            if gone != b"gone":
-                raise SandboxError("processes in the sandbox do not die; a device may be stuck")
+        if message.startswith(b"end ") or not message:
             return message
-        if message != b"gone":
+        if message != b"killed":
             raise self.broken(message)
         return b""
 
@@ -110,9 +119,7 @@ class Room:
         return SandboxError(f"the sandbox broke: {why.decode(errors='replace').strip()}")
 
     def _hear(self, timeout_s: float) -> tuple[bytes, int]:
-        poll = select.poll()
-        poll.register(self._control, select.POLLIN)
-        if not poll.poll(timeout_s * 1000):
+        if not self._awaited.poll(timeout_s * 1000):
             return b"no answer in time", 0
         message, ancillary, _, _ = self._control.recvmsg(256, socket.CMSG_SPACE(12))
         return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
@@ -140,7 +147,13 @@ def _idle() -> list[Room]:
     return idle
 
 
-def _end(maker: int, process: subprocess.Popen[bytes], control: socket.socket, said: int) -> None:
+def _end(
+    maker: int,
+    process: subprocess.Popen[bytes],
+    control: socket.socket,
+    said: int,
+    groups: list[cgroups.Group],
+) -> None:
     """Hang up, upon which process 1 ends and takes everything with it."""
     mine = maker == os.getpid()
     if mine:
@@ -154,6 +167,8 @@ def _end(maker: int, process: subprocess.Popen[bytes], control: socket.socket, s
         process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
+    for group in groups:
+        group.remove()
 
 
 def _as_ordinary_user(init: int) -> list[str]:

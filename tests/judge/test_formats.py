@@ -1,81 +1,19 @@
-"""Loaders: what they read, and that nothing on disk makes them fail but with a clear ValueError."""
+"""Loaders: what they read from each benchmark's files, and how they say what is wrong."""
 
 from __future__ import annotations
 
 import base64
 import json
-import pickle
-import zipfile
 import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from problem_files import CONFIG, SIMPLE, TEST, dmoj, lightcp, livecodebench, packed, zipped
 
 from eval.judge import check_problems
-from eval.judge.archive import MAX_MEMBER, open_archive
-from eval.judge.formats import FORMATS, lcb
-from eval.judge.records import JudgeProblem, Stream
+from eval.judge.formats import lcb
 
-SIMPLE = "archive: a.zip\ntest_cases:\n- {in: 1.in, out: 1.out}\n"
-CONFIG = "subtasks:\n- n_cases: 1\n"
 LAUGHS = "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else ''}]\n" for n in range(9))
-
-
-def zipped(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def dmoj(root: Path, init: str, files: dict[str, bytes] | None = None) -> JudgeProblem:
-    folder = root / "ICPC" / "p"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "init.yml").write_text(init)
-    zipped(folder / "a.zip", {"1.in": b"1\n", "1.out": b"2\n"} if files is None else files)
-    return FORMATS["dmoj"].load("p", FORMATS["dmoj"].find(root)["p"])
-
-
-def lightcp(root: Path, config: str, files: dict[str, bytes] | None = None) -> JudgeProblem:
-    tests = {"testdata/1.in": b"1", "testdata/1.ans": b"2"} if files is None else files
-    zipped(root / "p.zip", {"config.yaml": config.encode(), "chk.cc": b"int main() {}", **tests})
-    return FORMATS["lightcp"].load("p", FORMATS["lightcp"].find(root)["p"])
-
-
-def livecodebench(root: Path, **fields: object) -> JudgeProblem:
-    row = {
-        "question_id": "p",
-        "public_test_cases": "[]",
-        "private_test_cases": "[]",
-        "metadata": "{}",
-        **fields,
-    }
-    (root / "test.jsonl").write_text(json.dumps({"question_id": "other"}) + "\n" + json.dumps(row) + "\n")
-    return FORMATS["lcb"].load("p", FORMATS["lcb"].find(root)["p"])
-
-
-def packed(value: object) -> str:
-    return base64.b64encode(zlib.compress(pickle.dumps(value))).decode()
-
-
-TEST = {"input": "1", "output": "2", "testtype": "stdin"}
-
-
-@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n"]), max_size=30), st.integers(1, 5))
-def test_line_ends_are_the_same_however_the_file_is_cut(parts: list[bytes], size: int) -> None:
-    import io
-
-    from eval.judge import records
-
-    data = b"".join(parts)
-    kept, records._CHUNK = records._CHUNK, size
-    try:
-        read = Stream("x", lambda: io.BytesIO(data), text=True).read()
-    finally:
-        records._CHUNK = kept
-    assert read == data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def test_dmoj_reads_cases_from_the_archive_and_loose_files_first(tmp_path: Path) -> None:
@@ -294,111 +232,3 @@ def test_lcb_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(lcb, "MAX_TESTS", 1000)
     with pytest.raises(ValueError, match="more than 1000 bytes"):
         livecodebench(tmp_path, private_test_cases=packed("x" * 10_000))
-
-
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "..\\x", "a\\..\\x"])
-def test_zip_slip_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="leads out"):
-        open_archive(zipped(tmp_path / "a.zip", {name: b""}))
-
-
-def test_links_encryption_and_bombs_are_refused(tmp_path: Path) -> None:
-    link = zipfile.ZipInfo("link")
-    link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "l.zip", "w") as archive:
-        archive.writestr(link, "/etc/passwd")
-    with pytest.raises(ValueError, match="is a link"):
-        open_archive(tmp_path / "l.zip")
-    data = bytearray(zipped(tmp_path / "b.zip", {"x": b"small"}).read_bytes())
-    at = data.rindex(b"PK\x01\x02")
-    data[at + 24 : at + 28] = (MAX_MEMBER + 1).to_bytes(4, "little")
-    (tmp_path / "b.zip").write_bytes(data)
-    with pytest.raises(ValueError, match="unpacks to"):
-        open_archive(tmp_path / "b.zip")
-    data[at + 24 : at + 28] = (5).to_bytes(4, "little")
-    data[at + 8] |= 1
-    (tmp_path / "b.zip").write_bytes(data)
-    with pytest.raises(ValueError, match="is encrypted"):
-        open_archive(tmp_path / "b.zip")
-
-
-def test_a_folder_shows_nothing_outside(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("x")
-    (tmp_path / "p").mkdir()
-    (tmp_path / "p" / "link").symlink_to(tmp_path / "secret")
-    (tmp_path / "p" / "real").write_text("x")
-    assert open_archive(tmp_path / "p").names == ["real"]
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(data=st.binary(max_size=300), seed=st.integers(0, 10_000), value=st.integers(0, 255))
-def test_broken_files_never_crash_a_loader(tmp_path: Path, data: bytes, seed: int, value: int) -> None:
-    dmoj(tmp_path, SIMPLE)
-    lightcp(tmp_path, CONFIG)
-    for path in (tmp_path / "ICPC" / "p" / "a.zip", tmp_path / "p.zip"):
-        whole = bytearray(path.read_bytes())
-        whole[seed % len(whole)] = value
-        path.write_bytes(whole)
-    for name, place in (("dmoj", "p"), ("lightcp", "p")):
-        try:
-            problem = FORMATS[name].load(place, FORMATS[name].find(tmp_path)[place])
-            for case in problem.cases:
-                case.input.read()
-        except ValueError:
-            pass
-    (tmp_path / "ICPC" / "p" / "init.yml").write_bytes(data)
-    (tmp_path / "test.jsonl").write_bytes(b'{"question_id": "p", "public_test_cases": "' + data + b'"}')
-    for name in ("dmoj", "lcb"):
-        try:
-            for problem_id, place in FORMATS[name].find(tmp_path).items():
-                FORMATS[name].load(problem_id, place)
-        except ValueError:
-            pass
-
-
-WORDS = (
-    "archive test_cases in out batched checker args name dependencies points interactive files "
-    "pretest_test_cases wall_time_factor output_limit_length subtasks n_cases cases input output time "
-    "memory_limit type input_prefix precision input_format"
-)
-KEYS = st.sampled_from(WORDS.split())
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**70), 2**70),
-    st.floats(),
-    st.text(max_size=5),
-    st.sampled_from(
-        ["1.in", "1.out", "a.zip", "floats", "bridged", "sorted", "interactive", "1s", "(", ".."]
-    ),
-)
-DATA = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(config=st.dictionaries(KEYS, DATA, max_size=6))
-def test_odd_configurations_are_read_or_refused(tmp_path: Path, config: dict[str, object]) -> None:
-    """JSON is YAML, but for what JSON has no words for."""
-    for load, base in ((dmoj, {"archive": "a.zip"}), (lightcp, {"subtasks": [{"n_cases": 1}]})):
-        try:
-            assert load(tmp_path, json.dumps(base | config)).cases
-        except ValueError as error:
-            if str(tmp_path) not in str(error):
-                raise
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    tests=st.one_of(DATA, st.lists(st.dictionaries(st.sampled_from([*TEST]), SCALARS))), hidden=st.booleans()
-)
-def test_odd_tests_of_livecodebench_are_read_or_refused(tmp_path: Path, tests: object, hidden: bool) -> None:
-    text = packed(json.dumps(tests)) if hidden else json.dumps(tests)
-    try:
-        assert livecodebench(tmp_path, public_test_cases="[]", private_test_cases=text).cases
-    except ValueError as error:
-        if "problem p" not in str(error):
-            raise

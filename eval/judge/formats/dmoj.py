@@ -10,6 +10,7 @@ Not covered, and refused by name: generators, Python checkers and judges, grader
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -89,7 +90,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _read(where: Path) -> Node:
     try:
-        content = yaml.safe_load(where.read_text(encoding="utf-8"))
+        content = _parsed(where.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{where}: no such file; download the problem's data") from None
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
@@ -97,6 +98,12 @@ def _read(where: Path) -> Node:
     if not isinstance(content, dict):
         raise ValueError(f"{where}: holds {type(content).__name__}; it must map keys to values")
     return content
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> Any:
+    """Kept, as every submission reads it anew and that takes longer than several of its runs."""
+    return yaml.safe_load(text)
 
 
 class _Loader:
