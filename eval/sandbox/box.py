@@ -15,15 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from eval.sandbox.cgroups import Group, accounting
+from eval.sandbox.cgroups import CLEAN, Group, accounting
 from eval.sandbox.files import Sealed
 from eval.sandbox.room import Room, SandboxError, give_back, lend
 
 MIB = 1 << 20
 _PATIENCE = 5
 """As in `init.c`."""
-_CGROUP_SLACK = 2 * MIB
-"""The share of a memory group that its processes 1, and what the run before left charged, may take."""
+_CGROUP_SLACK = CLEAN + 2 * MIB
+"""The share of a memory group that what was charged before the run, and the processes 1, may take."""
 
 Ended = Literal["exit", "cpu", "wall", "memory", "output"]
 

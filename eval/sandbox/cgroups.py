@@ -31,8 +31,9 @@ Kind = Literal["cgroup2", "cgroup1", "rlimits"]
 _PREFIX = "judge-"
 _ROOT = Path("/sys/fs/cgroup")
 _serial = itertools.count()
-CLEAN = 1 << 20
-"""Bytes a run may leave charged (the kernel frees some things late) to the group that the next one uses."""
+CLEAN = 4 << 20
+"""Bytes that may be charged to a group before a run: the kernel gives back late, and charges each CPU in advance
+(1 MiB is common on two). A new group, now and then, waits milliseconds for every CPU to pass by."""
 
 
 @dataclass(frozen=True, slots=True)
