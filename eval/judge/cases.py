@@ -7,7 +7,6 @@ is at fault.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,10 +42,10 @@ class Bench:
 Words: TypeAlias = Mapping[Mode, Word]
 
 
-def run_case(bench: Bench, case: Case, core: int | None) -> tuple[dict[Mode, CaseResult], bool]:
+def run_case(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
     """The result in each mode, and whether it was a time limit missed so narrowly that a quieter machine
-    could help. `core` is the CPU to run on, None for any."""
-    limits = dataclasses.replace(verdicts.limits(bench.format, bench.problem, case, bench.modes), core=core)
+    could help."""
+    limits = verdicts.limits(bench.format, bench.problem, case, bench.modes)
     with contextlib.ExitStack() as stack:
         given, err = stack.enter_context(_sealed(case.input)), stack.enter_context(_scratch())
         if bench.interactor:

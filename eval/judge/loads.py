@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import subprocess
 import tempfile
 import threading
@@ -48,7 +49,8 @@ int main() { long n = 0; while (getchar_unlocked() != EOF) n++; printf("%ld\\n",
 def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict[str, Any]:
     """Seconds for `problems` x `tests` x `submissions` runs of small C++ programs: bare and one by one, then
     judged with one worker, and with one per core; then one slow submission of `tests` tests alone, which only
-    sharing out its tests can speed up. `peak_mib` is this process's."""
+    sharing out its tests can speed up. `per_run` says where the time went (`_spent`); `peak_mib` is this
+    process's."""
     with tempfile.TemporaryDirectory() as folder:
         root, rng = Path(folder), random.Random(0)
         for number in range(problems):
@@ -62,7 +64,13 @@ def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict
         _judged(root, [*todo[: len(_PROGRAMS) * 8], *slow], 2)  # fills the compile cache
         bare_s, passed = timed(lambda: _one_by_one(root, todo, tests))
         counts = sorted({1, len(os.sched_getaffinity(0))})
-        whole = {count: timed(partial(_judged, root, todo, count)) for count in counts}
+        whole, per_run = {}, {}
+        for count in counts:
+            before = _spent()
+            whole[count] = timed(partial(_judged, root, todo, count))
+            per_run[count] = {
+                name: round((value - before[name]) / len(todo) / tests, 3) for name, value in _spent().items()
+            }
         alone = {count: timed(partial(_judged, root, slow, count))[0] for count in counts}
         verdicts = [[judgement.verdict for judgement in judged] for _, judged in whole.values()]
     runs = problems * tests * submissions
@@ -71,6 +79,7 @@ def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict
         "one_by_one_bare_s": round(bare_s, 2),
         "judged_s": {str(count): round(seconds, 2) for count, (seconds, _) in whole.items()},
         "runs_per_s": {str(count): round(runs / seconds) for count, (seconds, _) in whole.items()},
+        "per_run": {str(count): spent for count, spent in per_run.items()},
         "scaling": round(whole[counts[0]][0] / whole[counts[-1]][0], 2),
         "slow_submission_s": {str(count): round(seconds, 2) for count, seconds in alone.items()},
         "verdicts": dict(Counter(verdicts[0])),
@@ -136,6 +145,20 @@ def _write_large(folder: Path, tests: int) -> None:
 
 def _judged(root: Path, todo: Sequence[Submission], workers: int) -> list[Judgement]:
     return list(judge(todo, format="dmoj", problems=root, workers=workers))
+
+
+def _spent() -> dict[str, float]:
+    """Milliseconds so far: wall clock; CPU time of the judge, of its sandboxes with their programs, of all
+    else that runs here, as a rule the kernel's own threads; idle time of all cores. And how often the judge's
+    threads stopped to wait, once per run at least: for a program, a file or the interpreter's lock."""
+    own, sandboxes = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, busy = sum(ticks[3:5]), sum(ticks[:3]) + sum(ticks[5:])
+    spent_s = {"judge": own.ru_utime + own.ru_stime, "sandboxes": sandboxes.ru_utime + sandboxes.ru_stime}
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    spent_s |= {"wall": time.perf_counter(), "idle": idle * tick_s}
+    spent_s["elsewhere"] = busy * tick_s - spent_s["judge"] - spent_s["sandboxes"]
+    return {f"{name}_ms": 1000 * value for name, value in spent_s.items()} | {"waits": own.ru_nvcsw}
 
 
 def _one_by_one(root: Path, todo: Sequence[Submission], tests: int) -> list[bool]:

@@ -100,8 +100,8 @@ class Workers:
         self._beginning = count
         self._changed = threading.Condition()
         self._stop = threading.Event()
-        # Workers that fill the machine get a core each; fewer may have company, whose choice of cores is
-        # unknown, and leave that to the kernel.
+        # Workers that fill the machine get a core each, sandbox and all: a run is a relay of processes, and
+        # none is then woken on another core. Fewer may have company, whose choice of cores is unknown.
         cores: list[int] | list[None] = physical_cores()
         self._cores = cores if len(cores) == count else [None] * count
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="judge")
@@ -136,16 +136,19 @@ class Workers:
     # What a worker does
 
     def _work(self, core: int | None) -> None:
+        if core is not None:
+            with contextlib.suppress(OSError):  # the CPU went offline: run anywhere
+                os.sched_setaffinity(0, {core})
         try:
             try:
                 while (job := self._next_job()) is not None:
-                    self._judge(job, core)
+                    self._judge(job)
             finally:
                 with self._changed:
                     self._beginning -= 1
                     self._changed.notify_all()
             while (one := self._to_help()) is not None:
-                self._next_case(one, core)
+                self._next_case(one)
         except _Stopped:
             return
         except BaseException as error:
@@ -167,20 +170,20 @@ class Workers:
                 self._changed.wait()
         return None
 
-    def _judge(self, job: _Job, core: int | None) -> None:
+    def _judge(self, job: _Job) -> None:
         for one in self._begin(job):
             with self._changed:
                 self._open.append(one)
                 self._changed.notify_all()
-            while self._next_case(one, core):
+            while self._next_case(one):
                 pass
 
-    def _next_case(self, one: _Open, core: int | None) -> bool:
+    def _next_case(self, one: _Open) -> bool:
         if self._stop.is_set():
             raise _Stopped
         if (index := one.trial.take()) is None:
             return False
-        if one.trial.put(index, self._run(one.bench, index, core)):
+        if one.trial.put(index, self._run(one.bench, index)):
             with self._changed:
                 self._open.remove(one)
             one.close.close()
@@ -253,14 +256,14 @@ class Workers:
                 ) from error
         return Bench(self.format, modes, problem, program, checkers, interactor)
 
-    def _run(self, bench: Bench, index: int, core: int | None) -> dict[Mode, CaseResult]:
+    def _run(self, bench: Bench, index: int) -> dict[Mode, CaseResult]:
         case = bench.problem.cases[index]
         try:
             with self.machine.shared():
-                results, narrowly = _patiently(lambda: run_case(bench, case, core))
+                results, narrowly = _patiently(lambda: run_case(bench, case))
             if narrowly:
                 with self.machine.alone():
-                    results, _ = _patiently(lambda: run_case(bench, case, core))
+                    results, _ = _patiently(lambda: run_case(bench, case))
         except (*_OURS, BrokenTestData) as error:
             broken = CaseResult(case.name, *verdicts.word(self.format, "IE"), note=str(error))
             return dict.fromkeys(bench.modes, broken)

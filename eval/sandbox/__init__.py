@@ -10,10 +10,10 @@ Covered, each by a program in tests/judge/hostile:
   it is given, all read-only; at most a private /tmp with a size and an inode cap. Inputs are sealed memory.
 - processes: a pid namespace per run, a process cap, everything killed when the program ends, is stopped, or
   the caller dies; as root the sandbox first becomes an ordinary user.
-- the next run: it has its own processes, mounts, files and IPC. What a thread's runs share (user, network,
-  UTS and cgroup namespace, a read-only root; see `room`) is out of a program's reach.
+- the next run: it has its own processes, mounts and files. What a thread's runs share (user, network, UTS,
+  IPC and cgroup namespace, a read-only root; see `room`) is out of a program's reach.
 - time: CPU over the whole process tree, and wall time. Children whose parent ignores SIGCHLD escape CPU
-  accounting; the wall limit bounds what that wins, most tightly for a program pinned to one core.
+  accounting; the wall limit bounds what that wins, most tightly where the caller is pinned to one core.
 - memory: a cgroup (v1, or v2 where delegated) or, without one, address-space limits plus the tree's
   resident memory sampled every 10 ms, which overshoots by what a program can touch in that time.
   `check` says which it is; it is recorded with results.

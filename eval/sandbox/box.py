@@ -36,7 +36,6 @@ class Limits:
     its fault, up to five times the limit.
     `memory` bounds the tree; `address_space` and `stack` each process. `stdout` and `stderr` cap what
     is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable.
-    `core` is the CPU to run on, None for any.
     """
 
     cpu_s: float
@@ -50,7 +49,6 @@ class Limits:
     open_files: int = 256
     tmp: int = 0
     inodes: int = 1024
-    core: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +206,6 @@ def _wanted(limits: Limits, shown: int) -> list[str]:
         "nproc": limits.processes,
         "tmp": limits.tmp,
         "inodes": limits.inodes,
-        "core": -1 if limits.core is None else limits.core,
         "keep": shown,
     }
     return [f"{key}={value}" for key, value in wanted.items()]

@@ -32,8 +32,8 @@ _PREFIX = "judge-"
 _ROOT = Path("/sys/fs/cgroup")
 _serial = itertools.count()
 CLEAN = 4 << 20
-"""Bytes that may be charged to a group before a run: the kernel gives back late, and charges each CPU in advance
-(1 MiB is common on two). A new group, now and then, waits milliseconds for every CPU to pass by."""
+"""Bytes that may be charged to a group before a run: the kernel gives back late, and charges each CPU in
+advance (1 MiB is common on two). Entering a new group can take milliseconds, so it should be rare."""
 
 
 @dataclass(frozen=True, slots=True)

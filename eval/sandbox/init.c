@@ -17,8 +17,8 @@
  * Orders are words, each ended by a NUL: KEY=VALUE... -- PROGRAM [ARG...]. With them come descriptors: standard
  * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
  * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
- * inodes (of a private /tmp), core (CPU to run on), keep (how many descriptors the program gets, from 3 on),
- * file (a path in /box; repeatable, read-only and executable). Sizes are bytes.
+ * inodes (of a private /tmp), keep (how many descriptors the program gets, from 3 on), file (a path in /box;
+ * repeatable, read-only and executable). Sizes are bytes.
  *
  * The room says "here" first. Answers to an order: "fail WHY" (our fault), or once nothing of the run is left
  * "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS"; REASON: exit, cpu, wall, rss. A run
@@ -57,10 +57,10 @@ typedef long long i64;
 enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
 
 static struct {
-    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, core, keep;
+    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, keep;
     const char *files[MOST_FILES];
     int file_count;
-} want = {.core = -1};
+} want;
 
 static struct {
     char text[LONGEST];
@@ -90,7 +90,7 @@ static void parse(const char *word) {
     static const struct { const char *key; i64 *value; } KEYS[] = {
         {"cpu_ms", &want.cpu_ms}, {"wall_ms", &want.wall_ms}, {"rss", &want.rss}, {"as", &want.as},
         {"stack", &want.stack}, {"fsize", &want.fsize}, {"nofile", &want.nofile}, {"nproc", &want.nproc},
-        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"core", &want.core}, {"keep", &want.keep}};
+        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"keep", &want.keep}};
     const char *eq = strchr(word, '=');
     size_t length = eq ? (size_t)(eq - word) : 0;
     if (length == 4 && !strncmp(word, "file", 4) && want.file_count < MOST_FILES) {
@@ -133,12 +133,6 @@ static void become_program(char **argv) {
     setpgid(0, 0);
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* its own again: /proc/self is closed to it otherwise */
     write_file("/proc/self/oom_score_adj", "1000"); /* memory runs out: the program dies, not its judge */
-    if (want.core >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(want.core, &set);
-        sched_setaffinity(0, sizeof set, &set); /* fails when the CPU went offline: run anywhere */
-    }
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_MEMLOCK, 65536);
     limit(RLIMIT_MSGQUEUE, 0);

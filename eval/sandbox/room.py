@@ -5,7 +5,8 @@ that is done once per thread and the rest per run: process and mount namespaces,
 run's own, and end with it (`init.c`). What runs of one thread share is what they cannot touch: the user,
 network, UTS, IPC and cgroup namespaces, a read-only root, and the limits of memory (`cgroups`).
 
-A room belongs to the thread that made it: the kernel ends it, and every process in it, when that thread does.
+A room belongs to the thread that made it: it runs on that thread's CPUs, and the kernel ends it, and every
+process in it, when that thread does.
 Two programs that talk to each other are in two rooms. A room in which anything went wrong is torn down.
 
 Not covered: limits and accounting of a run (`box`).

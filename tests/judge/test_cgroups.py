@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.sandbox.cgroups import Accounting, Group, _works, legacy, memberships, unified
+from eval.sandbox.cgroups import CLEAN, Accounting, Group, _works, legacy, memberships, unified
 
 V2 = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-7.scope\n"
 V1 = "9:name=systemd:/\n4:memory:/jobs/1\n3:cpuset:/\n2:cpu,cpuacct:/jobs\n8:pids:/jobs/1\n0::/\n"
@@ -77,6 +77,28 @@ def test_v2_group_sets_what_the_kernel_offers(tmp_path: Path) -> None:
     group._limit(memory=1, processes=5)
     assert (folder / "pids.max").read_text() == "5"
     assert (folder / "memory.swap.max").read_text() == "0"
+
+
+def test_v1_group_serves_again_unless_memory_ran_out_or_is_still_charged(tmp_path: Path) -> None:
+    parents = (tmp_path / "memory", tmp_path / "pids")
+    for parent in parents:
+        parent.mkdir()
+    group = Group(Accounting("cgroup1", parents), memory=1 << 26, processes=5)
+    memory, pids = group.paths
+    (memory / "memory.usage_in_bytes").write_text("1000\n")
+    (memory / "memory.max_usage_in_bytes").write_text("9000\n")
+    (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+    assert group.renew(memory=1 << 27, processes=9)
+    assert (memory / "memory.limit_in_bytes").read_text() == str(1 << 27)
+    assert (pids / "pids.max").read_text() == "9"
+    assert int((memory / "memory.max_usage_in_bytes").read_text()) == 0
+    (memory / "memory.max_usage_in_bytes").write_text("5000\n")
+    assert group.peak() == 4000
+    (memory / "memory.usage_in_bytes").write_text(f"{CLEAN + 1}\n")
+    assert not group.renew(memory=1 << 27, processes=9)
+    (memory / "memory.usage_in_bytes").write_text("0\n")
+    (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert not group.renew(memory=1 << 27, processes=9)
 
 
 def test_a_folder_that_is_no_cgroup_is_not_taken_for_one(tmp_path: Path) -> None:

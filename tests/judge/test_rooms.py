@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_a_run_finds_nothing_of_the_one_before() -> None:
         assert rooms() - before == room, "the runs were not in one sandbox, so this shows nothing"
 
     in_a_thread(check)
+
+
+def test_output_that_somebody_still_reads_is_not_charged_to_the_next_run() -> None:
+    out, size = scratch(), 24 << 20
+    wide = replace(LIMITS, stdout=2 * size)
+    argv = ("/usr/bin/head", "-c", str(size), "/dev/zero")
+    run(argv, wide, files={}, stdin=None, stdout=out, stderr=out)
+    outcome, _ = shell("true")
+    assert os.fstat(out).st_size == size
+    assert outcome.memory < size / 2
+    os.close(out)
 
 
 def test_a_sandbox_ends_with_its_thread() -> None:
