@@ -1,0 +1,75 @@
+"""vLLM in process: what it says of its tokens' probabilities, which uncertainty switches go by.
+
+The engine gets a process of its own, as it does in a run: `python -m tests.test_inprocess_vllm FOLDER`
+continues `PROMPTS` with the model in FOLDER and prints ids and log-probabilities.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tessy.boundary.uncertainty import LIKELIEST
+from tessy.engines import Engine, Request, SamplingParams
+from tests.vllm_server import Codec, make_model
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(200)]
+PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
+TOKENS, LENGTH = 12, 256
+HOT = SamplingParams(temperature=2.0)
+MARK = "written: "
+
+
+async def written(engine: Engine, prompts: Sequence[Sequence[int]], tokens: int) -> list[Any]:
+    """(ids, log-probabilities) of a continuation of each prompt, all asked for at once."""
+    asked = [Request(str(n), ids, tokens, (), str(n), logprobs=LIKELIEST) for n, ids in enumerate(prompts)]
+    done = await asyncio.gather(*(engine.open(one).finished() for one in asked))
+    return [(continuation.token_ids, continuation.logprobs) for continuation in done]
+
+
+def test_logprobs_are_those_of_the_embedded_engine_before_temperature(tmp_path: Path) -> None:
+    from tessy.engines.embedded import EmbeddedEngine
+
+    make_model(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.test_inprocess_vllm", str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, "vLLM's complaint is above"
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith(MARK))
+    found = json.loads(line.removeprefix(MARK))
+    # Whatever vLLM drew, the embedded engine is asked what could have been drawn there.
+    prefixes = [
+        [*ids, *new[:at]] for ids, (new, _) in zip(PROMPTS, found, strict=True) for at in range(TOKENS)
+    ]
+    engine = EmbeddedEngine(str(tmp_path), HOT, slots=len(prefixes), max_length=LENGTH)
+    expected = [given[0] for _, given in asyncio.run(written(engine, prefixes, 1))]
+    rows = [row for _, given in found for row in given]
+    assert len(rows) == len(expected) == TOKENS * len(PROMPTS)
+    for row, own in zip(rows, expected, strict=True):
+        # The drawn token's own comes besides where it is not among the likeliest.
+        assert len(row) in (LIKELIEST, LIKELIEST + 1)
+        assert row[:LIKELIEST] == pytest.approx(own, abs=2e-3)
+
+
+def main(folder: str) -> None:
+    from tessy.engines.inprocess import InProcessEngine
+
+    arguments = {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": 64 << 20}
+    engine = InProcessEngine(folder, HOT, max_length=LENGTH, arguments=arguments)
+    print(f"\n{MARK}{json.dumps(asyncio.run(written(engine, PROMPTS, TOKENS)))}", flush=True)
+    os._exit(0)  # vLLM's own farewell takes seconds.
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
