@@ -128,8 +128,8 @@ def test_the_threshold_beside_the_weights_decides(checkpoint: Path, tmp_path: Pa
 def test_a_window_longer_than_the_model_is_refused(checkpoint: Path) -> None:
     from tessy.boundary.predictor import BoundaryPredictor
 
-    with pytest.raises(UserError, match=r"window_tokens 64: predictor .* holds 64 tokens; lower it"):
-        BoundaryPredictor(str(checkpoint), "student", 64)
+    with pytest.raises(UserError, match=r"window_tokens 65: predictor .* holds 64 tokens; lower it"):
+        BoundaryPredictor(str(checkpoint), "student", 65)
 
 
 def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path) -> None:

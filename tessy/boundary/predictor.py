@@ -260,7 +260,7 @@ def check_classifier(source: str, config: Any, tokenizer: Any, window_tokens: in
         )
     if not tokenizer.is_fast:
         raise UserError(f"predictor {source}: its tokenizer gives no offsets; convert it to a fast tokenizer")
-    if window_tokens >= config.max_position_embeddings:
+    if window_tokens > config.max_position_embeddings:
         raise UserError(
             f"predictors.window_tokens {window_tokens}: predictor {source} holds "
             f"{config.max_position_embeddings} tokens; lower it"
