@@ -106,6 +106,10 @@ class TrainedSwitch(Section):
 
     kind: Literal["trained"]
 
+    @property
+    def title(self) -> str:
+        return "trained"
+
 
 class CheckpointsSwitch(Section):
     """Where predictors say that were trained elsewhere, such as the published ones."""
@@ -121,6 +125,11 @@ class CheckpointsSwitch(Section):
     def both(self) -> list[PredictorCheckpoint]:
         return [self.student, self.teacher]
 
+    @property
+    def title(self) -> str:
+        at = "".join(f" {one.threshold:g}" for one in self.both if one.threshold is not None)
+        return f"checkpoint {Path(self.student.source).name}" + (f" at{at}" if at else "")
+
 
 class LexiconSwitch(Section):
     """Where a lexicon's phrases begin and end."""
@@ -133,12 +142,20 @@ class LexiconSwitch(Section):
     def file(self) -> Path:
         return SHIPPED_LEXICONS.get(self.lexicon, Path(self.lexicon))
 
+    @property
+    def title(self) -> str:
+        return f"lexicon {Path(self.lexicon).stem}"
+
 
 class EveryWordsSwitch(Section):
     """After every so many words, whatever they are."""
 
     kind: Literal["every_words"]
     words: Positive
+
+    @property
+    def title(self) -> str:
+        return f"every {self.words} words"
 
 
 class EntropySwitch(Section):
@@ -148,6 +165,10 @@ class EntropySwitch(Section):
     above: Annotated[float, Field(gt=0, lt=math.log(LIKELIEST))]
     """Nats, over the eight likeliest tokens."""
 
+    @property
+    def title(self) -> str:
+        return f"entropy above {self.above:g}"
+
 
 class MarginSwitch(Section):
     """Before a token that the active model was unsure of: a close second."""
@@ -156,11 +177,19 @@ class MarginSwitch(Section):
     below: Annotated[float, Field(gt=0, lt=1)]
     """Probability of the likeliest token less that of the second."""
 
+    @property
+    def title(self) -> str:
+        return f"margin below {self.below:g}"
+
 
 class NeverSwitch(Section):
     """Not at all: the student thinks alone."""
 
     kind: Literal["never"]
+
+    @property
+    def title(self) -> str:
+        return "never"
 
 
 Switch = Annotated[
@@ -181,6 +210,14 @@ class Comparison(Section):
     switches: list[Switch] = Field(default_factory=list)
     problems: Positive = 48
     """Training problems whose thinking is written with each switch, to see what leaks."""
+
+    @model_validator(mode="after")
+    def _titles_tell_switches_apart(self) -> Self:
+        titles = ["trained", *(switch.title for switch in self.switches)]
+        for title in titles:
+            if titles.count(title) > 1:
+                raise ValueError(f"switches: the report would call two of them {title!r}; keep one of them")
+        return self
 
 
 class Predictors(Section):

@@ -68,6 +68,7 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("execution.predictors.student.device=gpu", "predictors.student.device: 'gpu' is not allowed"),
         ("execution.predictors.student={kind: server, device: cuda}", "name their `devices`"),
         ("synthesis.switch={kind: margin}", "margin.below: required"),
+        ("predictors.comparison.switches=[{kind: never}, {kind: never}]", "would call two of them 'never'"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place_and_a_remedy(override: str, said: str) -> None:

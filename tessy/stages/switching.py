@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -149,12 +148,4 @@ def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -
 def title(settings: Mapping[str, Any]) -> str:
     """What a table calls the switch."""
     switch: Any = TypeAdapter(Switch).validate_python(settings)
-    if isinstance(switch, LexiconSettings):
-        return f"lexicon {Path(switch.lexicon).stem}"
-    if isinstance(switch, CheckpointsSwitch):
-        return f"checkpoint {Path(switch.student.source).name}"
-    if isinstance(switch, EntropySwitch):
-        return f"entropy above {switch.above:g}"
-    if isinstance(switch, MarginSwitch):
-        return f"margin below {switch.below:g}"
-    return f"every {switch.words} words" if isinstance(switch, EveryWordsSwitch) else str(switch.kind)
+    return str(switch.title)
