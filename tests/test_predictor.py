@@ -132,6 +132,15 @@ def test_a_window_longer_than_the_model_is_refused(checkpoint: Path) -> None:
         BoundaryPredictor(str(checkpoint), "student", 65)
 
 
+def test_a_model_without_a_trained_head_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    folder = shutil.copytree(checkpoint, tmp_path / "base")
+    AutoModelForCausalLM.from_pretrained(checkpoint).save_pretrained(folder)
+    with pytest.raises(UserError, match="Qwen3ForCausalLM classifies no tokens"):
+        predictor(folder)
+
+
 def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path) -> None:
     from tessy.boundary.predictor import BoundaryPredictor
     from tessy.pipeline.plan import plan

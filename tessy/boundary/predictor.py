@@ -222,12 +222,13 @@ def load_classifier(
 ) -> tuple[Any, Any]:
     """Tokenizer and model of a two-label token classifier; raises `UserError` for anything else, and where
     `device` (PyTorch's name) is not there."""
-    from transformers import AutoModelForTokenClassification
+    from transformers import AutoConfig, AutoModelForTokenClassification
 
     require_device(device)
     tokenizer = load_text_tokenizer(source, revision)
+    config = AutoConfig.from_pretrained(source, revision=revision)
+    check_classifier(source, config, tokenizer, window_tokens)
     model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
-    check_classifier(source, model.config, tokenizer, window_tokens)
     return tokenizer, model.eval().to(device)
 
 
@@ -253,6 +254,13 @@ def load_text_tokenizer(source: str, revision: str | None) -> Any:
 
 def check_classifier(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:
     """Raise `UserError` unless a checkpoint can be used as a boundary predictor on such windows."""
+    kinds = config.architectures or []
+    if not any("TokenClassification" in kind for kind in kinds):
+        # transformers would give it a head of noise, and two labels.
+        raise UserError(
+            f"predictor {source}: {', '.join(kinds) or 'of no kind'} classifies no tokens; name a trained "
+            "predictor's checkpoint"
+        )
     if config.num_labels != 2:
         raise UserError(
             f"predictor {source}: {config.num_labels} labels; a boundary predictor has 2 (0 "
