@@ -92,6 +92,12 @@ def test_a_sample_of_a_dead_owner_goes_on_from_its_last_turn(tmp_path: Path) -> 
         assert "".join(turn.text for turn in turns if turn.part == "answer") == "print it."
 
 
+def test_what_an_owner_finished_just_before_it_died_is_not_written_again(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        assert worker(tmp_path, 1).wait(60) == 0
+        assert journal.claim(["p0#0"]) is None
+
+
 def test_what_an_owner_wrote_after_losing_a_sample_is_void(tmp_path: Path) -> None:
     asyncio.run(synthesize(tmp_path, 1, chunk_tokens=6))
     for done in tmp_path.glob("done-*.jsonl"):

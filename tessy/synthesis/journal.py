@@ -73,9 +73,14 @@ class Journal:
                 if sample_id in self._done:
                     continue
                 owner, number = self._claims.get(sample_id, ("", 0))
-                if owner and owner != self._owner and self._alive(owner):
-                    self._left.append(sample_id)
-                    continue
+                if owner and owner != self._owner:
+                    if self._alive(owner):
+                        self._left.append(sample_id)
+                        continue
+                    # It may have finished the sample just before it died.
+                    self._refresh_done()
+                    if sample_id in self._done:
+                        continue
                 self._write_claim(sample_id, number + 1)
                 return sample_id
         return None
