@@ -17,6 +17,7 @@ from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
 from tessy.engines import Engine, Request
+from tessy.engines.turns import Turns
 from tessy.records import ROLES, Problem, Role, Trajectory, from_row
 from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.journal import Journal
@@ -69,33 +70,42 @@ class Models:
 
 
 class Crew:
-    """The models at work on `engines`."""
+    """The models at work on `engines`, in `turns` where those compute on this thread."""
 
     def __init__(
-        self, models: Models, engines: Mapping[Role, Engine], renderers: Mapping[Role, Renderer]
+        self,
+        models: Models,
+        engines: Mapping[Role, Engine],
+        renderers: Mapping[Role, Renderer],
+        turns: Turns | None = None,
     ) -> None:
         self.models, self.engines, self.renderers = models, engines, renderers
+        turns = turns or Turns()
+        self._predictors = {
+            role: BoundaryPredictor(
+                models.predictors[role],
+                role,
+                models.window_tokens,
+                slots=models.concurrency,
+                dtype=torch.float32,
+                turns=turns,
+            )
+            for role in ROLES
+        }
 
     async def stream(self, folder: Path, *, literal: bool = False) -> Meters:
         """Write all samples with the scheduler, journaled in `folder`; `literal` asks k tokens at a time."""
         models = self.models
-        slots = min(models.concurrency, len(models.problems))
         # The cores are the engines'; lock step, as released, has its predictors take them all.
         torch.set_num_threads(1)
-        predictors = {
-            role: BoundaryPredictor(
-                models.predictors[role], role, models.window_tokens, slots=slots, dtype=torch.float32
-            )
-            for role in ROLES
-        }
         chunk = PAPER_CHUNK if literal else models.stride
-        assignment = self._assignment(predictors, dict.fromkeys(ROLES, chunk))
+        assignment = self._assignment(self._predictors, dict.fromkeys(ROLES, chunk))
         schedule = Schedule(models.concurrency, None if literal else models.reach)
-        meters = Meters()
+        before, meters = self._predictors_busy_s(), Meters()
         with Journal(folder) as journal:
             await write_all(models.samples(), assignment, journal, schedule, meters)
         meters.stop()
-        meters.predictor_busy_s = sum(predictor.busy_s for predictor in predictors.values())
+        meters.predictor_busy_s = self._predictors_busy_s() - before
         return meters
 
     async def lockstep(self) -> tuple[Meters, list[Trajectory]]:
@@ -135,6 +145,9 @@ class Crew:
         began = time.perf_counter()
         written = await asyncio.gather(*(one(role, n) for role in ROLES for n in range(counts[role])))
         return sum(written), time.perf_counter() - began
+
+    def _predictors_busy_s(self) -> float:
+        return sum(predictor.busy_s for predictor in self._predictors.values())
 
     def _assignment(self, predictors: Mapping[Role, Any], chunks: Mapping[Role, int]) -> Assignment:
         authors = {

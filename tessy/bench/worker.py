@@ -16,6 +16,7 @@ from typing import Any
 
 from tessy.bench.crew import Crew, Models
 from tessy.engines import SamplingParams
+from tessy.engines.turns import Turns
 from tessy.records import ROLES
 
 
@@ -38,17 +39,18 @@ def _crew(models: Models, core: int, arguments: Mapping[str, Any]) -> Crew:
 
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {core})
-    renderers = models.renderers()
+    renderers, turns = models.renderers(), Turns()
     engines = {
         role: InProcessEngine(
             models.sources[role],
             SamplingParams(**models.sampler),
             max_length=models.max_length(renderers),
             arguments=arguments,
+            turns=turns,
         )
         for role in ROLES
     }
-    return Crew(models, engines, renderers)
+    return Crew(models, engines, renderers, turns)
 
 
 async def _do(crew: Crew, task: Mapping[str, Any]) -> dict[str, Any]:

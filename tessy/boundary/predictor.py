@@ -6,7 +6,8 @@ capability, the teacher's for style.
 
 Every trace has a row of the key-value cache, so a token is read once, or twice where the window moves on
 (`tessy.boundary.windows`). Text is tokenised once, too: ids are final up to the last white space inside
-the accepted text. Whatever is asked at the same moment is read in one pass.
+the accepted text. What is asked while other models on the thread compute is read in one pass
+(`tessy.engines.turns`).
 
 Not covered: serving by vLLM (`tessy.boundary.served`).
 """
@@ -27,8 +28,12 @@ from tessy.boundary.operating_point import operating_point
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
 from tessy.engines.slots import SlotModel, common_prefix
+from tessy.engines.turns import Turns
 from tessy.errors import UserError
 from tessy.records import Role
+
+CHARACTERS_PER_TOKEN = 4
+"""About: only the order of turns depends on it."""
 
 
 @dataclass(slots=True)
@@ -88,6 +93,7 @@ class BoundaryPredictor:
         threshold: float | None = None,
         dtype: torch.dtype = torch.float64,
         device: str = "cpu",
+        turns: Turns | None = None,
     ) -> None:
         self.tokenizer, self.model = load_classifier(source, window_tokens, revision, dtype, device)
         self.role, self.window_tokens = role, window_tokens
@@ -98,6 +104,8 @@ class BoundaryPredictor:
         self._free = list(range(slots))[::-1]
         self._readings: dict[str, _Reading] = {}
         self._waiting: list[_Query] = []
+        self._turns = turns or Turns()
+        self._turns.join(self)
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
         """(offset in `chunk`, whether the token there is the other author's) for its tokens, in order.
@@ -107,8 +115,7 @@ class BoundaryPredictor:
         """
         done: asyncio.Future[list[tuple[int, float]]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Query(sample_id, context, chunk, done))
-        if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._answer)
+        self._turns.call()
         foreign = FOREIGN_LABEL[self.role]
         return [(offset, int(style > self.threshold) == foreign) for offset, style in await done]
 
@@ -124,7 +131,12 @@ class BoundaryPredictor:
         self.release("")
         return out
 
-    def _answer(self) -> None:
+    @property
+    def waiting(self) -> int:
+        return sum(len(query.chunk) for query in self._waiting) // CHARACTERS_PER_TOKEN + len(self._waiting)
+
+    def step(self) -> None:
+        """Answer all that wait."""
         waiting, self._waiting = self._waiting, []
         began = time.perf_counter()
         try:

@@ -12,7 +12,6 @@ without changing a token. Not covered: models too large for that; they are serve
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from tessy.engines import (
     uniform,
 )
 from tessy.engines.slots import SlotModel, common_prefix
+from tessy.engines.turns import Turns
 from tessy.errors import UserError
 
 FEED_TOKENS = 64
@@ -52,6 +52,11 @@ class _Job:
     continuation: Continuation
     live: bool = True
 
+    @property
+    def feed(self) -> list[int]:
+        """The ids its next pass takes in."""
+        return self.slot.ids[self.slot.cached : self.slot.cached + FEED_TOKENS]
+
 
 class EmbeddedEngine:
     """Runs the checkpoint at `source` for up to `slots` live samples of at most `max_length` ids."""
@@ -65,6 +70,7 @@ class EmbeddedEngine:
         max_length: int,
         revision: str | None = None,
         dtype: torch.dtype = torch.float64,
+        turns: Turns | None = None,
     ) -> None:
         self.model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype).eval()
         config = self.model.config
@@ -81,7 +87,8 @@ class EmbeddedEngine:
         self._slots: dict[str, _Slot] = {}
         self._jobs: list[_Job] = []
         self._prefix_tokens = self._prefix_hits = 0
-        self._ticking: asyncio.Task[None] | None = None
+        self._turns = turns or Turns()
+        self._turns.join(self)
 
     def open(self, request: Request) -> Continuation:
         if len(request.token_ids) >= self.max_length or request.max_tokens < 1:
@@ -90,8 +97,7 @@ class EmbeddedEngine:
             return done
         job = _Job(request, self._slot_for(request), Continuation(lambda: _leave(job)))
         self._jobs.append(job)
-        if self._ticking is None or self._ticking.done():
-            self._ticking = asyncio.create_task(self._run())
+        self._turns.call()
         return job.continuation
 
     def release(self, sample_id: str) -> None:
@@ -117,26 +123,25 @@ class EmbeddedEngine:
     async def close(self) -> None:
         """Nothing runs when nothing is open."""
 
-    async def _run(self) -> None:
-        while True:
-            # Whoever can ask now does, so that one pass serves them all.
-            await asyncio.sleep(0)
-            self._jobs = [job for job in self._jobs if job.live]
-            if not self._jobs:
-                return
-            try:
-                self._tick()
-            except Exception as error:
-                failed, self._jobs = self._jobs, []
-                for job in failed:
-                    job.continuation.fail(EngineFault("embedded engine", repr(error)))
-                raise
+    @property
+    def waiting(self) -> int:
+        self._jobs = [job for job in self._jobs if job.live]
+        return sum(len(job.feed) for job in self._jobs)
+
+    def step(self) -> None:
+        """One pass for all: those that write feed one id, those that first have to read several."""
+        try:
+            self._tick()
+        except Exception as error:
+            failed, self._jobs = self._jobs, []
+            for job in failed:
+                job.continuation.fail(EngineFault("embedded engine", repr(error)))
+            raise
 
     @torch.inference_mode()
     def _tick(self) -> None:
-        """One pass for all: those that write feed one id, those that first have to read several."""
         jobs = self._jobs
-        feeds = [job.slot.ids[job.slot.cached : job.slot.cached + FEED_TOKENS] for job in jobs]
+        feeds = [job.feed for job in jobs]
         hidden = self._reader.read([job.slot.row for job in jobs], [job.slot.cached for job in jobs], feeds)
         for job, feed in zip(jobs, feeds, strict=True):
             job.slot.cached += len(feed)

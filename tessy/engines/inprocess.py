@@ -1,8 +1,8 @@
 """vLLM inside this process: its scheduler, kernels and prefix cache, without a server in between.
 
-The engine is stepped from the event loop, so several of them and the boundary predictors take turns on
-one core; several processes share a machine by draining one journal. Where models are large, servers are
-the better way (`tessy.engines.server`).
+The engine is stepped from the event loop, in turns with the other models on this core
+(`tessy.engines.turns`); several processes share a machine by draining one journal. Where models are large,
+servers are the better way (`tessy.engines.server`).
 
 Tokens are drawn by vLLM from one generator per engine: two runs differ, and the ids that were produced are
 the record. Not covered: overlapping two models on one core.
@@ -10,7 +10,6 @@ the record. Not covered: overlapping two models on one core.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 from collections.abc import Mapping
@@ -24,15 +23,14 @@ from tessy.engines import (
     Request,
     SamplingParams,
 )
-
-SETTLE = 4
-"""Passes of the event loop between two steps: who was handed tokens can have them judged and ask again."""
+from tessy.engines.turns import Turns
 
 
 class InProcessEngine:
     """Runs the checkpoint `source` with contexts of up to `max_length` tokens.
 
-    `arguments` are further engine arguments by vLLM's names.
+    `arguments` are further engine arguments by vLLM's names; `turns` are shared with the other models of this
+    process.
     """
 
     def __init__(
@@ -44,6 +42,7 @@ class InProcessEngine:
         revision: str | None = None,
         seed: int = 0,
         arguments: Mapping[str, Any] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         # Read when vLLM is imported: one process, and steps that happen when they are asked for.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -71,7 +70,8 @@ class InProcessEngine:
         self._begun: set[str] = set()
         self._prefix_tokens = self._prefix_hits = 0
         self._numbers = itertools.count()
-        self._stepping: asyncio.Task[None] | None = None
+        self._turns = turns or Turns()
+        self._turns.join(self)
 
     def open(self, request: Request) -> Continuation:
         room = min(request.max_tokens, self._max_length - len(request.token_ids))
@@ -82,8 +82,7 @@ class InProcessEngine:
         number = str(next(self._numbers))
         continuation = self._open[number] = Continuation(lambda: self._abort(number))
         self._engine.add_request(number, self._prompt(list(request.token_ids)), self._params(request, room))
-        if self._stepping is None or self._stepping.done():
-            self._stepping = asyncio.create_task(self._run())
+        self._turns.call()
         return continuation
 
     def release(self, sample_id: str) -> None:
@@ -116,21 +115,21 @@ class InProcessEngine:
             skip_clone=True,
         )
 
-    async def _run(self) -> None:
-        while True:
-            for _ in range(SETTLE):
-                await asyncio.sleep(0)
-            if not self._open:
-                return
-            try:
-                outputs = self._engine.step()
-            except Exception as error:
-                failed, self._open = self._open, {}
-                for continuation in failed.values():
-                    continuation.fail(EngineFault("vllm", repr(error)))
-                raise
-            for output in outputs:
-                self._deliver(output)
+    @property
+    def waiting(self) -> int:
+        return len(self._open)
+
+    def step(self) -> None:
+        """Write one token for all."""
+        try:
+            outputs = self._engine.step()
+        except Exception as error:
+            failed, self._open = self._open, {}
+            for continuation in failed.values():
+                continuation.fail(EngineFault("vllm", repr(error)))
+            raise
+        for output in outputs:
+            self._deliver(output)
 
     def _deliver(self, output: Any) -> None:
         number = output.request_id

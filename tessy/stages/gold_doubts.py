@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from tessy.boundary.uncertainty import LIKELIEST
 from tessy.chat import Renderer
 from tessy.engines import Engine, Request
+from tessy.engines.turns import Turns
 from tessy.miniature.traces import Trace
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Role
@@ -27,16 +28,16 @@ the tokens that were likeliest there."""
 
 async def gold_logprobs(job: Job, traces: Mapping[Role, Sequence[Trace]]) -> dict[Role, list[TokenLogprobs]]:
     """For each role, what its model says of each of its traces' thinkings."""
-    read = await asyncio.gather(*(_by_model(job, role, own) for role, own in traces.items()))
+    turns = Turns()
+    read = await asyncio.gather(*(_by_model(job, role, own, turns) for role, own in traces.items()))
     return dict(zip(traces, read, strict=True))
 
 
-async def _by_model(job: Job, role: Role, traces: Sequence[Trace]) -> list[TokenLogprobs]:
+async def _by_model(job: Job, role: Role, traces: Sequence[Trace], turns: Turns) -> list[TokenLogprobs]:
     synthesis, renderer = job.config["synthesis"], renderer_of(job, role)
     samples = samples_of(Problem(trace.problem_id, trace.prompt) for trace in traces)
-    wanted = Wanted(
-        job, role, role, renderer, synthesis["sampler"], synthesis["max_tokens"], samples, LIKELIEST
-    )
+    sampler, max_tokens = synthesis["sampler"], synthesis["max_tokens"]
+    wanted = Wanted(job, role, role, renderer, sampler, max_tokens, samples, turns, LIKELIEST)
     gate = asyncio.Semaphore(job.execution["concurrency"])
 
     async def read(trace: Trace) -> TokenLogprobs:

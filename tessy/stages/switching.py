@@ -17,6 +17,7 @@ from tessy.boundary.served import ServedPredictor
 from tessy.boundary.switches import EveryWords, LexiconSwitch, Never
 from tessy.boundary.uncertainty import Uncertainty
 from tessy.engines.launch import Checkpoint, api_key, servers
+from tessy.engines.turns import Turns
 from tessy.pipeline.job import Job
 from tessy.predictors import (
     CheckpointsSwitch,
@@ -87,12 +88,14 @@ def engine_of(job: Job, role: Role) -> PredictorEngine:
 
 
 @asynccontextmanager
-async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> AsyncIterator[Predictor]:
+async def watching(
+    job: Job, settings: Mapping[str, Any], role: Role, slots: int, turns: Turns
+) -> AsyncIterator[Predictor]:
     """`open_switch`, or the trained predictor on the servers that the recipe's execution names for it."""
     where = engine_of(job, role)
     predictor = trained(job, settings, role)
     if predictor is None or where.kind == "embedded":
-        yield open_switch(job, settings, role, slots)
+        yield open_switch(job, settings, role, slots, turns)
         return
     async with AsyncExitStack() as stack:
         endpoints: Sequence[str] = where.endpoints
@@ -122,8 +125,12 @@ async def watching(job: Job, settings: Mapping[str, Any], role: Role, slots: int
         yield served
 
 
-def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -> Predictor:
-    """What `settings` describe, for `role`'s text and up to `slots` live samples: switches that read text."""
+def open_switch(
+    job: Job, settings: Mapping[str, Any], role: Role, slots: int, turns: Turns | None = None
+) -> Predictor:
+    """What `settings` describe, for `role`'s text and up to `slots` live samples: switches that read text.
+
+    `turns` are those of the models beside it in this process, where there are any."""
     predictor = trained(job, settings, role)
     if predictor is not None:
         # Only where models write the same whatever shares their batches is it worth twice the time that
@@ -138,6 +145,7 @@ def open_switch(job: Job, settings: Mapping[str, Any], role: Role, slots: int) -
             threshold=predictor.threshold,
             dtype=torch.float64 if exact else torch.float32,
             device=engine_of(job, role).device,
+            turns=turns,
         )
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, LexiconSettings):

@@ -25,6 +25,7 @@ from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
+from tessy.engines.turns import Turns
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.measuring import Watch, probe
@@ -84,12 +85,14 @@ def drain(
             roles = sorted(method.authors)
             doubts = uncertainty(switch) if method.thinking == "both" else None
             logprobs = doubts.logprobs if doubts else 0
+            turns = Turns()
             wanted = [
-                Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples, logprobs) for r in roles
+                Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples, turns, logprobs)
+                for r in roles
             ]
             engines = await asyncio.gather(*(stack.enter_async_context(running(w)) for w in wanted))
             reads = method.thinking == "both" and doubts is None
-            watched = [_watching(job, switch, role, live, compat) for role in (roles if reads else ())]
+            watched = [_watching(job, switch, role, live, compat, turns) for role in (roles if reads else ())]
             watchers = await asyncio.gather(*(stack.enter_async_context(one) for one in watched))
             authors = {
                 role: Author(
@@ -164,14 +167,14 @@ async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Sche
 
 @asynccontextmanager
 async def _watching(
-    job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat
+    job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat, turns: Turns
 ) -> AsyncIterator[Predictor]:
     one = trained(job, switch, role) if compat.window == "sliding" else None
     if one is not None:
         device = engine_of(job, role).device
         yield SlidingPredictor(one.source, role, one.window_tokens, revision=one.revision, device=device)
         return
-    async with watching(job, switch, role, slots) as predictor:
+    async with watching(job, switch, role, slots, turns) as predictor:
         yield predictor
 
 
@@ -203,6 +206,7 @@ class Wanted:
     sampler: Mapping[str, Any]
     max_tokens: int
     samples: Sequence[Sample]
+    turns: Turns
     logprobs: int = 0
 
     @property
@@ -250,6 +254,7 @@ def _in_this_process(wanted: Wanted, settings: EngineSettings, sampling: Samplin
             revision=revision,
             seed=job.config["seed"],
             arguments=settings.arguments,
+            turns=wanted.turns,
         )
     return EmbeddedEngine(
         source,
@@ -257,6 +262,7 @@ def _in_this_process(wanted: Wanted, settings: EngineSettings, sampling: Samplin
         slots=min(job.execution["concurrency"], max(1, len(wanted.samples))),
         max_length=wanted.max_length,
         revision=revision,
+        turns=wanted.turns,
     )
 
 

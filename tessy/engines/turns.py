@@ -1,0 +1,54 @@
+"""Models that compute on one thread take turns: next goes the one whose pass would take in most tokens.
+
+A pass for one trace costs a good part of what it costs for many, so those that wait may as well wait until
+they are many, as long as there is other work. Only speed depends on this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+SETTLE = 4
+"""Passes of the event loop between two turns: who was handed something can have it judged and ask again."""
+
+
+class Member(Protocol):
+    """A model that takes turns."""
+
+    @property
+    def waiting(self) -> int:
+        """Tokens that its next pass would take in, about; 0 where nobody waits."""
+
+    def step(self) -> None:
+        """One pass, for all that wait. If it raises, none of them waits any more."""
+
+
+class Turns:
+    """The models that share a thread, in one event loop."""
+
+    def __init__(self) -> None:
+        self._members: list[Member] = []
+        self._going: asyncio.Task[None] | None = None
+
+    def join(self, member: Member) -> None:
+        self._members.append(member)
+
+    def call(self) -> None:
+        """A member has something to do."""
+        if self._going is None or self._going.done():
+            self._going = asyncio.create_task(self._go())
+
+    async def _go(self) -> None:
+        while True:
+            for _ in range(SETTLE):
+                await asyncio.sleep(0)
+            first = max(self._members, key=lambda member: member.waiting)
+            if not first.waiting:
+                return
+            try:
+                first.step()
+            except Exception:
+                # Its own have been told; the others' turn comes all the same.
+                logging.getLogger(__name__).exception("a pass of %s failed", type(first).__name__)
