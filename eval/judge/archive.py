@@ -6,18 +6,24 @@ refused; nothing is unpacked to disk. Not covered: other archive formats.
 
 from __future__ import annotations
 
+import io
+import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from eval.judge.records import Stream
 
 MAX_MEMBER = 1 << 30
 """Largest test file accepted, in bytes after decompression."""
 MAX_MEMBERS = 100_000
+_LOCAL_HEADER = struct.Struct("<26xHH")
+"""Before each member's data; the lengths of its name and of what else stands before the data."""
 
 
 class Archive:
@@ -82,7 +88,48 @@ def _zip(path: Path) -> Archive:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        return cast(IO[bytes], _Deflated(archive, info))
     return archive.open(info)
+
+
+class _Deflated(io.RawIOBase):
+    """A deflated member, decompressed as it is read. Raises what zipfile's own reader does.
+
+    That one makes some twenty system calls per member, at each of which another thread may take the interpreter;
+    with small tests it was a third of the judge's own time.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        assert archive.fp is not None, "opened and never closed"
+        self._archive = archive  # which closes its file when nobody holds it
+        self._fd = archive.fp.fileno()
+        header = os.pread(self._fd, _LOCAL_HEADER.size, info.header_offset)
+        if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
+            raise zipfile.BadZipFile("no member where the index says")
+        start = info.header_offset + len(header) + sum(_LOCAL_HEADER.unpack(header))
+        self._next, self._end = start, start + info.compress_size
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._size = self._sum = 0
+        self._info = info
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, which must be positive; none at the end."""
+        part = b""
+        while not part and not self._inflate.eof:
+            given = self._inflate.unconsumed_tail or self._compressed(size)
+            part = self._inflate.decompress(given, size)
+            if not (given or part or self._inflate.eof):
+                raise EOFError("it ends too early")
+        self._size, self._sum = self._size + len(part), zlib.crc32(part, self._sum)
+        if self._size > self._info.file_size or (not part and self._sum != self._info.CRC):
+            raise zipfile.BadZipFile("its size or checksum is not what the index says")
+        return part
+
+    def _compressed(self, size: int) -> bytes:
+        part = os.pread(self._fd, min(size, self._end - self._next), self._next)
+        self._next += len(part)
+        return part
 
 
 def _refuse(path: Path, info: zipfile.ZipInfo) -> None:

@@ -19,6 +19,7 @@ Mode = Literal["strict", "fixed"]
 
 MIB = 1 << 20
 _CHUNK = MIB
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, OverflowError, NotImplementedError)
 
 
 class BrokenTestData(ValueError):
@@ -37,7 +38,7 @@ class Stream:
         """Its bytes, a piece at a time. Raises `BrokenTestData`."""
         try:
             yield from self._pieces()
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise BrokenTestData(f"test file {self.name!r} is broken ({error}); download it again") from None
 
     def _pieces(self) -> Iterator[bytes]:

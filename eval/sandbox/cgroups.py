@@ -61,6 +61,7 @@ class Group:
         self.paths = tuple(parent / name for parent in accounting.parents)
         self._limits: tuple[float, int] = (math.inf, 0)
         self._usage = 0
+        self._ran_out = False
         self._files: dict[tuple[str, int], int] = {}
         for path in self.paths:
             path.mkdir()
@@ -73,7 +74,7 @@ class Group:
     def renew(self, memory: int, processes: int) -> bool:
         """Serve another run; False where only a new group can: memory ran out or is still charged, or the
         highest use cannot be forgotten, as in v2."""
-        if self.unified or self.ran_out():
+        if self.unified or self._ran_out:
             return False
         self._usage = int(self._read("memory.usage_in_bytes"))
         if self._usage > CLEAN:
@@ -115,7 +116,8 @@ class Group:
         """Whether the kernel killed something of the group for want of memory."""
         name = "memory.events" if self.unified else "memory.oom_control"
         lines = self._read(name).splitlines()
-        return any(line.startswith(b"oom_kill ") and int(line.split()[1]) > 0 for line in lines)
+        self._ran_out = any(line.startswith(b"oom_kill ") and int(line.split()[1]) > 0 for line in lines)
+        return self._ran_out
 
     def _read(self, name: str) -> bytes:
         return os.pread(self._file(name, os.O_RDONLY), 4096, 0)

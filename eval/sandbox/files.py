@@ -60,7 +60,8 @@ def scratch() -> int:
 
 def read_all(fd: int, limit: int | None = None) -> bytes:
     """The file behind `fd` from its start, whatever its offset; at most `limit` bytes."""
-    size = os.fstat(fd).st_size if limit is None else min(limit, os.fstat(fd).st_size)
+    size = os.fstat(fd).st_size
+    size = size if limit is None else min(limit, size)
     parts, offset = [], 0
     while offset < size and (part := os.pread(fd, min(_CHUNK, size - offset), offset)):
         parts.append(part)

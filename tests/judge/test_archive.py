@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from problem_files import zipped
 
@@ -25,6 +27,30 @@ def test_line_ends_are_the_same_however_the_file_is_cut(parts: list[bytes], size
     finally:
         records._CHUNK = kept
     assert read == data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+@given(st.binary(max_size=400), st.integers(1, 50), st.sampled_from(["stored", "deflated"]))
+def test_members_come_out_as_they_went_in(content: bytes, size: int, method: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.zip")
+        with zipfile.ZipFile(path, "w", getattr(zipfile, f"ZIP_{method.upper()}")) as archive:
+            archive.writestr("first", b"x" * size)
+            archive.writestr("second", content * size)
+        with open_archive(path).stream("second").open() as stream:
+            parts = list(iter(lambda: stream.read(size), b""))
+    assert b"".join(parts) == content * size
+    assert all(len(part) <= size for part in parts)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_changed_byte_is_noticed_or_changes_nothing(tmp_path: Path, at: int, change: int) -> None:
+    content = bytes(range(256)) * 4
+    data = bytearray(zipped(tmp_path / "a.zip", {"x": content}).read_bytes())
+    data[at % len(data)] ^= change
+    (tmp_path / "a.zip").write_bytes(data)
+    with contextlib.suppress(ValueError):
+        assert open_archive(tmp_path / "a.zip").stream("x").read() == content
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "..\\x", "a\\..\\x"])

@@ -98,6 +98,7 @@ def test_v1_group_serves_again_unless_memory_ran_out_or_is_still_charged(tmp_pat
     assert not group.renew(memory=1 << 27, processes=9)
     (memory / "memory.usage_in_bytes").write_text("0\n")
     (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert group.ran_out()
     assert not group.renew(memory=1 << 27, processes=9)
 
 
