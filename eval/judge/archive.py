@@ -96,7 +96,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 class _Deflated(io.RawIOBase):
     """A deflated member, decompressed as it is read. Raises what zipfile's own reader does.
 
-    That one makes some twenty system calls per member, at each of which another thread may take the interpreter;
+    That one makes some twenty system calls per member, and at each another thread may take the interpreter;
     with small tests it was a third of the judge's own time.
     """
 

@@ -100,7 +100,7 @@ def _read(where: Path) -> Node:
     return content
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> Any:
     """Kept, as every submission reads it anew and that takes longer than several of its runs."""
     return yaml.safe_load(text)
