@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import time
@@ -80,15 +81,20 @@ class Crew:
         turns: Turns | None = None,
     ) -> None:
         self.models, self.engines, self.renderers = models, engines, renderers
-        turns = turns or Turns()
-        self._predictors = {
+        self._turns = turns or Turns()
+
+    @functools.cached_property
+    def _predictors(self) -> dict[Role, BoundaryPredictor]:
+        """Those that read along; lock step has its own."""
+        models = self.models
+        return {
             role: BoundaryPredictor(
                 models.predictors[role],
                 role,
                 models.window_tokens,
                 slots=models.concurrency,
                 dtype=torch.float32,
-                turns=turns,
+                turns=self._turns,
             )
             for role in ROLES
         }
