@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.hub import Hub
     from tests.vllm_server import Host
 
 
@@ -22,6 +23,15 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     from tests.vllm_server import vllm_server
 
     with vllm_server(tmp_path_factory.mktemp("vllm")) as running:
+        yield running
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub of the test's own, without repositories; it takes no time to start."""
+    from tests.hub import serving
+
+    with serving() as running:
         yield running
 
 
