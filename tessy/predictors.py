@@ -147,15 +147,16 @@ class LexiconSwitch(Section):
         return f"lexicon {Path(self.lexicon).stem}"
 
 
-class EveryWordsSwitch(Section):
-    """After every so many words, whatever they are."""
+class EveryTokensSwitch(Section):
+    """After every so many tokens, whatever they are."""
 
-    kind: Literal["every_words"]
-    words: Positive
+    kind: Literal["every_tokens"]
+    tokens: Positive
+    """Of the active model's own; a word cut in two is the next author's, whole."""
 
     @property
     def title(self) -> str:
-        return f"every {self.words} words"
+        return f"every {self.tokens} tokens"
 
 
 class EntropySwitch(Section):
@@ -196,7 +197,7 @@ Switch = Annotated[
     TrainedSwitch
     | CheckpointsSwitch
     | LexiconSwitch
-    | EveryWordsSwitch
+    | EveryTokensSwitch
     | EntropySwitch
     | MarginSwitch
     | NeverSwitch,

@@ -103,7 +103,7 @@ def test_a_whole_set_by_the_release(tmp_path: Path) -> None:
         settings: dict[str, Any] = {"sampler": {"temperature": 1.0}, "max_tokens": 40, "compat": switches}
         settings |= {
             "chunk_tokens": {"student": 4, "teacher": 4},
-            "switch": {"kind": "every_words", "words": 2},
+            "switch": {"kind": "every_tokens", "tokens": 3},
         }
         job = job_at(tmp_path, "tessy", inputs, synthesis=settings)
         job.execution["probe_tokens"] = 4

@@ -86,22 +86,25 @@ def test_labels_without_probabilities_are_sure(tmp_path: Path) -> None:
 
 
 def test_each_folder_of_a_comparison_has_its_own_switch(tmp_path: Path) -> None:
-    compared = {"switches": [{"kind": "trained"}, {"kind": "every_words", "words": 2}, {"kind": "never"}]}
-    words = artifact(tmp_path, compared, traces_in="every-2-words")
-    ((found,), _), ((same,), _) = asked(words), asked(words / "trajectories.parquet")
+    english = {"kind": "lexicon", "lexicon": "english"}
+    compared = {"switches": [{"kind": "trained"}, english, {"kind": "never"}]}
+    folder = artifact(tmp_path, compared, traces_in="lexicon-english")
+    ((found,), _), ((same,), _) = asked(folder), asked(folder / "trajectories.parquet")
     assert found == same
-    assert [style for _, style in found["teacher"]][:6] == [1, 1, 0, 0, 1, 1]
+    assert {style for _, style in found["teacher"]} == {0.0, 1.0}
 
 
 def test_what_cannot_be_asked_is_named(tmp_path: Path) -> None:
     gone = {"source": "/gone", "revision": None}
     checkpoints = switched({"kind": "checkpoints", "student": gone, "teacher": gone})
     entropy = switched({"kind": "entropy", "above": 1.0})
+    tokens = switched({"kind": "every_tokens", "tokens": 8})
     own = switched(None, predictors={"window_tokens": WINDOW})
     for config, inputs, said in (
         (own, OWN, "predictor-student-1, predictor-teacher-1 are not there"),
         (checkpoints, {}, "/gone, /gone are not there"),
         (entropy, {}, "entropy above 1, which the text does not tell"),
+        (tokens, {}, "every 8 tokens, which the text does not tell"),
         ({"method": "teacher_only", "synthesis": {}}, {}, "nothing switched its authors"),
     ):
         with pytest.raises(UserError, match=said):

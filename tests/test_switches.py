@@ -1,4 +1,4 @@
-"""Switches without training: what each takes for foreign, and what they make of a trace."""
+"""Switches without training that read text: what each takes for foreign."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessy.boundary.lexicon import Lexicon
-from tessy.boundary.switches import EveryWords, LexiconSwitch, Never
+from tessy.boundary.switches import LexiconSwitch, Never
 from tessy.records import Role
 
 LEXICON = Lexicon(["Okay, *", "Let me see", "Thus"])
 
 
-def marks(switch: LexiconSwitch | EveryWords | Never, context: str, chunk: str) -> str:
+def marks(switch: LexiconSwitch | Never, context: str, chunk: str) -> str:
     """The chunk's words with foreign ones in brackets."""
     found = asyncio.run(switch.foreign("s", context, chunk))
     read = [(chunk[offset:].split()[0], foreign) for offset, foreign in found]
@@ -35,12 +35,6 @@ def test_a_phrase_may_begin_in_the_context_or_not_be_complete_yet() -> None:
     assert marks(student, "x = 3.", " Let me go") == "[Let] [me] [go]"
 
 
-def test_every_so_many_words_by_their_place_in_the_thinking() -> None:
-    assert marks(EveryWords("student", 2), "", "a b c d e") == "a b [c] [d] e"
-    assert marks(EveryWords("teacher", 2), "a b", " c d e") == "c d [e]"
-    assert marks(EveryWords("student", 2), "a b", "c d e") == "c [d] [e]"
-
-
 def test_never_is_never() -> None:
     assert marks(Never(), "", "a b") == "a b"
 
@@ -51,7 +45,7 @@ def test_never_is_never() -> None:
 def test_labels_do_not_depend_on_how_text_was_cut(role: Role, drawn: list[str], at: int) -> None:
     """Of phrases of one word: longer ones at the end of a chunk are given the benefit of the doubt."""
     context, chunk = " ".join(drawn[:at]), "".join(f" {word}" for word in drawn[at:])
-    for switch in (LexiconSwitch(role, Lexicon(["Okay,", "Thus"])), EveryWords(role, 3), Never()):
+    for switch in (LexiconSwitch(role, Lexicon(["Okay,", "Thus"])), Never()):
         whole = asyncio.run(switch.foreign("s", "", context + chunk))
         part = asyncio.run(switch.foreign("s", context, chunk))
         shifted = [(offset + len(context), foreign) for offset, foreign in part]

@@ -1,20 +1,21 @@
 """Ways to decide when the pen changes hands that need no training: baselines for the trained predictors.
 
-All of them answer the question a trained predictor answers (`tessy.synthesis.drafts.Predictor`), word by
-word: does this belong to the other author? What a word is judged by lies before its end, or within the
-text at hand.
+They answer the question a trained predictor answers, word by word (`tessy.boundary.Predictor`) or token by
+token (`TokenRule`): does this belong to the other author? What a word is judged by lies before its end, or
+within the text at hand.
 
-    lexicon       a word is style if a phrase of the lexicon covers it, capability otherwise
-    every_words   the first n words of a thinking are the student's, the next n the teacher's, and so on
-    never         nobody ever hands over: the student thinks alone
+    lexicon        a word is style if a phrase of the lexicon covers it, capability otherwise
+    every_tokens   each author writes n of its own tokens, then the other has its turn
+    never          nobody ever hands over: the student thinks alone
 
-Not covered: entropy or margin of the active model (`uncertainty`), which no text tells.
+Not covered: entropy or margin of the active model (`uncertainty`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tessy.boundary.labels import FOREIGN_LABEL, token_labels
 from tessy.boundary.lexicon import Lexicon
@@ -54,25 +55,22 @@ class LexiconSwitch:
         """Nothing is kept."""
 
 
-class EveryWords:
-    """Hands over after every `count` words, wherever that is."""
+@dataclass(frozen=True, slots=True)
+class EveryTokens:
+    """Hands over after every `count` tokens of the active author, wherever that is; a word cut in two is the
+    next author's."""
 
-    def __init__(self, role: Role, count: int) -> None:
-        self.role, self.count = role, count
+    count: int
+    logprobs: int = 0
+    """It needs none."""
 
-    async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
-        """(offset in `chunk`, whether the word there is the other author's)."""
-        goes_on = bool(context and chunk) and not context[-1].isspace() and not chunk[0].isspace()
-        first = len(context.split()) - goes_on
-        own: Role
-        out = []
-        for number, (start, _) in enumerate(words(chunk), start=first):
-            own = "student" if number // self.count % 2 == 0 else "teacher"
-            out.append((start, own != self.role))
-        return out
+    def foreign(self, number: int, logprobs: Sequence[float]) -> bool:
+        """Whether token `number` (from 0) since its author took over is the other author's."""
+        return number >= self.count
 
-    def release(self, sample_id: str) -> None:
-        """Nothing is kept."""
+    def style(self, number: int) -> bool:
+        """Whether token `number` of a whole thinking is the student's, who begins."""
+        return number // self.count % 2 == 0
 
 
 class Never:

@@ -38,8 +38,9 @@ class Uncertainty:
         """Log-probabilities it needs with every token."""
         return LIKELIEST if self.measure == "entropy" else 2
 
-    def foreign(self, logprobs: Sequence[float]) -> bool:
-        """Whether the token drawn where these falling log-probabilities held is the other author's."""
+    def foreign(self, number: int, logprobs: Sequence[float]) -> bool:
+        """Whether the token drawn where these falling log-probabilities held is the other author's, its
+        `number` in the author's stretch regardless."""
         if self.measure == "entropy":
             return entropy(logprobs[:LIKELIEST]) > self.limit
         return margin(logprobs) < self.limit

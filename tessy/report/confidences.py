@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tessy.artifacts import manifest_of
+from tessy.boundary import Predictor
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.errors import UserError
@@ -25,8 +26,7 @@ from tessy.recipe import Execution
 from tessy.records import ROLES, Role, Trajectory
 from tessy.report.traces import THINKING, Confidences
 from tessy.stages.switches import folder_of, style_labels
-from tessy.stages.switching import TRAINED, open_switch, title, uncertainty
-from tessy.synthesis.drafts import Predictor
+from tessy.stages.switching import TRAINED, open_switch, title, token_rule
 from tessy.synthesis.methods import cooperative
 
 
@@ -58,7 +58,7 @@ def _switched(source: Path) -> tuple[Job, Mapping[str, Any]]:
         raise UserError(
             f"{source}: nothing switched its authors; only cooperative artifacts have confidences"
         )
-    if uncertainty(settings):
+    if token_rule(settings):
         raise UserError(
             f"{source}: its authors were switched by {title(settings)}, which the text does not tell"
         )

@@ -15,11 +15,15 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from tessy.artifacts import write_json, write_parquet
+from tessy.boundary import Predictor
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.quality import Confusion, compare, leaks
+from tessy.boundary.switches import EveryTokens
+from tessy.chat import Renderer
 from tessy.miniature.dialects import STUDENT, TEACHER, Dialect, truth
 from tessy.miniature.traces import gold_traces
 from tessy.miniature.world import World
@@ -27,10 +31,10 @@ from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
 from tessy.stages.gold_doubts import TokenLogprobs, gold_logprobs
 from tessy.stages.miniature import load_world
-from tessy.stages.switching import open_switch, title, uncertainty
+from tessy.stages.switching import open_switch, title, token_rule
 from tessy.stages.synthesize import FILE
-from tessy.stages.writing import write_responses
-from tessy.synthesis.drafts import Predictor, samples_of
+from tessy.stages.writing import renderer_of, write_responses
+from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.methods import METHODS
 
 RESULT = "switches.json"
@@ -91,15 +95,28 @@ def labelled(
     job: Job, settings: Mapping[str, Any], role: Role, gold: Gold
 ) -> Iterator[list[tuple[int, bool]]]:
     """(offset, whether it is style) of what a role's switch says of each of its thinkings."""
-    doubts = uncertainty(settings)
-    if doubts:
+    rule = token_rule(settings)
+    if isinstance(rule, EveryTokens):
+        yield from alternating(renderer_of(job, role), [t.thinking for t in gold.traces[role]], rule)
+        return
+    if rule:
         style_is_foreign = bool(FOREIGN_LABEL[role])
         for tokens in gold.logprobs[role]:
-            yield [(offset, doubts.foreign(given) == style_is_foreign) for offset, given in tokens]
+            yield [(offset, rule.foreign(0, given) == style_is_foreign) for offset, given in tokens]
         return
     switch = open_switch(job, settings, role, 1)
     for trace in gold.traces[role]:
         yield asyncio.run(style_labels(switch, role, trace.thinking))
+
+
+def alternating(
+    renderer: Renderer, thinkings: Sequence[str], rule: EveryTokens
+) -> Iterator[list[tuple[int, bool]]]:
+    """(offset, whether it is style) of the tokens of whole thinkings, by turns of the authors."""
+    for thinking in thinkings:
+        pieces = renderer.pieces(renderer.encode(thinking))
+        starts = accumulate(map(len, pieces), initial=0)
+        yield [(at, rule.style(number)) for number, (at, _) in enumerate(zip(starts, pieces, strict=False))]
 
 
 async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[int, bool]]:

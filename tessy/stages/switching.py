@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from tessy.boundary import Predictor
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import operating_point
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.served import ServedPredictor
-from tessy.boundary.switches import EveryWords, LexiconSwitch, Never
+from tessy.boundary.switches import EveryTokens, LexiconSwitch, Never
 from tessy.boundary.uncertainty import Uncertainty
 from tessy.engines.launch import Checkpoint, api_key, servers
 from tessy.engines.turns import Turns
@@ -22,26 +23,27 @@ from tessy.pipeline.job import Job
 from tessy.predictors import (
     CheckpointsSwitch,
     EntropySwitch,
-    EveryWordsSwitch,
+    EveryTokensSwitch,
     MarginSwitch,
     PredictorEngine,
     Switch,
 )
 from tessy.predictors import LexiconSwitch as LexiconSettings
 from tessy.records import ROLES, Role
-from tessy.synthesis.drafts import Predictor
 
 TRAINED: Mapping[str, Any] = {"kind": "trained"}
 SERVED: Mapping[str, str | int | float | bool] = {"runner": "pooling", "dtype": "float32"}
 """vLLM arguments of a predictor's server: in lower precision its labels would differ."""
 
 
-def uncertainty(settings: Mapping[str, Any]) -> Uncertainty | None:
-    """The switch that `settings` describe, where it is the active model's own uncertainty."""
+def token_rule(settings: Mapping[str, Any]) -> Uncertainty | EveryTokens | None:
+    """The switch that `settings` describe, where it goes by the active model's tokens and reads no text."""
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, EntropySwitch):
         return Uncertainty("entropy", switch.above)
-    return Uncertainty("margin", switch.below) if isinstance(switch, MarginSwitch) else None
+    if isinstance(switch, MarginSwitch):
+        return Uncertainty("margin", switch.below)
+    return EveryTokens(switch.tokens) if isinstance(switch, EveryTokensSwitch) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def open_switch(
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, LexiconSettings):
         return LexiconSwitch(role, Lexicon.load(switch.file))
-    return EveryWords(role, switch.words) if isinstance(switch, EveryWordsSwitch) else Never()
+    return Never()
 
 
 def title(settings: Mapping[str, Any]) -> str:

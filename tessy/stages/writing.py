@@ -18,6 +18,7 @@ from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
+from tessy.boundary import Predictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
 from tessy.engines import Engine, EngineFault, SamplingParams
@@ -29,8 +30,8 @@ from tessy.engines.turns import Turns
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.measuring import Watch, probe
-from tessy.stages.switching import TRAINED, engine_of, trained, uncertainty, watching
-from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Predictor, Sample
+from tessy.stages.switching import TRAINED, engine_of, token_rule, trained, watching
+from tessy.synthesis.drafts import PAPER, Assignment, Author, Compat, Sample
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.methods import Method
@@ -83,15 +84,15 @@ def drain(
     async def work(journal: Journal) -> None:
         async with AsyncExitStack() as stack:
             roles = sorted(method.authors)
-            doubts = uncertainty(switch) if method.thinking == "both" else None
-            logprobs = doubts.logprobs if doubts else 0
+            rule = token_rule(switch) if method.thinking == "both" else None
+            logprobs = rule.logprobs if rule else 0
             turns = Turns()
             wanted = [
                 Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples, turns, logprobs)
                 for r in roles
             ]
             engines = await asyncio.gather(*(stack.enter_async_context(running(w)) for w in wanted))
-            reads = method.thinking == "both" and doubts is None
+            reads = method.thinking == "both" and rule is None
             watched = [_watching(job, switch, role, live, compat, turns) for role in (roles if reads else ())]
             watchers = await asyncio.gather(*(stack.enter_async_context(one) for one in watched))
             authors = {
@@ -100,7 +101,7 @@ def drain(
                     engine,
                     watcher,
                     job.execution["stride"] if streams(job, compat) else (chunk_tokens or {}).get(role, 1),
-                    doubts,
+                    rule,
                 )
                 for role, engine, watcher in zip_longest(roles, engines, watchers)
             }

@@ -6,11 +6,12 @@ the rules of `cooperation`. It asks nobody anything and waits for nothing; `sche
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from itertools import zip_longest
+from typing import Literal
 
-from tessy.boundary.uncertainty import Uncertainty
+from tessy.boundary import Predictor, TokenRule
 from tessy.chat import Renderer, close_thinking_text
 from tessy.engines import Engine, FinishReason, Request
 from tessy.records import Problem, Role, Span, Trajectory
@@ -29,23 +30,10 @@ from tessy.synthesis.outcomes import stop_reason
 from tessy.synthesis.repetition import RepetitionGuard
 
 
-class Predictor(Protocol):
-    """Says, token by token, what belongs to the other author."""
-
-    async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
-        """(offset in `chunk`, whether the token there is the other author's), for every token of `chunk`.
-
-        `context` is the thinking accepted so far; of one sample it only grows.
-        """
-
-    def release(self, sample_id: str) -> None:
-        """Forget a trace that is complete."""
-
-
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A model at work: its name, what runs it, and what watches it in cooperation: a predictor that reads
-    its text, or the model's own uncertainty.
+    """A model at work: its name, what runs it, and what ends its text in cooperation: a predictor that reads
+    it, or a rule about its tokens.
 
     `chunk_tokens` is k of Algorithm 1: how many tokens it writes before its predictor is asked.
     """
@@ -54,7 +42,7 @@ class Author:
     engine: Engine
     predictor: Predictor | None = None
     chunk_tokens: int = 20
-    uncertainty: Uncertainty | None = None
+    rule: TokenRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +162,8 @@ class Draft:
         self.thinking = ""
         self.answer = ""
         self.held: tuple[int, ...] = ()
-        self._held_doubts: tuple[bool, ...] = ()
+        self._held_foreign: tuple[bool, ...] = ()
+        self._since_taking_over = 0
         self._assignment = assignment
         self._views = {
             role: View(renderer, sample.problem.prompt, assignment.system)
@@ -184,8 +173,8 @@ class Draft:
         self._unrecorded = 0
         for turn in turns:
             self.accept(turn)
-        if self.own_doubts:
-            # What was known of them is not recorded: they are written anew.
+        if self.rule:
+            # What a rule said of them is not recorded: they are written anew.
             self.held = ()
 
     @property
@@ -198,9 +187,9 @@ class Draft:
         return self.state.part == "thinking" and self._assignment.cooperative
 
     @property
-    def own_doubts(self) -> Uncertainty | None:
-        """What tells from the author's own uncertainty where its text ends, if anything does now."""
-        return self.author.uncertainty if self.watched else None
+    def rule(self) -> TokenRule | None:
+        """What tells from the author's tokens where its text ends, if anything does now."""
+        return self.author.rule if self.watched else None
 
     @property
     def repetitive(self) -> bool:
@@ -224,7 +213,7 @@ class Draft:
             form.thinking_end_ids if part == "thinking" else form.answer_end_ids,
             f"{self._assignment.seed}/{self.state.author}/{self.sample.sample_id}",
             stride,
-            self.own_doubts.logprobs if self.own_doubts else 0,
+            self.rule.logprobs if self.rule else 0,
         )
 
     def budget(self) -> int:
@@ -257,17 +246,24 @@ class Draft:
         as_it_is = ended or spent or not self._assignment.compat.first_token
         settled = len(chunk) if as_it_is else whole_words(chunk, len(chunk))
         self._unrecorded += len(new)
-        doubts = (*self._held_doubts, *(map(self.own_doubts.foreign, logprobs) if self.own_doubts else ()))
+        foreign = (*self._held_foreign, *self._foreign(new, logprobs))
         if not settled and not ended and not spent:
-            self.held, self._held_doubts = tuple(ids), doubts
+            self.held, self._held_foreign = tuple(ids), foreign
             return None
-        return Proposal(ids, texts, chunk, settled, ended, spent, stray, doubts)
+        return Proposal(ids, texts, chunk, settled, ended, spent, stray, foreign)
+
+    def _foreign(self, new: Sequence[int], logprobs: Sequence[Sequence[float]]) -> Iterator[bool]:
+        """What the author's rule says of `new` ids, if it has one."""
+        if self.rule:
+            first = self._since_taking_over + len(self.held)
+            for number, (_, given) in enumerate(zip_longest(new, logprobs, fillvalue=()), first):
+                yield self.rule.foreign(number, given)
 
     def turn(self, proposal: Proposal, labels: Sequence[tuple[int, bool]]) -> Turn:
         """The next turn, given what the predictor says of the proposal's settled text."""
         compat, stalled = self._assignment.compat, self.state.stalled
         chunk, ended = proposal.chunk, proposal.ended
-        labels = labels or proposal.doubt_labels()
+        labels = labels or proposal.rule_labels()
         own = list(labels if compat.first_token else labels[1:])
         foreign_at = first_foreign(own, chunk, stalled=stalled)
         decision = cut(chunk, foreign_at, ended=ended, stalled=stalled, hand_over=compat.hand_over)
@@ -279,7 +275,7 @@ class Draft:
         view = self._views[self.state.author]
         ids, used = _ids_within(view.renderer, proposal, keep, whole_ids=ended_by == "chunk")
         boundary = ended_by == "boundary"
-        self._held_doubts = proposal.doubts[used:] if ended_by == "chunk" else ()
+        self._held_foreign = proposal.foreign[used:] if ended_by == "chunk" else ()
         assert self.state.part is not None
         return Turn(
             part=self.state.part,
@@ -315,6 +311,8 @@ class Draft:
         self._guard.read(turn.text)
         self.turns.append(turn)
         self.state = self.state.then(turn)
+        took_over = turn.ended_by == "boundary"
+        self._since_taking_over = 0 if took_over else self._since_taking_over + len(turn.ids)
         self.held = turn.held
         self._unrecorded = 0
 
@@ -351,7 +349,7 @@ class Draft:
 class Proposal:
     """What an author has written and nobody has judged: `ids`, the text each adds, and together `chunk`,
     whose first `settled` characters will not change however it goes on. `stray` markup ended an answer.
-    `doubts` says of each id whether the author's own uncertainty gives it to the other author."""
+    `foreign` says of each id whether the author's rule gives it to the other author; empty without one."""
 
     ids: list[int]
     texts: list[str]
@@ -360,14 +358,14 @@ class Proposal:
     ended: bool
     spent: bool
     stray: bool
-    doubts: tuple[bool, ...] = ()
+    foreign: tuple[bool, ...] = ()
 
-    def doubt_labels(self) -> list[tuple[int, bool]]:
+    def rule_labels(self) -> list[tuple[int, bool]]:
         """(offset in `chunk`, whether it is the other author's) of the ids in the settled text."""
         at, out = 0, []
-        for text, doubt in zip(self.texts, self.doubts, strict=False):
+        for text, foreign in zip(self.texts, self.foreign, strict=False):
             if at < self.settled:
-                out.append((at, doubt))
+                out.append((at, foreign))
             at += len(text)
         return out
 

@@ -1,4 +1,4 @@
-"""A switch by the active model's own uncertainty: what it measures, and the traces it makes."""
+"""Switches by the active model's own tokens: its uncertainty, or their number; and the traces they make."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import math
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import THINKING, assignment, continuation, samples, synthesize
 
+from tessy.boundary import TokenRule
+from tessy.boundary.switches import EveryTokens
 from tessy.boundary.uncertainty import LIKELIEST, Uncertainty, entropy, margin
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Role, Trajectory
@@ -42,14 +45,14 @@ def test_the_measures_of_distributions_one_knows() -> None:
 
 @pytest.mark.parametrize("rule", MEASURES)
 def test_more_than_the_likeliest_changes_nothing(rule: Uncertainty) -> None:
-    assert rule.foreign(TORN)
-    assert not rule.foreign(SURE)
+    assert rule.foreign(0, TORN)
+    assert not rule.foreign(0, SURE)
     for row in (TORN, SURE):
-        assert rule.foreign([*row, -5.0, -9999.0]) == rule.foreign(row)
+        assert rule.foreign(0, [*row, -5.0, -9999.0]) == rule.foreign(0, row)
 
 
-def unsure(chunk_tokens: int, rule: Uncertainty, thinking: str = THINKING) -> Assignment:
-    """The scripted authors, each torn wherever it would write in the other's case."""
+def ruled(chunk_tokens: int, rule: TokenRule, thinking: str = THINKING) -> Assignment:
+    """The scripted authors under a rule, each torn wherever it would write in the other's case."""
     spec = assignment(chunk_tokens, thinking=thinking)
 
     def engine(role: Role) -> ScriptedEngine:
@@ -60,7 +63,7 @@ def unsure(chunk_tokens: int, rule: Uncertainty, thinking: str = THINKING) -> As
         )
 
     authors = {
-        role: replace(author, predictor=None, uncertainty=rule, engine=engine(role))
+        role: replace(author, predictor=None, rule=rule, engine=engine(role))
         for role, author in spec.authors.items()
     }
     return replace(spec, authors=authors)
@@ -77,29 +80,60 @@ def test_a_torn_author_hands_over_as_a_watched_one_does(
     tmp_path: Path, rule: Uncertainty, chunk_tokens: int
 ) -> None:
     (watched,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=11))
-    found = asyncio.run(written(unsure(chunk_tokens, rule), None))
+    found = asyncio.run(written(ruled(chunk_tokens, rule), None))
     assert [(s.author, s.text) for s in found.spans] == [(s.author, s.text) for s in watched.spans]
     assert found.student_token_ids == watched.student_token_ids
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
+    rule=st.sampled_from([MEASURES[0], EveryTokens(1), EveryTokens(7)]),
     thinking=st.text(alphabet="abXY .\n", min_size=1, max_size=60).filter(str.strip),
     chunk_tokens=st.integers(1, 25),
     reach=st.integers(1, 80),
 )
 def test_streams_and_literal_chunks_accept_the_same_text(
-    thinking: str, chunk_tokens: int, reach: int
+    rule: TokenRule, thinking: str, chunk_tokens: int, reach: int
 ) -> None:
-    spec = unsure(chunk_tokens, MEASURES[0], thinking)
+    spec = ruled(chunk_tokens, rule, thinking)
     literal, streamed = (asyncio.run(written(spec, how)) for how in (None, reach))
     assert [(s.author, s.text) for s in streamed.spans] == [(s.author, s.text) for s in literal.spans]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    words=st.lists(st.sampled_from(["a", "X.", "abc", "XY"]), min_size=1, max_size=20),
+    chunk_tokens=st.integers(1, 25),
+    count=st.integers(4, 12),
+)
+def test_every_so_many_tokens_the_other_author_writes(
+    words: list[str], chunk_tokens: int, count: int
+) -> None:
+    """Where a word and the space before it are among so many: nobody is ever without a word to write."""
+    spec = ruled(chunk_tokens, EveryTokens(count), " ".join(words))
+    found = [s for s in asyncio.run(written(spec, None)).spans if s.kind in ("style", "capability")]
+    assert "".join(span.text for span in found) == " ".join(words)
+    assert all(one.author != two.author for one, two in pairwise(found))
+    assert all(1 <= span.tokens <= count for span in found)
+
+
+def test_a_word_that_the_count_cuts_in_two_is_the_next_authors() -> None:
+    spec = ruled(5, EveryTokens(8), "one two three. four")
+    found = asyncio.run(written(spec, None)).spans
+    assert [(s.author, s.text) for s in found[:3]] == [
+        ("student", "one two"),
+        ("teacher", " three."),
+        ("student", " four"),
+    ]
+
+
+@pytest.mark.parametrize("rule", [MEASURES[0], EveryTokens(8)])
 @pytest.mark.parametrize("chunk_tokens", [3, 7])
-def test_a_trace_gone_on_with_after_any_turn_is_the_same(tmp_path: Path, chunk_tokens: int) -> None:
-    """What is held back is written anew, because nobody noted how sure the author was of it."""
-    spec, sample = unsure(chunk_tokens, MEASURES[0]), samples(1)[0]
+def test_a_trace_gone_on_with_after_any_turn_is_the_same(
+    tmp_path: Path, chunk_tokens: int, rule: TokenRule
+) -> None:
+    """What is held back is written anew, because nobody noted what the rule said of it."""
+    spec, sample = ruled(chunk_tokens, rule), samples(1)[0]
     whole = asyncio.run(written(spec, None))
     with Journal(tmp_path / "whole") as journal:
         asyncio.run(write(sample, spec, journal, Schedule(1, None), Meters()))
