@@ -25,6 +25,7 @@ from eval.judge import Format, check_problems
 from eval.judge.formats import FORMATS
 from tessy.errors import UserError
 from tessy.evaluation import CodeBenchmark
+from tessy.hub import snapshot
 from tessy.records import Problem
 from tessy.sections import MINIATURE
 
@@ -120,12 +121,10 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
 
 
 def check(benchmark: CodeBenchmark) -> None:
-    """Raise `UserError` unless `benchmark` can be judged, as far as that shows without the hub.
+    """Raise `UserError` unless `benchmark` can be judged; what is on the hub is fetched for that.
 
     Every problem needs readable tests. Only LiveCodeBench-Pro may lack some: not all were published.
     """
-    if benchmark.revision is not None:
-        return
     try:
         contest = load(benchmark)
         wanted = {problem.problem_id for problem in contest.problems}
@@ -190,9 +189,11 @@ def _pro_splits(
             f"benchmark {benchmark.name}: {local} has neither statements.jsonl nor Parquet splits; download "
             "the dataset, or give its hub id and `revision`"
         )
+    if benchmark.revision is not None:
+        local = snapshot(benchmark.source, benchmark.revision, ("*.parquet", "README.md"))
     from datasets import load_dataset
 
-    published = load_dataset(str(benchmark.source), revision=benchmark.revision)
+    published = load_dataset(str(local))
     for split in benchmark.splits or published:
         if split not in published:
             raise UserError(
@@ -282,9 +283,7 @@ def _folder(source: str, revision: str | None, field: str, files: list[str] | No
     if source == MINIATURE:
         raise UserError("source 'miniature': needs a recipe with a `world`")
     if revision is not None:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(source, repo_type="dataset", revision=revision, allow_patterns=files))
+        return snapshot(source, revision, files)
     if not Path(source).is_dir():
         raise UserError(
             f"{field} {source}: no such folder; give an existing one, or a hub dataset with its revision"

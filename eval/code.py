@@ -37,10 +37,13 @@ MOST_UNJUDGED = 0.01
 
 def run(job: Job) -> None:
     shared = {key: job.config["evaluate"][key] for key in ("max_tokens", "sampler")}
-    for name, entry in job.config["evaluate"]["benchmarks"].items():
-        benchmark = CodeBenchmark.model_validate(entry["benchmark"])
+    entries = job.config["evaluate"]["benchmarks"]
+    benchmarks = {name: CodeBenchmark.model_validate(entries[name]["benchmark"]) for name in entries}
+    # All of them before the first model: what cannot be fetched is not found out after hours.
+    contests = {name: load(one, miniature_contest(job, one)) for name, one in benchmarks.items()}
+    for name, entry in entries.items():
+        benchmark, contest = benchmarks[name], contests[name]
         settings = {"samples": entry["samples"], **shared}
-        contest = load(benchmark, miniature_contest(job, benchmark))
         problems = [p for p in contest.problems if contest.judgeable(p.problem_id)]
         responses = generate(job, name, problems, settings)
         write_parquet(job.out / name / RESPONSES, responses, f"{name} responses", "What the model answered.")

@@ -19,6 +19,7 @@ from typing import Any
 
 import lm_eval
 import numpy as np
+from datasets.exceptions import DatasetsError
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
@@ -26,6 +27,7 @@ from eval.code import RESPONSES, generate
 from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
 from tessy.evaluation import MINIATURE_TASK, LmEvalBenchmark
+from tessy.hub import unusable
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Response
 from tessy.stages.miniature import OOD
@@ -104,9 +106,28 @@ def load_task(benchmark: LmEvalBenchmark, world: Path | None, seed: int) -> Any:
     np.random.seed(seed)
     overrides = {"task": benchmark.task, "repeats": 1, **_data(benchmark, world)}
     # A group is lm-eval's way to name a registered task and change some of its fields.
-    (task,) = manager.load([{"group": benchmark.name, "task": [overrides]}])["tasks"].values()
+    spec = {"group": benchmark.name, "task": [overrides]}
+    try:
+        (task,) = manager.load([spec])["tasks"].values()
+    except (OSError, DatasetsError) as error:
+        what = f"benchmark {benchmark.name}: data set of task {benchmark.task}"
+        raise UserError(unusable(what, benchmark.revision, error)) from error
+    if benchmark.revision is not None:
+        _require_revision(task, benchmark)
     task.set_fewshot_seed(seed)
     return task
+
+
+def _require_revision(task: Any, benchmark: LmEvalBenchmark) -> None:
+    """Raise `UserError` unless the documents are the pinned ones: where the hub cannot be asked, `datasets`
+    takes what it read last, whichever revision that was."""
+    files = [file["filename"] for split in task.dataset.values() for file in split.cache_files]
+    if not all(benchmark.revision in Path(file).parts for file in files):
+        what = f"data set of task {benchmark.task} at revision {benchmark.revision}"
+        raise UserError(
+            f"benchmark {benchmark.name}: {what}: the hub did not give it, and the cache holds another one; "
+            "check the network, or accept its terms and set HF_TOKEN, or give a local file as `data`"
+        )
 
 
 def _data(benchmark: LmEvalBenchmark, world: Path | None) -> dict[str, Any]:

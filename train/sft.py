@@ -120,7 +120,7 @@ class KeepEpochs(TrainerCallback):
 def starting_point(job: Job) -> tuple[str, str | None]:
     """Source and revision of the model to train: the student, or what `train.start` names instead."""
     start = job.config["train"]["start"]
-    return (start["source"], start["revision"]) if start else job.model()
+    return job.pinned(start["source"], start["revision"]) if start else job.model()
 
 
 def disk_needed(config: Any, settings: Mapping[str, Any]) -> int:

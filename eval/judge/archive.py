@@ -57,15 +57,24 @@ def open_archive(path: Path) -> Archive:
     return _folder(path) if path.is_dir() else _zip(path)
 
 
-def _folder(path: Path) -> Archive:
-    root = path.resolve()
+def holds(folder: Path, path: Path) -> bool:
+    """Whether `path` leads to what is in `folder`, or is kept for it: a snapshot in the hub's cache has links
+    into the folder `blobs` of its repository, which nobody but the client puts there."""
+    root = folder.resolve()
+    if path.resolve().is_relative_to(root):
+        return True
+    here = path.parent.resolve()
+    stores = [above.parent / "blobs" for above in root.parents if above.name == "snapshots"]
+    if not (stores and path.is_symlink() and here.is_relative_to(root)):
+        return False
+    return Path(os.path.normpath(here / path.readlink())).parent == stores[0]
 
+
+def _folder(path: Path) -> Archive:
     def opener(file: Path) -> Callable[[], IO[bytes]]:
         return lambda: file.open("rb")
 
-    inside = (
-        file for file in sorted(path.rglob("*")) if file.is_file() and file.resolve().is_relative_to(root)
-    )
+    inside = (file for file in sorted(path.rglob("*")) if file.is_file() and holds(path, file))
     names = {str(file.relative_to(path)): file for file in inside}
     return Archive(str(path), {name: Stream(name, opener(file)) for name, file in names.items()})
 

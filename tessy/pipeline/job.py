@@ -11,6 +11,7 @@ a fault.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
@@ -22,14 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.artifacts import finish, read_json
+from tessy.artifacts import finish, read_json, write_json
 from tessy.errors import UserError
+from tessy.hub import commit_of
 from tessy.tracking import Tracker
 
 PROGRESS_FD = "TESSY_PROGRESS_FD"
 JOB = "job.json"
 WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
+COMMITS = "commits.json"
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,30 @@ class Job:
         """Source and revision of a model: the input of that name, or what the recipe names instead."""
         reference, folder = self.reference(name), self.inputs.get(name)
         if folder is None:
-            return reference["source"], reference["revision"]
+            return self.pinned(reference["source"], reference["revision"])
         return str(folder / reference.get("folder", "") / "model"), None
+
+    def pinned(self, source: str, revision: str | None) -> tuple[str, str | None]:
+        """A model the recipe names, with the commit it is at if it is on the hub: the same one for as long as
+        this stage is unfinished, whatever is published meanwhile."""
+        key = f"{source}@{revision or 'main'}"
+        with (self.work / f"{COMMITS}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may be at work in one stage
+            known = self.commits
+            if key not in known:
+                found = commit_of(source, revision)
+                if found is None:
+                    return source, None
+                known[key] = found
+                write_json(self.work / COMMITS, known)
+        return source, known[key]
+
+    @property
+    def commits(self) -> dict[str, str]:
+        """Commits of the hub's models that were read so far, by `SOURCE@REVISION`."""
+        path = self.out / WORK / COMMITS
+        found: dict[str, str] = read_json(path) if path.exists() else {}
+        return found
 
 
 class _Reporter:
@@ -117,6 +142,7 @@ def run(folder: Path) -> None:
         "revision": spec["revision"],
         "config": spec["config"],
         "inputs": spec["inputs"],
+        "commits": job.commits,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(spent, 1),
         "environment": environment(),

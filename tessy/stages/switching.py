@@ -62,7 +62,7 @@ def trained(job: Job, settings: Mapping[str, Any], role: Role) -> Trained | None
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, CheckpointsSwitch):
         named = switch.student if role == "student" else switch.teacher
-        source, revision = named.source, named.revision
+        source, revision = job.pinned(named.source, named.revision)
         window_tokens, threshold = switch.window_tokens, named.threshold
     elif switch.kind == "trained":
         source, revision = str(job.inputs[f"predictor-{role}"] / "model"), None

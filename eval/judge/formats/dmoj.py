@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from eval.judge.archive import Archive, open_archive
+from eval.judge.archive import Archive, holds, open_archive
 from eval.judge.checkers import DMOJ
 from eval.judge.compile import testlib
 from eval.judge.records import MIB, Case, Checker, JudgeProblem, Place, Source
@@ -83,7 +83,7 @@ def _inside(folder: Path, name: str) -> Path:
     archive = folder / name
     with contextlib.suppress(ValueError, OSError):  # of a name that no file can have
         archive.exists()
-        if archive.resolve().is_relative_to(folder.resolve()):
+        if holds(folder, archive):
             return archive
     raise ValueError(f"{folder / 'init.yml'}: archive {short(name)} leads out of the problem's folder")
 
