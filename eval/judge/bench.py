@@ -1,6 +1,6 @@
 """What the sandbox costs: an empty program with it and without, and how runs scale with workers.
 
-    python -m eval.judge.bench [overhead | contest [PROBLEMS TESTS SUBMISSIONS] | memory [TESTS]]
+    python -m eval.judge.bench [overhead | contest [PROBLEMS TESTS SUBMISSIONS] | memory [TESTS [dmoj | lcb]]]
 
 prints one JSON object. Figures hold for a machine that does nothing else.
 """
@@ -79,4 +79,4 @@ def _rate(binary: Sealed, workers: int, runs: int) -> float:
 if __name__ == "__main__":
     load, *sizes = sys.argv[1:] or ["overhead"]
     loads: dict[str, Callable[..., Any]] = {"overhead": measure, "contest": contest, "memory": memory}
-    print(json.dumps(loads[load](*map(int, sizes))))
+    print(json.dumps(loads[load](*(int(size) if size.isdigit() else size for size in sizes))))

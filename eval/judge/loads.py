@@ -1,17 +1,19 @@
 """Loads that show how the judge behaves when there is much to do: a whole contest, and very many large tests.
 
     python -m eval.judge.bench contest [PROBLEMS TESTS SUBMISSIONS]
-    python -m eval.judge.bench memory [TESTS]
+    python -m eval.judge.bench memory [TESTS [dmoj | lcb]]
 
-Both write test data in OJBench's layout, where every test is run whatever came before, and remove it. Not
-covered: compiling; the programs are few and built before the clock starts.
+Both write test data and remove it: in OJBench's layout, where every test is run whatever came before, or as
+LiveCodeBench's packed lines. Not covered: compiling; the programs are few and built before the clock starts.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import pickle
 import random
 import resource
 import subprocess
@@ -19,6 +21,7 @@ import tempfile
 import threading
 import time
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -27,6 +30,7 @@ from typing import Any, TypeVar
 
 from eval.judge.checkers import standard
 from eval.judge.compile import DMOJ, build
+from eval.judge.extract import Format
 from eval.judge.records import MIB, Judgement, Source, Submission
 from eval.judge.run import judge
 
@@ -41,9 +45,12 @@ _PROGRAMS = {
 }
 _SLOW = "#include <ctime>\n" + _PROGRAMS["right"].replace("printf", "while (clock() < 200000); printf")
 T = TypeVar("T")
-_COUNT = """#include <cstdio>
+_COUNT = {
+    "cpp": """#include <cstdio>
 int main() { long n = 0; while (getchar_unlocked() != EOF) n++; printf("%ld\\n", n); }
-"""
+""",
+    "python": "import sys\nprint(len(sys.stdin.read()))\n",
+}
 
 
 def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict[str, Any]:
@@ -89,17 +96,18 @@ def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict
     }
 
 
-def memory(tests: int = 10_000) -> dict[str, Any]:
-    """Memory while one submission goes through `tests` tests of 1 MiB, streamed from a zip file, in MiB:
-    resident in this process at the start, at most in the first tenth, at most in all; and shared memory,
-    where inputs and outputs live, beyond what the machine had in use."""
+def memory(tests: int = 10_000, format: Format = "dmoj") -> dict[str, Any]:
+    """Memory while one submission goes through `tests` tests of 1 MiB, streamed from a zip file or (at most a
+    thousand) from a packed line, in MiB: resident in this process at the start, at most in the first tenth,
+    at most in all; and shared memory, where inputs and outputs live, beyond what the machine had in use."""
     with tempfile.TemporaryDirectory() as folder:
-        _write_large(Path(folder, "large"), tests)
-        todo = [Submission("large", "cpp", code=_COUNT)]
+        write, language = {"dmoj": (_write_large, "cpp"), "lcb": (_write_packed, "python")}[format]
+        write(Path(folder, "large"), tests)
+        todo = [Submission("large", language, code=_COUNT[language])]
         before, shared = _status("VmRSS"), _shared_mib()
         seen: list[tuple[float, float, float]] = []
         with _sampled(seen):
-            seconds, (judgement,) = timed(lambda: _judged(Path(folder), todo, 1))
+            seconds, (judgement,) = timed(lambda: _judged(Path(folder), todo, 1, format))
     if judgement.verdict != "AC" or len(judgement.tests) != tests:
         raise RuntimeError(f"the load was not judged as expected: {judgement.verdict} {judgement.detail}")
     first = [resident for at, resident, _ in seen if at <= seen[0][0] + seconds / 10]
@@ -130,21 +138,34 @@ def _write_sums(folder: Path, tests: int, rng: random.Random) -> None:
 
 def _write_large(folder: Path, tests: int) -> None:
     folder.mkdir()
-    rest = random.Random(0).randbytes(MIB // 256).hex().encode() * 128
     cases = []
     with zipfile.ZipFile(folder / "cases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number in range(1, tests + 1):
-            archive.writestr(f"{number}.in", (b"%d\n" % number + rest)[:MIB])
+        for number, data in _large(tests):
+            archive.writestr(f"{number}.in", data)
             archive.writestr(f"{number}.out", f"{MIB}\n")
             cases.append({"in": f"{number}.in", "out": f"{number}.out"})
     (folder / "init.yml").write_text(json.dumps({"archive": "cases.zip", "test_cases": cases}))
 
 
+def _write_packed(path: Path, tests: int) -> None:
+    listed = [
+        {"input": data.decode(), "output": f"{MIB}\n", "testtype": "stdin"} for _, data in _large(tests)
+    ]
+    packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps(listed)), level=1)).decode()
+    row = {"question_id": "large", "public_test_cases": "[]", "private_test_cases": packed}
+    path.with_suffix(".jsonl").write_text(json.dumps(row) + "\n")
+
+
+def _large(tests: int) -> Iterator[tuple[int, bytes]]:
+    rest = random.Random(0).randbytes(MIB // 256).hex().encode() * 128
+    return ((number, (b"%d\n" % number + rest)[:MIB]) for number in range(1, tests + 1))
+
+
 # Runs ---------------------------------------------------------------------------------------------
 
 
-def _judged(root: Path, todo: Sequence[Submission], workers: int) -> list[Judgement]:
-    return list(judge(todo, format="dmoj", problems=root, workers=workers))
+def _judged(root: Path, todo: Sequence[Submission], workers: int, format: Format = "dmoj") -> list[Judgement]:
+    return list(judge(todo, format=format, problems=root, workers=workers))
 
 
 def _spent() -> dict[str, float]:

@@ -70,7 +70,10 @@ def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None 
                 f"problem {problem_id!r}: no tests in {problems}; download them, or drop the problem"
             )
         where[problem_id] = found[rules.key(problem_id)]
-        rules.load(problem_id, where[problem_id])
+        try:
+            rules.load(problem_id, where[problem_id])
+        except OSError as error:  # not readable, or no room to unpack it
+            raise ValueError(f"problem {problem_id!r}: its tests cannot be loaded: {error}") from None
     return where
 
 

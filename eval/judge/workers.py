@@ -28,6 +28,7 @@ from eval.judge.cases import Bench, run_case
 from eval.judge.compile import HELPER, CompileError, Language, Program, build
 from eval.judge.extract import Format, extract_code
 from eval.judge.formats import FORMATS
+from eval.judge.loaded import Loaded
 from eval.judge.records import (
     BrokenTestData,
     CaseResult,
@@ -89,6 +90,8 @@ class Workers:
     ) -> None:
         self.format, self.modes, self.where, self.submissions = format, modes, where, submissions
         self.rules = FORMATS[format]
+        # A worker begins with one problem at a time.
+        self._problems = Loaded(lambda name: self.rules.load(name, where[name]), kept=count)
         self.machine = _Machine()
         self.results: queue.SimpleQueue[tuple[int, Judgement] | BaseException] = queue.SimpleQueue()
         window = _WINDOW * count
@@ -208,7 +211,11 @@ class Workers:
         if job.submission.problem_id not in self.where:
             self._unrun(job, self.modes, "SKIP", "the official judge skips this problem")
             return
-        problem = self.rules.load(job.submission.problem_id, self.where[job.submission.problem_id])
+        try:
+            problem = _patiently(lambda: self._problems[job.submission.problem_id])
+        except _OURS as error:
+            self._unrun(job, self.modes, "IE", f"the problem's tests cannot be loaded: {error}")
+            return
         sources: list[tuple[Source, tuple[Mode, ...]]] = []
         for mode in self.modes:
             code = self._code(job.submission, mode)

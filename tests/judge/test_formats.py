@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from problem_files import CONFIG, SIMPLE, TEST, dmoj, lightcp, livecodebench, packed, zipped
 
 from eval.judge import check_problems
-from eval.judge.formats import lcb
+from eval.judge.formats import lcb, lines
+from eval.judge.formats import packed as unpacking
 
 LAUGHS = "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else ''}]\n" for n in range(9))
 
@@ -207,8 +212,16 @@ class Evil:
     ("private", "says"),
     [
         (packed(Evil()), "only text is accepted"),
-        (packed([1]), "holds list"),
+        (packed([1]), "only text is accepted"),
+        (packed(["[]", "[]"]), "only text is accepted"),
+        (packed({"[]": 1}), "only text is accepted"),
         (packed("{}"), "not a list"),
+        (packed(json.dumps([TEST]) + "[]"), "go on after their end"),
+        (packed(json.dumps([TEST])[:-1]), "cannot be read"),
+        (packed(json.dumps([TEST])[:-3]), "end too early"),
+        (packed("[{},]"), "cannot be read"),
+        (packed(json.dumps([{**TEST, "more": [[]] * 1000}])), "too many values"),
+        (packed(json.dumps([TEST])) + "AAAA", "goes on after its end"),
         (packed("no json"), "cannot be read"),
         (packed(json.dumps([{"input": "1"}])), "output"),
         (packed(json.dumps([1])), "cannot be read"),
@@ -229,6 +242,69 @@ def test_lcb_refuses_what_it_cannot_trust(
 
 
 def test_lcb_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lcb, "MAX_TESTS", 1000)
+    monkeypatch.setattr(unpacking, "MAX_TEXT", 1000)
     with pytest.raises(ValueError, match="more than 1000 bytes"):
-        livecodebench(tmp_path, private_test_cases=packed("x" * 10_000))
+        livecodebench(tmp_path, private_test_cases=packed(json.dumps([{**TEST, "input": "x" * 10_000}])))
+    monkeypatch.setattr(lcb, "MAX_TESTS", 10)
+    with pytest.raises(ValueError, match="more than 10"):
+        livecodebench(tmp_path, public_test_cases=json.dumps([TEST] * 11))
+
+
+def test_lcb_half_a_surrogate_pair_is_a_question_mark(tmp_path: Path) -> None:
+    tests = json.dumps([{**TEST, "input": "a\ud800"}])
+    for private in (
+        tests,
+        packed(tests),
+        packed(tests.encode()),
+        packed("[" + tests[1:].replace("\\ud800", "\ud800")),
+    ):
+        (case,) = livecodebench(tmp_path, private_test_cases=private).cases
+        assert case.input.read() == b"a?"
+
+
+TEXTS = st.text(st.sampled_from('"\\/\n[]{},:a\u00e9\U0001f600\0'), max_size=20)
+
+
+@given(
+    tests=st.lists(
+        st.fixed_dictionaries({"input": TEXTS, "output": TEXTS, "x": st.lists(st.lists(st.none()))})
+    ),
+    as_bytes=st.booleans(),
+    escaped=st.booleans(),
+    size=st.integers(1, 9),
+)
+def test_lcb_packed_tests_come_out_as_they_went_in(
+    tests: list[dict[str, object]], as_bytes: bool, escaped: bool, size: int
+) -> None:
+    text = json.dumps(tests, ensure_ascii=escaped, indent=1 if escaped else None)
+    inside = packed(text.encode() if as_bytes else text).replace("/", "\\/" if escaped else "/").encode()
+    pieces = (inside[at : at + size] for at in range(0, len(inside), size))
+    assert list(map(json.loads, unpacking.unpacked(pieces))) == tests
+
+
+@given(st.data())
+def test_lcb_packed_tests_that_end_too_early_are_refused_or_whole(data: st.DataObject) -> None:
+    whole = base64.b64decode(packed(json.dumps([TEST] * 3)))
+    part = base64.b64encode(whole[: data.draw(st.integers(0, len(whole)))])
+    with contextlib.suppress(ValueError):
+        assert list(map(json.loads, unpacking.unpacked(iter([part])))) == [TEST] * 3
+
+
+def test_lcb_tests_are_unpacked_to_disk_and_not_in_memory(tmp_path: Path) -> None:
+    tests = [{**TEST, "input": f"{number}\n" * (1 << 19)} for number in range(30)]
+    private = packed(json.dumps(tests))
+    tracemalloc.start()
+    problem = livecodebench(tmp_path, private_test_cases=private)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 << 20
+    assert [case.input.read() for case in problem.cases] == [test["input"].encode() for test in tests]
+
+
+def test_lcb_finds_its_fields_wherever_pieces_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    private = packed(json.dumps([{**TEST, "input": "3"}]))
+    content = 'says "private_test_cases": "x" and "question_id": "q"'
+    for size in (1, 2, 7, 1000):
+        monkeypatch.setattr(lines, "_PIECE", size)
+        problem = livecodebench(tmp_path, question_content=content, private_test_cases=private)
+        assert [case.input.read() for case in problem.cases] == [b"3"]

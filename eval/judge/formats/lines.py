@@ -1,0 +1,53 @@
+"""Parts of a JSON line that is too long to hold, found by offset in its file.
+
+A key is looked for as text: in valid JSON a quoted name without a backslash before it is not inside a string.
+Not covered: whether it is a key of the outermost object.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import IO
+
+_PIECE = 1 << 18
+_COLON = re.compile(rb"\s*:\s*")
+_MOST_SPACE = 100
+"""Bytes around a key's colon."""
+
+
+def value(stream: IO[bytes], key: str, start: int, end: int) -> int:
+    """Where between two offsets the value of a key begins; `end` if it is not there."""
+    quoted = b'"%s"' % key.encode()
+    while (at := seek(stream, quoted, start, end)) < end:
+        start = at + len(quoted)
+        if (colon := _COLON.match(read(stream, start, min(start + _MOST_SPACE, end)))) and (
+            read(stream, max(at - 1, 0), at) != b"\\"
+        ):
+            return start + colon.end()
+    return end
+
+
+def seek(stream: IO[bytes], wanted: bytes, start: int, end: int) -> int:
+    """Where between two offsets `wanted` first stands; `end` if it does not."""
+    held = b""
+    for piece in pieces(stream, start, end):
+        held += piece
+        start += len(piece)
+        if (at := held.find(wanted)) >= 0:
+            return start - len(held) + at
+        held = held[max(len(held) - len(wanted) + 1, 0) :]
+    return end
+
+
+def pieces(stream: IO[bytes], start: int, end: int) -> Iterator[bytes]:
+    """What stands between two offsets."""
+    while piece := os.pread(stream.fileno(), min(_PIECE, end - start), start):
+        yield piece
+        start += len(piece)
+
+
+def read(stream: IO[bytes], start: int, end: int) -> bytes:
+    """What stands between two offsets, at once."""
+    return b"".join(pieces(stream, start, end))
