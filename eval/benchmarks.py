@@ -1,4 +1,4 @@
-"""Code benchmarks: their problems, the official prompt around each, and which of them can be judged.
+"""Code benchmarks: their problems, the prompt around each, and which of them can be judged.
 
 Official layouts only. OJBench is a folder with `prompts/full.jsonl` beside the problems' DMOJ folders;
 LiveCodeBench-Pro is statements (Parquet splits, or one `statements.jsonl`) and a folder of test zips;
@@ -8,8 +8,8 @@ a revision, the same files are fetched from the hub first.
 A problem without tests is never dropped in silence: the official denominators count it as failed, so
 `strict` does, and every result says how many there were.
 
-Not covered: judging (`eval.judge`), and where a model's training data ends; the released dates are given
-so that a reader can compare.
+Not covered: prompts (`eval.prompts`), judging (`eval.judge`), and where a model's training data ends; the
+released dates are given so that a reader can compare.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from eval.judge import Format, check_problems
 from eval.judge.formats import FORMATS
+from eval.prompts import asking
 from tessy.errors import UserError
 from tessy.evaluation import CodeBenchmark
 from tessy.hub import snapshot
@@ -42,52 +43,41 @@ class Kind:
     format: Format
     paper_problems: int
     breakdown: tuple[str, ...]
-    prompt: str
     extraction: str
 
 
 _OJBENCH = Kind(
-    "OJBench", "dmoj", 464, ("difficulty", "dataset", "language"), "the dataset's own",
+    "OJBench", "dmoj", 464, ("difficulty", "dataset", "language"),
     "after the last fence of the prompt's language, up to the next",
 )  # fmt: skip
 _PRO = Kind(
     "LiveCodeBench-Pro", "lightcp", 706, ("difficulty", "platform", "split"),
-    "one user message: a request for C++ in a cpp fence, then the statement",
     "the last cpp fence with an #include, else what stands around the last main",
 )  # fmt: skip
-_LCB = (
-    ("difficulty", "platform", "month"),
-    "one user message: a request for Python in a fence, the statement, and its starter code if any",
-    "between the last two lines with a fence",
-)
+_LCB = (("difficulty", "platform", "month"), "between the last two lines with a fence")
 KINDS: Mapping[str, Kind] = {
     "ojbench": _OJBENCH,
     "livecodebench_pro": _PRO,
     "livecodebench_v5": Kind("LiveCodeBench v5", "lcb", 167, *_LCB),
     "livecodebench_v6": Kind("LiveCodeBench v6", "lcb", 175, *_LCB),
 }
+Prompt = Callable[[str, str], str]
+"""A statement and its starter code, if any, to what a model is asked."""
 JUDGE_FORMAT: Mapping[str, Format] = {name: kind.format for name, kind in KINDS.items()}
-
-PRO_INSTRUCTION = (
-    "You take part in a programming contest. Write a C++ program that solves the problem below; its time and "
-    "memory limits are part of the statement. Put the whole program into one block fenced with ```cpp.\n\n"
-)
-LCB_INSTRUCTION = (
-    "Solve this programming problem in Python. Your program must meet the specification and pass every test."
-    "\n\n"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
     """A benchmark at hand: `problems` in file order, and `tests`, what the judge reads.
 
-    `missing` problems have no tests, `undecidable` ones have tests that the benchmark's authors skip or
-    that cannot tell a right answer; `released` are the first and last contest dates, where there are any.
+    `asked` tells which prompt is around each statement. `missing` problems have no tests, `undecidable` ones
+    have tests that the benchmark's authors skip or that cannot tell a right answer; `released` are the first
+    and last contest dates, where there are any.
     """
 
     problems: tuple[Problem, ...]
     tests: Path
+    asked: str
     missing: frozenset[str]
     undecidable: frozenset[str]
     released: tuple[str, str] | None
@@ -101,7 +91,8 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
 
     `miniature` is the folder of the miniature's contest of this kind, if that is the source.
     """
-    problems, tests = _READERS[benchmark.kind](benchmark, miniature)
+    how = asking(benchmark)
+    problems, tests = _READERS[benchmark.kind](benchmark, miniature, how.prompt)
     if not problems:
         raise UserError(
             f"benchmark {benchmark.name}: no problems are left; check its source, window and splits"
@@ -114,6 +105,7 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
     return Contest(
         tuple(problems),
         tests,
+        asked=how.words,
         missing=frozenset(name for name in ids - skipped if rules.key(name) not in there),
         undecidable=frozenset(skipped | (ids & rules.errata if benchmark.mode == "fixed" else set())),
         released=(dates[0], dates[-1]) if dates else None,
@@ -140,29 +132,26 @@ def check(benchmark: CodeBenchmark) -> None:
 # OJBench ------------------------------------------------------------------------------------------
 
 
-def _ojbench(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[list[Problem], Path]:
+def _ojbench(benchmark: CodeBenchmark, miniature: Path | None, prompt: Prompt) -> tuple[list[Problem], Path]:
     folder = miniature or _folder(benchmark.source, benchmark.revision, "source")
     path = _needed(folder / "prompts" / "full.jsonl", "a folder of OJBench needs it beside its tests")
     fields = ("id", "prompt", "dataset", "language", "difficulty")
-    return [_ojbench_problem(row, benchmark.instruction or "") for row in _rows(path, fields)], folder
+    return [_ojbench_problem(row, prompt) for row in _rows(path, fields)], folder
 
 
-def _ojbench_problem(row: Mapping[str, Any], instruction: str) -> Problem:
+def _ojbench_problem(row: Mapping[str, Any], prompt: Prompt) -> Problem:
     # NOI ids are numbers and their folders `loj-<id>`; the same problem is asked in two languages.
     judged = f"loj-{row['id']}" if isinstance(row["id"], int) else str(row["id"])
     tags = {key: row[key] for key in ("difficulty", "dataset", "language")}
-    return Problem(judged, instruction + row["prompt"], row["language"], tags)
+    return Problem(judged, prompt(row["prompt"], ""), row["language"], tags)
 
 
 # LiveCodeBench-Pro --------------------------------------------------------------------------------
 
 
-def _pro(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[list[Problem], Path]:
-    instruction = "" if miniature else PRO_INSTRUCTION
-    if benchmark.instruction is not None:
-        instruction = benchmark.instruction
+def _pro(benchmark: CodeBenchmark, miniature: Path | None, prompt: Prompt) -> tuple[list[Problem], Path]:
     rows = _once(_pro_splits(benchmark, miniature))
-    problems = [_pro_problem(row, split, instruction) for row, split in rows]
+    problems = [_pro_problem(row, split, prompt) for row, split in rows]
     if miniature:
         return problems, miniature
     zips = [f"{problem.problem_id}.zip" for problem in problems]
@@ -213,17 +202,17 @@ def _once(
     return list(found.values())
 
 
-def _pro_problem(row: Mapping[str, Any], split: str, instruction: str) -> Problem:
+def _pro_problem(row: Mapping[str, Any], split: str, prompt: Prompt) -> Problem:
     tags = {"difficulty": row["difficulty"], "platform": row["platform"]}
     if split:
         tags["split"] = split
-    return Problem(str(row["problem_id"]), instruction + row["problem_statement"], "cpp", tags)
+    return Problem(str(row["problem_id"]), prompt(row["problem_statement"], ""), "cpp", tags)
 
 
 # LiveCodeBench ------------------------------------------------------------------------------------
 
 
-def _livecodebench(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[list[Problem], Path]:
+def _livecodebench(benchmark: CodeBenchmark, _: Path | None, prompt: Prompt) -> tuple[list[Problem], Path]:
     """The tag vN is file N alone; a date window looks into all files up to it."""
     version = int(benchmark.kind.removeprefix("livecodebench_v"))
     windowed = benchmark.released_from or benchmark.released_to
@@ -233,9 +222,7 @@ def _livecodebench(benchmark: CodeBenchmark, miniature: Path | None) -> tuple[li
     problems = [
         problem
         for name in names
-        for problem in _lcb_problems(
-            _needed(folder / name, f"{benchmark.kind} reads it"), benchmark.instruction
-        )
+        for problem in _lcb_problems(_needed(folder / name, f"{benchmark.kind} reads it"), prompt)
         if first <= date.fromisoformat(problem.tags["date"]) < end
     ]
     return problems, folder if windowed else folder / names[0]
@@ -245,29 +232,16 @@ def _lcb_file(number: int) -> str:
     return f"test{number}.jsonl" if number > 1 else "test.jsonl"
 
 
-def _lcb_problems(path: Path, instruction: str | None) -> Iterator[Problem]:
+def _lcb_problems(path: Path, prompt: Prompt) -> Iterator[Problem]:
     fields = ("question_id", "question_content", "platform", "contest_date", "difficulty")
-    before = LCB_INSTRUCTION if instruction is None else instruction
     for row in _rows(path, fields):
         day = str(row["contest_date"])[:10]
         tags = {"difficulty": row["difficulty"], "platform": row["platform"], "month": day[:7], "date": day}
-        prompt = before + row["question_content"] + "\n\n" + _lcb_form(row.get("starter_code") or "")
-        yield Problem(str(row["question_id"]), prompt, "python", tags)
+        asked = prompt(row["question_content"], row.get("starter_code") or "")
+        yield Problem(str(row["question_id"]), asked, "python", tags)
 
 
-def _lcb_form(starter_code: str) -> str:
-    if starter_code:
-        return (
-            "Complete this starter code and put the result into a fenced block.\n\n"
-            f"```python\n{starter_code}\n```\n"
-        )
-    return (
-        "Read from standard input and write only the answer to standard output. Put the program into a "
-        "fenced block.\n\n```python\n# your code\n```\n"
-    )
-
-
-_READERS: Mapping[str, Callable[[CodeBenchmark, Path | None], tuple[list[Problem], Path]]] = {
+_READERS: Mapping[str, Callable[[CodeBenchmark, Path | None, Prompt], tuple[list[Problem], Path]]] = {
     "ojbench": _ojbench,
     "livecodebench_pro": _pro,
     "livecodebench_v5": _livecodebench,

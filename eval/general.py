@@ -24,6 +24,7 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 from eval.code import RESPONSES, generate
+from eval.scores import digest
 from tessy.artifacts import write_json, write_parquet
 from tessy.errors import UserError
 from tessy.evaluation import MINIATURE_TASK, LmEvalBenchmark
@@ -47,7 +48,8 @@ def run(job: Job) -> None:
         about = f"lm-eval's {benchmark.metric} per response."
         write_parquet(job.out / name / RESPONSES, model.responses, f"{name} responses", "Model answers.")
         write_parquet(job.out / name / SAMPLE_SCORES, rows, name, about)
-        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, settings, rows))
+        asked = {"prompts_sha256": model.prompts_sha256}
+        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, asked | settings, rows))
         job.tracker.log({f"{name}/{benchmark.metric}": _mean(rows, "score")})
 
 
@@ -65,6 +67,7 @@ class Responder(LM):
         self.job, self.name, self.settings = job, name, settings
         self.sample = 0
         self.responses: list[Response] = []
+        self.prompts_sha256 = ""
 
     def apply_chat_template(self, history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         if [message["role"] for message in history] != ["user"]:
@@ -76,6 +79,7 @@ class Responder(LM):
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         if not self.responses:
             problems = [Problem(str(request.doc_id), request.args[0]) for request in requests]
+            self.prompts_sha256 = digest(problem.prompt for problem in problems)
             self.responses = generate(self.job, self.name, problems, self.settings)
         return [response.response for response in self.of_sample(self.sample)]
 

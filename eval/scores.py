@@ -5,8 +5,9 @@ Not covered: means and intervals over problems and seeds (`tessy.statistics`, `t
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eval.benchmarks import KINDS, Contest
@@ -128,7 +129,8 @@ def scorecard(
             "title": kind.title,
             "source": _pinned(benchmark.source, benchmark.revision),
             "tests": _pinned(benchmark.tests, benchmark.tests_revision),
-            "prompt": prompt(benchmark),
+            "prompt": contest.asked,
+            "prompts_sha256": digest(problem.prompt for problem in contest.problems),
             "extraction": kind.extraction
             if benchmark.mode == "strict"
             else "the last program after thinking",
@@ -158,11 +160,9 @@ def difference(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def prompt(benchmark: CodeBenchmark) -> str:
-    """What a model was asked, in words."""
-    if benchmark.instruction is not None:
-        return f"{benchmark.instruction!r} and the statement"
-    return "the dataset's own" if benchmark.source == MINIATURE else KINDS[benchmark.kind].prompt
+def digest(prompts: Iterable[str]) -> str:
+    """SHA-256 of all prompts in order."""
+    return hashlib.sha256("\0".join(prompts).encode()).hexdigest()
 
 
 def _pinned(source: str | None, revision: str | None) -> str | None:

@@ -16,6 +16,7 @@ from tessy.sections import MINIATURE, Name, Positive, Sampler, Section
 MINIATURE_TASK = "miniature_ood"
 """The lm-eval task whose test set is made with the miniature's world."""
 
+OFFICIAL = "official"
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 """A whole commit hash: a branch or tag can move."""
 
@@ -45,8 +46,12 @@ class CodeBenchmark(Section):
     mode: Literal["strict", "fixed"] = "strict"
     """`strict` decides as the official judge does; `fixed` repairs its known faults, and leaves out
     problems that cannot be judged, which strictly count as failed."""
-    instruction: str | None = None
-    """Text put before every statement; the benchmark's own where none is given."""
+    instruction: str = OFFICIAL
+    """`official` asks in the words of the benchmark's authors: OJBench's and the miniature's come with the
+    data, LiveCodeBench's and LiveCodeBench-Pro's are fetched once from where they are published. `ours` asks
+    in this project's words; any other text is put before every statement."""
+    prompt_file: str | None = None
+    """A local copy of the file that `official` reads (`eval.prompts` names it), in place of the network."""
     samples: Positive | None = None
     """Responses per problem, if not `evaluate.samples`."""
     paper_column: str | None = None
@@ -55,7 +60,7 @@ class CodeBenchmark(Section):
     @property
     def files(self) -> list[str]:
         """Local files and folders whose content decides the result."""
-        return [self.source] + ([self.tests] if self.tests is not None else [])
+        return [self.source, *(file for file in (self.tests, self.prompt_file) if file is not None)]
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> Self:
@@ -69,6 +74,12 @@ class CodeBenchmark(Section):
             raise ValueError("`tests_revision` pins `tests`, which is missing; add it")
         if self.kind != "livecodebench_pro" and (self.splits or self.tests is not None):
             raise ValueError(f"`splits` and `tests` are for livecodebench_pro, not {self.kind}; remove them")
+        given = self.instruction != OFFICIAL or self.kind == "ojbench" or self.source == MINIATURE
+        if self.prompt_file is not None and given:
+            raise ValueError(
+                "`prompt_file` is where the `official` instruction of LiveCodeBench and LiveCodeBench-Pro is "
+                "read; remove it"
+            )
         if not lcb and (self.released_from or self.released_to):
             raise ValueError(f"{self.kind} has no contest dates; remove `released_from` and `released_to`")
         if self.released_from and self.released_to and self.released_from >= self.released_to:

@@ -20,7 +20,7 @@ from tessy.records import Response
 
 
 def benchmark(kind: str, source: Path, **fields: Any) -> CodeBenchmark:
-    return CodeBenchmark(name="b", kind=kind, source=str(source), **fields)
+    return CodeBenchmark(**{"name": "b", "kind": kind, "source": str(source), "instruction": "ours"} | fields)
 
 
 def names(found: Any) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from benchmark_samples import CPP, PYTHON, livecodebench, ojbench, pro_statement, pro_zips, write_jsonl
+from official_samples import write_published
 
 pytestmark = pytest.mark.slow
 lm_eval = pytest.importorskip("lm_eval")
@@ -78,7 +79,12 @@ def test_aime_counts_every_one_of_its_repeats(tmp_path: Path, year: int) -> None
     assert "('until', [])" in kwargs
 
 
-def test_gpqa_shuffles_choices_the_same_way_every_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("task", "opening"), [("", "Choose well: Which"), ("_ours", "Choose the right")])
+def test_gpqa_shuffles_choices_the_same_way_every_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, opening: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_published(tmp_path / "cache" / "tessy" / "official")
     rows = [
         {
             "Record ID": f"rec{n}",
@@ -94,11 +100,12 @@ def test_gpqa_shuffles_choices_the_same_way_every_time(tmp_path: Path) -> None:
         return f"<think>Answer: Z</think>So.\n**Answer: {line[0]}**"
 
     model = Scripted(answer)
-    found = evaluate("tessy_gpqa_diamond", model, write_jsonl(tmp_path / "gpqa.jsonl", rows))
+    found = evaluate(f"tessy_gpqa_diamond{task}", model, write_jsonl(tmp_path / "gpqa.jsonl", rows))
     assert found == {"exact_match": 1.0, "no_answer": 0.0, "truncated": 0.0}
     again = Scripted(answer)
-    evaluate("tessy_gpqa_diamond", again, write_jsonl(tmp_path / "reversed.jsonl", rows[::-1]))
+    evaluate(f"tessy_gpqa_diamond{task}", again, write_jsonl(tmp_path / "reversed.jsonl", rows[::-1]))
     assert set(again.asked) == set(model.asked)
+    assert all(prompt.startswith(opening) for prompt in model.asked)
     letters = {answer(prompt, 0)[-3] for prompt in model.asked}
     assert len(letters) > 1
 
@@ -161,7 +168,7 @@ def test_ojbench_is_judged_in_parallel_and_counts_what_cannot_be(tmp_path: Path)
 def test_livecodebench_pro_without_a_zip_counts_it_as_failed(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "statements.jsonl", [pro_statement("a"), pro_statement("b")])
     pro_zips(tmp_path, "a")
-    metadata = {"livecodebench_pro": {"source": str(tmp_path)}}
+    metadata = {"livecodebench_pro": {"source": str(tmp_path), "instruction": "ours"}}
     found = evaluate("tessy_livecodebench_pro", Scripted(lambda *_: fenced("cpp", CPP)), metadata=metadata)
     assert (found["pass@1"], found["pass@1_repaired"], found["no_code"]) == (0.5, 1, 0)
 
@@ -174,7 +181,7 @@ def test_livecodebench_judges_programs_and_functions(tmp_path: Path) -> None:
     def answer(prompt: str, number: int) -> str:
         return fenced("python", solution if "class Solution" in prompt else PYTHON)
 
-    metadata = {"livecodebench_v5": {"source": str(tmp_path)}}
+    metadata = {"livecodebench_v5": {"source": str(tmp_path), "instruction": "ours"}}
     found = evaluate("tessy_livecodebench_v5", Scripted(answer), metadata=metadata)
     assert (found["pass@1"], found["pass@1_repaired"]) == (1, 1)
     metadata["livecodebench_v5"]["mode"] = "fixed"

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from statistics import fmean
 from typing import Any
 
 from eval import answers
+from eval.official import Published, official_text
+from tessy.errors import UserError
 
+GPQA = Published("openai/simple-evals", "ee3b0318d8d1d9d72755a4120879be65f7c07e9e", "common.py")
 CHOICES = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 
 
@@ -67,11 +70,25 @@ def gpqa_docs(dataset: Any) -> Any:
 def _shuffled(doc: Mapping[str, Any]) -> dict[str, Any]:
     order = list(CHOICES)
     random.Random(doc["Question"]).shuffle(order)
-    return {"choices": [doc[name].strip() for name in order], "answer": "ABCD"[order.index(CHOICES[0])]}
+    return {"choices": [doc[name] for name in order], "answer": "ABCD"[order.index(CHOICES[0])]}
 
 
 def gpqa_prompt(doc: Mapping[str, Any]) -> str:
-    listed = "\n".join(f"{name}) {choice}" for name, choice in zip("ABCD", doc["choices"], strict=True))
+    """In simple-evals' words, read where they are published; raises `UserError` where they cannot be had."""
+    return _gpqa_template().format(Question=doc["Question"], **dict(zip("ABCD", doc["choices"], strict=True)))
+
+
+@cache
+def _gpqa_template() -> str:
+    try:
+        return official_text(GPQA).constant("QUERY_TEMPLATE_MULTICHOICE")
+    except UserError as error:
+        raise UserError(f"task tessy_gpqa_diamond: {error}; or take task tessy_gpqa_diamond_ours") from None
+
+
+def gpqa_prompt_ours(doc: Mapping[str, Any]) -> str:
+    choices = zip("ABCD", doc["choices"], strict=True)
+    listed = "\n".join(f"{name}) {choice.strip()}" for name, choice in choices)
     return (
         "Choose the right answer to this question. Think it through, then finish with one line that reads "
         f"'Answer: X', where X is A, B, C or D.\n\n{doc['Question'].strip()}\n\n{listed}"
