@@ -67,6 +67,7 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("execution.predictors.student={kind: vllm}", "be 'embedded' or 'server'"),
         ("execution.predictors.student.device=gpu", "predictors.student.device: 'gpu' is not allowed"),
         ("execution.predictors.student={kind: server, device: cuda}", "name their `devices`"),
+        ("execution.engines.student={kind: vllm, dtype: float32}", "has it in `arguments`"),
         ("synthesis.switch={kind: margin}", "margin.below: required"),
         ("predictors.comparison.switches=[{kind: never}, {kind: never}]", "would call two of them 'never'"),
     ],

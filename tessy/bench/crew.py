@@ -30,6 +30,8 @@ from tessy.synthesis.scheduler import Schedule, write_all
 RELEASE_CHUNKS: dict[Role, int] = {"student": 5, "teacher": 10}
 """Tokens per step in the authors' release."""
 RELEASE_PREDICTORS = torch.bfloat16
+RELEASE_SAMPLES = 100
+"""Samples in flight by its default."""
 PAPER_CHUNK = 20
 
 
@@ -124,9 +126,9 @@ class Crew:
             )
             for role in ROLES
         }
-        meters = Meters()
+        meters, samples = Meters(), min(models.concurrency, RELEASE_SAMPLES)
         written = await write_in_lockstep(
-            models.samples(), self._assignment(predictors, RELEASE_CHUNKS), meters, models.concurrency
+            models.samples(), self._assignment(predictors, RELEASE_CHUNKS), meters, samples
         )
         meters.stop()
         return meters, written

@@ -1,14 +1,16 @@
 """Cooperative synthesis measured: the raw engine limit, lock step, literal k and streaming.
 
-Three arrangements run the same models over the same problems on the same cores: the authors' release's, in
+Four arrangements run the same models over the same problems on the same cores: the authors' release's, in
 lock step with one vLLM server per model as `vllm serve` starts it; one server per model as a recipe starts
-it; and vLLM inside processes of our own, one per core, that drain one journal. Lock step is measured on the
-second one's servers as well, which tells what scheduling alone brings. The limit of an arrangement is what
-it produces when asked for plain continuations, one request per problem, both models at once in the share
-their tokens have in cooperative traces.
+it; and processes of our own, one per core, that drain one journal and have the models inside, run by vLLM or
+by the embedded engine. Lock step is measured on the second one's servers as well, which tells what scheduling
+alone brings. The limit of an arrangement is what it produces when asked for plain continuations, one request
+per problem, both models at once in the share their tokens have in cooperative traces.
 
 Start-up is left out of all figures, and a short run goes before each arrangement's first.
-`predictor_share` is the share of the scheduling processes' time in which the boundary predictors computed.
+`predictor_share` is the share of the scheduling processes' time in which the boundary predictors computed,
+`engine_share`, where engines are in the same process, theirs; the rest is scheduling. With servers
+`processor_us_per_token` has the processor time by process, for every accepted token.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from tessy.bench.costs import microseconds_per_token, processor_seconds
 from tessy.bench.crew import Crew, Models, fresh, trajectories, warm_up
 from tessy.chat import Renderer
 from tessy.engines import SamplingParams
@@ -57,18 +60,24 @@ def measure(models: Models, say: Say) -> dict[str, Any]:
         release = asyncio.run(_as_released(models, Path(scratch), say))
         over_http = asyncio.run(_over_http(models, Path(scratch), say))
         share = over_http["details"]["stream"]["teacher_token_share"]
-        inside = _in_process(models, share, over_http["mean_tokens"], Path(scratch), say)
-    for arrangement in (over_http, inside):
+        inside, embedded = (
+            _in_process(models, kind, share, over_http["mean_tokens"], Path(scratch), say)
+            for kind in ("vllm", "embedded")
+        )
+    arrangements = {"servers": over_http, "in_process": inside, "embedded": embedded}
+    for arrangement in arrangements.values():
         arrangement["stream_over_lockstep"] = arrangement["stream"] / over_http["lockstep"]
         arrangement["stream_over_release"] = arrangement["stream"] / release["accepted_tokens_per_s"]
         arrangement["stream_over_limit"] = arrangement["stream"] / arrangement["raw_limit"]
     over_http["details"]["release"] = release
-    best = max(over_http, inside, key=lambda arrangement: arrangement["stream"])
+    best = max(arrangements, key=lambda name: arrangements[name]["stream"])
+    ratios = ("stream", "stream_over_lockstep", "stream_over_release", "stream_over_limit")
     return {
         **over_http,
         "release": release["accepted_tokens_per_s"],
         "in_process": inside,
-        "best": {"arrangement": "servers" if best is over_http else "in_process", "stream": best["stream"]},
+        "embedded": embedded,
+        "best": {"arrangement": best} | {name: arrangements[best][name] for name in ratios},
     }
 
 
@@ -78,8 +87,8 @@ async def _as_released(models: Models, scratch: Path, say: Say) -> dict[str, flo
         urls = await _servers(stack, models, renderers, scratch / "released", say, as_released=True)
         text = {role: await _connect(stack, urls[role], models, renderers[role]) for role in ROLES}
         await Crew(warm_up(models), text, renderers).lockstep()
-        meters, _ = await Crew(models, text, renderers).lockstep()
-        return _said(say, "servers as they come, lock step", meters)
+        lockstep = _lockstep(Crew(models, text, renderers))
+        return await _costed(models, say, "servers as they come, lock step", lockstep)
 
 
 async def _over_http(models: Models, scratch: Path, say: Say) -> dict[str, Any]:
@@ -90,18 +99,22 @@ async def _over_http(models: Models, scratch: Path, say: Say) -> dict[str, Any]:
         text = {role: await _connect(stack, urls[role], models, renderers[role]) for role in ROLES}
         await Crew(warm_up(models), crew.engines, renderers).stream(fresh(scratch / "warm-up"))
         details: dict[str, Any] = {}
-        stream = await crew.stream(fresh(scratch / "stream"))
-        details["stream"] = _said(say, "servers, stream", stream)
+        stream = crew.stream(fresh(scratch / "stream"))
+        details["stream"] = await _costed(models, say, "servers, stream", stream)
         written = trajectories(scratch / "stream", models.samples())
         mean = sum(t.tokens for t in written) / len(written)
-        details["literal"] = _said(
-            say, "servers, literal k = 20", await crew.stream(fresh(scratch / "literal"), literal=True)
-        )
-        limit = await _rate(crew, stream.values()["teacher_token_share"], round(mean))
+        literal = crew.stream(fresh(scratch / "literal"), literal=True)
+        details["literal"] = await _costed(models, say, "servers, literal k = 20", literal)
+        limit = await _rate(crew, details["stream"]["teacher_token_share"], round(mean))
         say(f"servers, plain requests: {limit:,.0f} tokens/s")
-        meters, _ = await Crew(models, text, renderers).lockstep()
-        details["lockstep"] = _said(say, "servers, lock step", meters)
+        lockstep = _lockstep(Crew(models, text, renderers))
+        details["lockstep"] = await _costed(models, say, "servers, lock step", lockstep)
     return _table(details, limit) | {"mean_tokens": mean}
+
+
+async def _lockstep(crew: Crew) -> Meters:
+    meters, _ = await crew.lockstep()
+    return meters
 
 
 async def _servers(
@@ -177,28 +190,30 @@ def engine_arguments() -> dict[str, Any]:
 
 
 def _in_process(
-    models: Models, teacher_share: float, mean_tokens: float, scratch: Path, say: Say
+    models: Models, kind: str, teacher_share: float, mean_tokens: float, scratch: Path, say: Say
 ) -> dict[str, Any]:
     cores = sorted(os.sched_getaffinity(0))
-    workers = [_Worker(models, core, scratch / f"worker-{core}.log") for core in cores]
+    workers = [_Worker(models, core, kind, scratch / f"{kind}-{core}.log") for core in cores]
     try:
         for worker in workers:
             worker.read()
-        say(f"{len(workers)} processes with both engines each: ready")
+        say(f"{len(workers)} processes with both models in each, {kind}: ready")
         everything = [list(pair) for pair in models.problems]
-        _together(
-            workers,
-            {"what": "stream", "folder": str(scratch / "w"), "problems": everything[: models.concurrency]},
-        )
+
+        def written(what: str, folder: str, problems: Sequence[list[str]]) -> dict[str, Any]:
+            folder = str(scratch / f"{kind}-{folder}")
+            return _sum(*_together(workers, {"what": what, "folder": folder, "problems": problems}))
+
+        written("stream", "warm-up", everything[: models.concurrency])
         details = {}
         for what in ("stream", "literal"):
-            task = {"what": what, "folder": str(scratch / f"in-process-{what}"), "problems": everything}
-            details[what] = _sum(*_together(workers, task))
-            say(f"in process, {what}: {details[what]['accepted_tokens_per_s']:,.0f} accepted tokens/s")
+            details[what] = written(what, what, everything)
+            rate = details[what]["accepted_tokens_per_s"]
+            say(f"in process, {kind}, {what}: {rate:,.0f} accepted tokens/s")
         plain = {"what": "plain", "teacher_share": teacher_share, "tokens": round(mean_tokens)}
         done, seconds = _together(workers, plain)
         limit = sum(answer["tokens"] for answer in done) / seconds
-        say(f"in process, plain requests: {limit:,.0f} tokens/s")
+        say(f"in process, {kind}, plain requests: {limit:,.0f} tokens/s")
     finally:
         for worker in workers:
             worker.stop()
@@ -206,8 +221,8 @@ def _in_process(
 
 
 class _Worker:
-    def __init__(self, models: Models, core: int, log: Path) -> None:
-        spec = {"models": models.plain(), "core": core, "arguments": engine_arguments()}
+    def __init__(self, models: Models, core: int, kind: str, log: Path) -> None:
+        spec = {"models": models.plain(), "core": core, "kind": kind, "arguments": engine_arguments()}
         self._log = log
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
@@ -247,26 +262,33 @@ def _together(workers: Sequence[_Worker], task: Mapping[str, Any]) -> tuple[list
 
 
 def _sum(answers: Sequence[Mapping[str, float]], seconds: float) -> dict[str, float]:
-    total = {key: sum(answer[key] for answer in answers) for key in KEPT}
+    total = {key: sum(answer[key] for answer in answers) for key in (*KEPT, "models_busy_s")}
     teacher = sum(answer["teacher_token_share"] * answer["accepted_tokens"] for answer in answers)
     switches = sum(answer["switches_per_1000_tokens"] * answer["accepted_tokens"] for answer in answers)
-    accepted = max(1, total["accepted_tokens"])
+    accepted, all_s = max(1, total["accepted_tokens"]), seconds * len(answers)
     return total | {
         "seconds": seconds,
         "accepted_tokens_per_s": accepted / seconds,
         "teacher_token_share": teacher / accepted,
         "switches_per_1000_tokens": switches / accepted,
-        "predictor_share": total["predictor_busy_s"] / seconds / len(answers),
+        "predictor_share": total["predictor_busy_s"] / all_s,
+        "engine_share": (total["models_busy_s"] - total["predictor_busy_s"]) / all_s,
     }
 
 
-def _said(say: Say, what: str, meters: Meters) -> dict[str, float]:
-    values = meters.values()
+async def _costed(models: Models, say: Say, what: str, run: Awaitable[Meters]) -> dict[str, Any]:
+    """The figures of a run with servers, and the processor time it took, everywhere."""
+    names = {source: role for role, source in models.sources.items()}
+    before = processor_seconds(names)
+    values = (await run).values()
+    after = processor_seconds(names)
     say(f"{what}: {values['accepted_tokens_per_s']:,.0f} accepted tokens/s")
-    kept = {key: values[key] for key in KEPT}
-    return kept | {"predictor_share": values["predictor_busy_s"] / values["seconds"]}
+    return {key: values[key] for key in KEPT} | {
+        "predictor_share": values["predictor_busy_s"] / values["seconds"],
+        "processor_us_per_token": microseconds_per_token(before, after, values["accepted_tokens"]),
+    }
 
 
-def _table(details: Mapping[str, Mapping[str, float]], limit: float) -> dict[str, Any]:
+def _table(details: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:
     rates = {name: values["accepted_tokens_per_s"] for name, values in details.items()}
     return {"raw_limit": limit, **rates, "details": dict(details)}

@@ -1,4 +1,4 @@
-"""One process of the arrangement without servers: both engines, both predictors, on one core.
+"""One process of an arrangement without servers: both engines, both predictors, on one core.
 
 Several of these drain one journal. The parent writes one task a line, as JSON, and reads one line back:
 all workers do the same task at the same time.
@@ -14,8 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tessy.bench.crew import Crew, Models
-from tessy.engines import SamplingParams
+from tessy.engines import Engine, SamplingParams
+from tessy.engines.embedded import EmbeddedEngine
+from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.turns import Turns
 from tessy.records import ROLES
 
@@ -25,32 +29,31 @@ def main() -> None:
     # Nothing but answers may go to the pipe the parent reads.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    crew = _crew(Models.of(spec["models"]), spec["core"], spec["arguments"])
+    turns = Turns()
+    crew = _crew(Models.of(spec["models"]), spec["core"], spec["kind"], spec["arguments"], turns)
     _answer(answers, {"ready": True})
     for line in sys.stdin:
-        _answer(answers, asyncio.run(_do(crew, json.loads(line))))
+        before = turns.busy_s
+        done = asyncio.run(_do(crew, json.loads(line)))
+        _answer(answers, done | {"models_busy_s": turns.busy_s - before})
 
 
-def _crew(models: Models, core: int, arguments: Mapping[str, Any]) -> Crew:
+def _crew(models: Models, core: int, kind: str, arguments: Mapping[str, Any], turns: Turns) -> Crew:
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = str(core)
-    import torch
-
-    from tessy.engines.inprocess import InProcessEngine
-
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {core})
-    renderers, turns = models.renderers(), Turns()
-    engines = {
-        role: InProcessEngine(
-            models.sources[role],
-            SamplingParams(**models.sampler),
-            max_length=models.max_length(renderers),
-            arguments=arguments,
-            turns=turns,
+    renderers, sampling = models.renderers(), SamplingParams(**models.sampler)
+    length = models.max_length(renderers)
+
+    def engine(source: str) -> Engine:
+        if kind == "vllm":
+            return InProcessEngine(source, sampling, max_length=length, arguments=arguments, turns=turns)
+        slots = models.concurrency
+        return EmbeddedEngine(
+            source, sampling, slots=slots, max_length=length, dtype=torch.float32, turns=turns
         )
-        for role in ROLES
-    }
-    return Crew(models, engines, renderers, turns)
+
+    return Crew(models, {role: engine(models.sources[role]) for role in ROLES}, renderers, turns)
 
 
 async def _do(crew: Crew, task: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class EngineSettings(Section):
     """The name the `endpoints` serve the model by; needed where they serve several."""
     api_key_env: str | None = None
     """Environment variable that holds the key of the `endpoints`."""
+    dtype: Literal["float64", "float32"] | None = None
+    """What an embedded model, and what watches it, computes in. In `float64`, its default, a text does not
+    depend on which others are written beside it, so that a killed and resumed run writes the same; `float32`
+    is faster. vLLM's own is among its `arguments`."""
     replicas: Positive = 1
     """Servers to start."""
     devices: list[str] = Field(default_factory=list)
@@ -57,6 +61,8 @@ class EngineSettings(Section):
             raise ValueError("`replicas` are servers to start: they need kind 'server' without `endpoints`")
         if (self.kind == "embedded" or self.endpoints) and (self.devices or self.arguments):
             raise ValueError("`devices` and `arguments` have no effect here: this starts no vLLM")
+        if self.kind != "embedded" and self.dtype:
+            raise ValueError(f"`dtype` is for kind 'embedded'; kind {self.kind!r} has it in `arguments`")
         return self
 
     @model_validator(mode="after")

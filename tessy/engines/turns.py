@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Protocol
 
 SETTLE = 4
@@ -26,11 +27,12 @@ class Member(Protocol):
 
 
 class Turns:
-    """The models that share a thread, in one event loop."""
+    """The models that share a thread, in one event loop. `busy_s` is how long their passes took so far."""
 
     def __init__(self) -> None:
         self._members: list[Member] = []
         self._going: asyncio.Task[None] | None = None
+        self.busy_s = 0.0
 
     def join(self, member: Member) -> None:
         self._members.append(member)
@@ -47,8 +49,10 @@ class Turns:
             first = max(self._members, key=lambda member: member.waiting)
             if not first.waiting:
                 return
+            began = time.perf_counter()
             try:
                 first.step()
             except Exception:
                 # Its own have been told; the others' turn comes all the same.
                 logging.getLogger(__name__).exception("a pass of %s failed", type(first).__name__)
+            self.busy_s += time.perf_counter() - began

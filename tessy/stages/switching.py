@@ -137,7 +137,8 @@ def open_switch(
     if predictor is not None:
         # Only where models write the same whatever shares their batches is it worth twice the time that
         # what watches them does, too.
-        exact = job.execution["engines"][role]["kind"] == "embedded"
+        engine = job.execution["engines"][role]
+        exact = engine["kind"] == "embedded" and engine["dtype"] != "float32"
         return BoundaryPredictor(
             predictor.source,
             role,

@@ -18,6 +18,8 @@ from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
+import torch
+
 from tessy.boundary import Predictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
@@ -263,6 +265,7 @@ def _in_this_process(wanted: Wanted, settings: EngineSettings, sampling: Samplin
         slots=min(job.execution["concurrency"], max(1, len(wanted.samples))),
         max_length=wanted.max_length,
         revision=revision,
+        dtype=torch.float32 if settings.dtype == "float32" else torch.float64,
         turns=wanted.turns,
     )
 
