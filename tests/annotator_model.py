@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tessy.boundary.segments import Segment
@@ -23,9 +24,9 @@ def answer_to(segment: str) -> str:
     return next(answer for opening, answer in OPENINGS.items() if segment.startswith(opening))
 
 
-def train_annotator(folder: Path, thinking: str | None) -> None:
-    """A two-layer model in the student's format that has learned what the right answers look like, given
-    at once or after `thinking`."""
+def train_annotator(folder: Path, thinkings: Sequence[str | None]) -> None:
+    """A two-layer model in the student's format that has learned what the right answers look like, after each
+    of `thinkings`; None stands for an answer at once."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -38,7 +39,7 @@ def train_annotator(folder: Path, thinking: str | None) -> None:
     tokenizer = train_tokenizer("student", traces, 300)
     renderer = Renderer(tokenizer, "qwen3")
 
-    def document(prompt: str, answer: str) -> list[int]:
+    def document(prompt: str, answer: str, thinking: str | None) -> list[int]:
         """As it is read in use: a server encodes a whole prompt, an engine is given pieces."""
         if thinking is None:
             return list(tokenizer(prompt_text("student", prompt) + answer + "<|im_end|>")["input_ids"])
@@ -63,10 +64,10 @@ def train_annotator(folder: Path, thinking: str | None) -> None:
     )
     model = Qwen3ForCausalLM(shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for step in range(120):
-        rows = traces[step % 15 :: 15]
+    for step in range(120 * len(thinkings)):
+        rows, thinking = traces[step % 15 :: 15], thinkings[step % len(thinkings)]
         batch = tokenizer.pad(
-            {"input_ids": [document(row.prompt, row.answer) for row in rows]},
+            {"input_ids": [document(row.prompt, row.answer, thinking) for row in rows]},
             return_tensors="pt",
             padding_side="right",
         )

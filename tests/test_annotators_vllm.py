@@ -7,19 +7,13 @@ one. Nothing is known of its answers but what the server lets through.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotator
+from test_marking import OWN, job_at
 
 from tessy.boundary.annotators import Annotated, AnswerJournal, annotate
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
@@ -27,49 +21,28 @@ from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(400)]
 
 NAME = "annotator"
-STARTS_WITHIN_S = 240
 
 
 @pytest.fixture(scope="module")
-def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("annotator")
-    train_annotator(folder / "model", thinking=None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder / "model")]
-    command += ["--served-model-name", NAME, "--max-model-len", "512", "--host", "127.0.0.1"]
-    settings = {
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "0",
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [*command, "--port", str(port)],
-            env=os.environ | settings,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        wait_until_up(f"http://127.0.0.1:{port}/health", server, folder / "server.log")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(60)
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("annotator") / "model"
+    train_annotator(folder, [None, "ok"])
+    return folder
 
 
-def wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(1)
-    raise AssertionError(f"the server did not come up:\n{log.read_text()[-3000:]}")
+@pytest.fixture(scope="module")
+def endpoint_url(model: Path) -> Iterator[str]:
+    """The model behind a server as a recipe starts its own."""
+    from tessy.engines.launch import Checkpoint, servers
+    from tessy.engines.settings import EngineSettings
+
+    arguments = {"served_model_name": NAME, "kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
+    settings = EngineSettings.model_construct(kind="server", arguments=arguments)
+    with asyncio.Runner() as runner:
+        serving = servers(settings, Checkpoint(str(model), None, 512), NAME, model.parent, print)
+        (url,) = runner.run(serving.__aenter__())
+        yield f"{url}/v1"
+        runner.run(serving.__aexit__(None, None, None))
 
 
 def annotated(url: str, path: Path, **changes: Any) -> tuple[Annotated, ChatOptions]:
@@ -116,3 +89,31 @@ def test_a_model_the_server_does_not_have_is_an_error(endpoint_url: str, tmp_pat
 
     with pytest.raises(UserError, match="refuses model 'other'"):
         annotated(endpoint_url, tmp_path / "answers.jsonl", model="other")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+def test_the_recipes_own_model_on_its_server_answers_under_the_schema(
+    endpoint_url: str, model: Path, tmp_path: Path, temperature: float
+) -> None:
+    """Its thinking is free, its answer is not: what it would write at temperature 2 is not let through."""
+    from tessy.stages.marking import Task, mark
+
+    (tmp_path / "prompt.txt").write_text(PROMPT)
+    sampler = {"temperature": temperature, "top_p": 1.0, "top_k": 0}
+    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt"), "sampler": sampler, "attempts": 1}
+    (tmp_path / "out").mkdir()
+    job = job_at(tmp_path / "out", model, {"kind": "server", "endpoints": [endpoint_url]})
+    found = mark(job, annotator, Task(segments(), {}), "annotator")
+    assert job.used["json_schema"] == {"annotator-0": True}
+    # An answer that reaches the end of its tokens breaks off; wild thinking may have used them up.
+    broken = {"truncated_json", "empty_answer"}
+    assert not set(found.outcomes) - {
+        "accepted",
+        "not_in_text",
+        "duplicate",
+        "overlap",
+        "wrong_order",
+        *broken,
+    }
+    if not temperature:
+        assert found.outcomes["accepted"] >= 0.9 * len(segments()), found.outcomes

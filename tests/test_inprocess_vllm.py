@@ -1,7 +1,8 @@
-"""vLLM in process: what it says of its tokens' probabilities, which uncertainty switches go by.
+"""vLLM in process: what it says of its tokens' probabilities, and that it keeps to a JSON schema.
 
 The engine gets a process of its own, as it does in a run: `python -m tests.test_inprocess_vllm FOLDER`
-continues `PROMPTS` with the model in FOLDER and prints ids and log-probabilities.
+continues `PROMPTS` with the model in FOLDER and prints ids and log-probabilities, of plain continuations
+and then of one under `SCHEMA`.
 """
 
 from __future__ import annotations
@@ -19,23 +20,29 @@ import pytest
 
 from tessy.boundary.uncertainty import LIKELIEST
 from tessy.engines import Engine, Request, SamplingParams
-from tests.vllm_server import Codec, make_model
+from tests.vllm_server import END, Codec, make_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(200)]
 PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
 TOKENS, LENGTH = 12, 256
 HOT = SamplingParams(temperature=2.0)
 MARK = "written: "
+SCHEMA = '{"const": 271828}'
 
 
-async def written(engine: Engine, prompts: Sequence[Sequence[int]], tokens: int) -> list[Any]:
+async def written(
+    engine: Engine, prompts: Sequence[Sequence[int]], tokens: int, schema: str | None = None
+) -> list[Any]:
     """(ids, log-probabilities) of a continuation of each prompt, all asked for at once."""
-    asked = [Request(str(n), ids, tokens, (), str(n), logprobs=LIKELIEST) for n, ids in enumerate(prompts)]
+    asked = [
+        Request(str(n), ids, tokens, (END,), str(n), logprobs=LIKELIEST, schema=schema)
+        for n, ids in enumerate(prompts)
+    ]
     done = await asyncio.gather(*(engine.open(one).finished() for one in asked))
     return [(continuation.token_ids, continuation.logprobs) for continuation in done]
 
 
-def test_logprobs_are_those_of_the_embedded_engine_before_temperature(tmp_path: Path) -> None:
+def test_logprobs_are_the_embedded_engines_and_schemas_are_kept_to(tmp_path: Path) -> None:
     from tessy.engines.embedded import EmbeddedEngine
 
     make_model(tmp_path)
@@ -46,8 +53,9 @@ def test_logprobs_are_those_of_the_embedded_engine_before_temperature(tmp_path: 
         text=True,
     )
     assert done.returncode == 0, "vLLM's complaint is above"
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith(MARK))
-    found = json.loads(line.removeprefix(MARK))
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    found, constrained = (json.loads(line.removeprefix(MARK)) for line in lines)
+    assert [Codec().decode(ids) for ids, _ in constrained] == ["271828<|end|>"] * len(PROMPTS)
     # Whatever vLLM drew, the embedded engine is asked what could have been drawn there.
     prefixes = [
         [*ids, *new[:at]] for ids, (new, _) in zip(PROMPTS, found, strict=True) for at in range(TOKENS)
@@ -66,8 +74,11 @@ def main(folder: str) -> None:
     from tessy.engines.inprocess import InProcessEngine
 
     arguments = {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": 64 << 20}
-    engine = InProcessEngine(folder, HOT, max_length=LENGTH, arguments=arguments)
-    print(f"\n{MARK}{json.dumps(asyncio.run(written(engine, PROMPTS, TOKENS)))}", flush=True)
+    engine = InProcessEngine(folder, HOT, max_length=LENGTH, arguments=arguments, schemas=True)
+    with asyncio.Runner() as runner:
+        for schema in (None, SCHEMA):
+            found = runner.run(written(engine, PROMPTS, TOKENS, schema))
+            print(f"\n{MARK}{json.dumps(found)}", flush=True)
     os._exit(0)  # vLLM's own farewell takes seconds.
 
 

@@ -30,7 +30,7 @@ OWN = {
 ASKED = "kind: llm, prompt: style_spans_1, max_tokens: 9, attempts: 1, sampler: {temperature: 0}"
 
 
-def job_at(folder: Path, model: Path, **predictors: Any) -> Job:
+def job_at(folder: Path, model: Path, engine: Any = None, **predictors: Any) -> Job:
     reference = {"source": str(model), "revision": None, "format": "qwen3"}
     config = {
         "models": {"model": reference, "annotator-student": reference},
@@ -39,6 +39,7 @@ def job_at(folder: Path, model: Path, **predictors: Any) -> Job:
         "seed": 0,
     }
     execution = load(MINI).execution.model_dump(mode="json")
+    execution["engines"]["student"] |= engine or {}
     tracker = Tracker(
         folder,
         mode="disabled",
@@ -54,13 +55,15 @@ def job_at(folder: Path, model: Path, **predictors: Any) -> Job:
 
 @pytest.mark.slow
 def test_the_recipes_own_model_marks_segments(tmp_path: Path) -> None:
-    train_annotator(tmp_path / "model", thinking="ok")
+    train_annotator(tmp_path / "model", ["ok"])
     (tmp_path / "prompt.txt").write_text(PROMPT)
     annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt")}
     (tmp_path / "out").mkdir()
     job = job_at(tmp_path / "out", tmp_path / "model", agreement={"annotator": annotator, "segments": 30})
     task = Task(segments()[::3], {})
     found = mark(job, annotator, task, "annotator")
+    # This engine cannot hold answers to a schema, and that is on record.
+    assert job.used["json_schema"]["annotator-0"] is False
     right = sum(
         list(found.style.get(s.segment_id, [(-1, -1)]))
         == [(0, len(opening)) for opening in OPENINGS if opening and s.text.startswith(opening)]

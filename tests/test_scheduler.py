@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import ANSWER, END, THINKING, assignment, samples, synthesize
+from scripted import ANSWER, END, THINKING, assignment, continuation, samples, synthesize
 
+from tessy.engines import Continuation, Request
+from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Problem, Trajectory
 from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.lockstep import write_in_lockstep
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.scheduler import Schedule, write
+from tessy.synthesis.scheduler import UNWATCHED_CHUNK, Schedule, write
 
 
 def test_each_author_writes_only_its_own_kind(tmp_path: Path) -> None:
@@ -94,6 +97,29 @@ def test_a_trace_that_does_not_fit_is_a_typed_outcome(tmp_path: Path) -> None:
     (trajectory,) = asyncio.run(synthesize(tmp_path / "j", 1, chunk_tokens=7, max_tokens=20))
     assert trajectory.stop_reason == "length"
     assert trajectory.tokens <= 20
+
+
+@pytest.mark.parametrize("reach", [None, 64])
+def test_an_answer_under_a_schema_is_one_request_and_one_turn(tmp_path: Path, reach: int | None) -> None:
+    """However long: a schema begins anew with every request."""
+    asked: list[Request] = []
+
+    class Noting(ScriptedEngine):
+        def open(self, request: Request) -> Continuation:
+            asked.append(request)
+            return super().open(request)
+
+    answer = [ord("x")] * 3 * UNWATCHED_CHUNK + [END]
+    engine = Noting(lambda ids: answer if END in ids else continuation(ids))
+    spec = assignment(5, max_tokens=5000)
+    authors = {role: replace(author, engine=engine) for role, author in spec.authors.items()}
+    spec = replace(spec, authors=authors, answer_schema="{}")
+    with Journal(tmp_path) as journal:
+        asyncio.run(write(samples(1)[0], spec, journal, Schedule(1, reach), Meters()))
+    with Journal(tmp_path) as journal:
+        turns = journal.turns(samples(1)[0].sample_id)
+    assert [request.schema for request in asked] == [None] * (len(asked) - 1) + ["{}"]
+    assert [len(turn.text) for turn in turns if turn.part == "answer"] == [3 * UNWATCHED_CHUNK]
 
 
 def test_two_questions_alike_are_two_samples() -> None:

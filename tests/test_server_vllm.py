@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from tessy.engines import EngineFault, Request, SamplingParams
 from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.server import ServerEngine
 from tessy.engines.settings import EngineSettings
-from tessy.engines.wire import Way
+from tessy.engines.wire import WAYS, Way
 from tessy.errors import UserError
 from tests.processes import descendants, end
 from tests.vllm_server import END, LENGTH, Codec, Host
@@ -115,6 +116,24 @@ def test_logprobs_are_those_of_transformers_before_temperature(host: Host, way: 
             logits = model(torch.tensor([[*one.token_ids, *found.token_ids]])).logits[0]
             own = logits.log_softmax(-1)[len(one.token_ids) - 1 : -1].topk(8).values.tolist()
             assert [row[:8] for row in found.logprobs] == [pytest.approx(row, abs=2e-3) for row in own]
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_schema_is_kept_to_whatever_the_way_in(host: Host, way: Way) -> None:
+    """The model alone would write rubbish."""
+    schema = json.dumps({"type": "array", "items": {"enum": ["Okay", "so"]}, "minItems": 2, "maxItems": 3})
+
+    async def ask() -> None:
+        async with engine(host, 1.0, way) as e:
+            asked = [replace(request(ids, 200, END), schema=schema) for ids in PROMPTS]
+            done = await asyncio.gather(*(e.open(one).finished() for one in asked))
+        for found in done:
+            assert found.finish_reason == "stop"
+            listed = json.loads(Codec().decode(found.token_ids[:-1]))
+            assert 2 <= len(listed) <= 3
+            assert set(listed) <= {"Okay", "so"}
 
     asyncio.run(ask())
 

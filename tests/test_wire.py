@@ -21,7 +21,7 @@ text = st.text(st.sampled_from(CHARACTERS))
 def test_a_body_says_what_was_asked(
     prompt: list[int], stops: list[int], sampling: SamplingParams, tokens: int, way: Way
 ) -> None:
-    request = Request("s", prompt, tokens, tuple(stops), "", 7)
+    request = Request("s", prompt, tokens, tuple(stops), "", 7, schema='{"const": "}"}')
     body = json.loads(dialogue(way, request, "name", 'a "model"', sampling, None).body)
     said = body["sampling_params"] if way == "tokens" else body
     assert body["token_ids" if way == "tokens" else "prompt"] == prompt
@@ -32,6 +32,7 @@ def test_a_body_says_what_was_asked(
     )
     assert (said["max_tokens"], said["stop_token_ids"], said["stream_interval"]) == (tokens, stops, 7)
     assert said["ignore_eos"] is True
+    assert said["structured_outputs"] == {"json": {"const": "}"}}
 
 
 @given(st.lists(text, min_size=1))

@@ -41,7 +41,9 @@ class Request:
     `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache, its replica);
     `randomness` names a sequence of random numbers, of which the absolute position picks one for every
     token. `stride` tells engines that report in pieces how many ids are worth a report. `logprobs` is how
-    many of the likeliest tokens' log-probabilities to give with every id, or more; 0 for none.
+    many of the likeliest tokens' log-probabilities to give with every id, or more; 0 for none. `schema` is a
+    JSON schema, as JSON, that the text of the new ids must keep to, from its first character on; vLLM sees to
+    that, other engines take no notice.
     """
 
     sample_id: str
@@ -51,6 +53,7 @@ class Request:
     randomness: str
     stride: int = 1
     logprobs: int = 0
+    schema: str | None = None
 
 
 class EngineFault(Exception):

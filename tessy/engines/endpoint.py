@@ -24,7 +24,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from vllm import SamplingParams
 from vllm.inputs import tokens_input
-from vllm.sampling_params import RequestOutputKind
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from tessy.engines.wire import PATHS
 
@@ -72,9 +72,10 @@ class _Session:
 
     async def _write(self, name: str, body: dict[str, Any]) -> None:
         try:
-            params = SamplingParams(
-                **body["sampling_params"], output_kind=RequestOutputKind.DELTA, skip_clone=True
-            )
+            wanted = body["sampling_params"]
+            if structured := wanted.get("structured_outputs"):
+                wanted["structured_outputs"] = StructuredOutputsParams(**structured)
+            params = SamplingParams(**wanted, output_kind=RequestOutputKind.DELTA, skip_clone=True)
             async for output in self._engine.generate(tokens_input(body["token_ids"]), params, name):
                 new = output.outputs[0]
                 given = new.logprobs and [[one.logprob for one in place.values()] for place in new.logprobs]

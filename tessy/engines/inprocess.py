@@ -30,7 +30,7 @@ class InProcessEngine:
     """Runs the checkpoint `source` with contexts of up to `max_length` tokens.
 
     `arguments` are further engine arguments by vLLM's names; `turns` are shared with the other models of this
-    process.
+    process; `schemas` says whether requests will come with one.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class InProcessEngine:
         seed: int = 0,
         arguments: Mapping[str, Any] | None = None,
         turns: Turns | None = None,
+        schemas: bool = False,
     ) -> None:
         # Read when vLLM is imported: one process, and steps that happen when they are asked for.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -59,7 +60,8 @@ class InProcessEngine:
                 revision=revision,
                 max_model_len=max_length,
                 seed=seed,
-                skip_tokenizer_init=True,
+                # Ids in, ids out: only a schema is about text.
+                skip_tokenizer_init=not schemas,
                 distributed_executor_backend="uni",
                 disable_log_stats=True,
                 **(arguments or {}),
@@ -98,7 +100,7 @@ class InProcessEngine:
 
     def _params(self, request: Request, max_tokens: int) -> Any:
         from vllm import SamplingParams as VllmSamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         return VllmSamplingParams(
             temperature=self._sampling.temperature,
@@ -110,6 +112,7 @@ class InProcessEngine:
             ignore_eos=True,
             detokenize=False,
             logprobs=request.logprobs or None,
+            structured_outputs=StructuredOutputsParams(json=request.schema) if request.schema else None,
             output_kind=RequestOutputKind.DELTA,
             # Made for this request alone.
             skip_clone=True,

@@ -113,11 +113,16 @@ def _logprobs(request: Request) -> str:
     return f'"logprobs":{request.logprobs + 1},' if request.logprobs else ""
 
 
+def _structured(request: Request) -> str:
+    return f'"structured_outputs":{{"json":{request.schema}}},' if request.schema else ""
+
+
 def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes:
     return (
         f'{{"request_id":"{name}","stream":true,"sampling_params":{{{_common(sampling)},"detokenize":false,'
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
-        f'{_logprobs(request)}"stop_token_ids":{_ids(request.stop_token_ids)}}},"token_ids":{list(request.token_ids)}}}'
+        f'{_logprobs(request)}{_structured(request)}"stop_token_ids":{_ids(request.stop_token_ids)}}},'
+        f'"token_ids":{list(request.token_ids)}}}'
     ).encode()
 
 
@@ -129,7 +134,7 @@ def _completions_body(request: Request, model: str, sampling: SamplingParams) ->
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
         # Tokens are named by id: those that read alike would fall into one.
         f'{_logprobs(request)}"return_tokens_as_token_ids":{str(request.logprobs > 0).lower()},'
-        f'"stop_token_ids":{_ids(request.stop_token_ids)},"prompt":{list(request.token_ids)}}}'
+        f'{_structured(request)}"stop_token_ids":{_ids(request.stop_token_ids)},"prompt":{list(request.token_ids)}}}'
     ).encode()
 
 
@@ -147,6 +152,8 @@ def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Co
     }
     if sampling.top_k:
         body["top_k"] = sampling.top_k
+    if request.schema:
+        body["structured_outputs"] = {"json": json.loads(request.schema)}
     return json.dumps(body).encode()
 
 

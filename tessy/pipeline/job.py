@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,9 @@ class Job:
     report: Any
     joinable: bool = False
     """Whether further processes may `join` this job."""
+    used: dict[str, Any] = field(default_factory=dict)
+    """What the stage turned out to use, for the manifest: commits behind names, operating points, whether
+    answers were held to a JSON schema."""
 
     @property
     def work(self) -> Path:
@@ -143,6 +146,7 @@ def run(folder: Path) -> None:
         "config": spec["config"],
         "inputs": spec["inputs"],
         "commits": job.commits,
+        "used": job.used,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(spent, 1),
         "environment": environment(),

@@ -37,7 +37,7 @@ KINDS: dict[str, Kind] = {
     "world": Kind("tessy.stages.miniature:make_world", 1),
     "pretrain": Kind("tessy.stages.miniature:pretrain_model", 1),
     "problems": Kind("tessy.stages.problems:run", 1),
-    "annotate": Kind("tessy.stages.annotate:run", 2),
+    "annotate": Kind("tessy.stages.annotate:run", 3),
     "predictor": Kind("train.predictor:run", 2),
     "synthesize": Kind("tessy.stages.synthesize:run", 3),
     "mix": Kind("tessy.stages.mix:run", 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from tessy.boundary.annotators import (
     summarize,
     usable,
 )
-from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
+from tessy.boundary.chat_endpoint import SCHEMA, ChatEndpoint, ChatOptions
 from tessy.boundary.labels import within
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.segments import Segment
@@ -73,6 +74,7 @@ async def mark_at_endpoint(job: Job, annotator: LanguageModelAnnotator, task: Ta
     )
     async with endpoint:
         found = endpoint.options
+        job.used.setdefault("json_schema", {})[name] = found.schema
         job.say(f"{name}: JSON schema {found.schema}, thinking switch {found.thinking is not None}")
         with AnswerJournal(job.work / f"{name}.answers.jsonl") as journal:
             return await annotate(
@@ -91,7 +93,8 @@ async def mark_at_endpoint(job: Job, annotator: LanguageModelAnnotator, task: Ta
 def mark_by_own_model(
     job: Job, annotator: LanguageModelAnnotator, role: Role, task: Task, name: str
 ) -> Annotated:
-    """Ask the recipe's own model on its own engine: a question is a problem, its answer the response's.
+    """Ask the recipe's own model on its own engine: a question is a problem, its answer the response's, held
+    to a JSON schema behind the thinking where the engine can do that.
 
     All open segments are asked at once, those without a usable answer again in another round.
     """
@@ -109,6 +112,7 @@ def mark_by_own_model(
             max_tokens=annotator.max_tokens,
             model_inputs={role: f"annotator-{role}"},
             home=role,
+            answer_schema=json.dumps(SCHEMA),
         )
         for segment, response in zip(left, responses, strict=True):
             if response.stop_reason == "failed":

@@ -23,7 +23,7 @@ import torch
 from tessy.boundary import Predictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
-from tessy.engines import Engine, EngineFault, SamplingParams
+from tessy.engines import Engine, EngineFault, Request, SamplingParams
 from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.launch import Checkpoint, connected
@@ -72,12 +72,14 @@ def drain(
     model_inputs: Mapping[Role, str] | None = None,
     home: Role = "student",
     formats: Mapping[str, str] = MappingProxyType({}),
+    answer_schema: str | None = None,
 ) -> None:
     """Write all `samples` with the job's models and predictors, together with whoever else does.
 
     `model_inputs` names the job's model input for a role, where that is not the role's own name;
     `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over;
-    `formats` names the chat format to use in place of another.
+    `formats` names the chat format to use in place of another; answers are held to `answer_schema` where
+    their author's engine can do that, which goes on record.
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
     renderers = {role: renderer_of(job, names[role], formats) for role in method.authors | {home}}
@@ -89,8 +91,9 @@ def drain(
             rule = token_rule(switch) if method.thinking == "both" else None
             logprobs = rule.logprobs if rule else 0
             turns = Turns()
+            schemas = answer_schema is not None
             wanted = [
-                Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples, turns, logprobs)
+                Wanted(job, r, names[r], renderers[r], sampler, max_tokens, samples, turns, logprobs, schemas)
                 for r in roles
             ]
             engines = await asyncio.gather(*(stack.enter_async_context(running(w)) for w in wanted))
@@ -118,6 +121,9 @@ def drain(
                 sampler,
                 system=_system(job, names[home]),
                 compat=compat,
+                answer_schema=await _schema(
+                    job, name, answer_schema, authors[method.answer].engine, renderers[method.answer]
+                ),
             )
             schedule = await _schedule(job, authors.values(), compat)
             limit = await _limit(job, assignment, samples[:live])
@@ -160,6 +166,32 @@ async def _limit(job: Job, assignment: Assignment, samples: Sequence[Sample]) ->
     return limit
 
 
+async def _schema(job: Job, name: str, wanted: str | None, engine: Engine, renderer: Renderer) -> str | None:
+    """The JSON schema `wanted`, if any, where an engine keeps to it; for the record and the log."""
+    if wanted is None:
+        return None
+    constrained = await keeps_to_schemas(engine, renderer)
+    job.used.setdefault("json_schema", {})[name] = constrained
+    job.say(f"{name}: JSON schema {constrained}")
+    return wanted if constrained else None
+
+
+async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
+    """Whether an engine holds answers to a JSON schema: asked under one that allows a single number only."""
+    prompt = [*renderer.prompt_ids("?"), *renderer.open_thinking_ids(), *renderer.close_thinking_ids("")]
+    name, number = "schema", "271828"
+    ends = renderer.answer_end_ids
+    try:
+        written = await engine.open(
+            Request(name, prompt, len(number) + 1, ends, name, schema=f'{{"const":{number}}}')
+        ).finished()
+    except EngineFault:
+        return False
+    engine.release(name)
+    text = "".join(renderer.pieces([token for token in written.token_ids if token not in ends]))
+    return text.strip() == number
+
+
 async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Schedule:
     execution = job.execution
     reach = execution["reach"] if streams(job, compat) else None
@@ -200,7 +232,8 @@ def _system(job: Job, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An engine to start: for `role`, the job's model `name`. `logprobs` is the most it will be asked for."""
+    """An engine to start: for `role`, the job's model `name`. `logprobs` is the most it will be asked for,
+    `schemas` whether requests will come with one."""
 
     job: Job
     role: Role
@@ -211,6 +244,7 @@ class Wanted:
     samples: Sequence[Sample]
     turns: Turns
     logprobs: int = 0
+    schemas: bool = False
 
     @property
     def max_length(self) -> int:
@@ -258,6 +292,7 @@ def _in_this_process(wanted: Wanted, settings: EngineSettings, sampling: Samplin
             seed=job.config["seed"],
             arguments=settings.arguments,
             turns=wanted.turns,
+            schemas=wanted.schemas,
         )
     return EmbeddedEngine(
         source,

@@ -28,6 +28,7 @@ from tessy.synthesis.cooperation import (
 from tessy.synthesis.methods import Method
 from tessy.synthesis.outcomes import stop_reason
 from tessy.synthesis.repetition import RepetitionGuard
+from tessy.synthesis.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Assignment:
 
     `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
     ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in the
-    author's tokens and in home's.
+    author's tokens and in home's. `answer_schema` is what answers keep to (`Request.schema`).
     """
 
     name: str
@@ -88,6 +89,7 @@ class Assignment:
     sampler: Mapping[str, float]
     system: str = ""
     compat: Compat = PAPER
+    answer_schema: str | None = None
 
     @property
     def cooperative(self) -> bool:
@@ -111,44 +113,6 @@ def samples_of(problems: Iterable[Problem], repeats: int = 1) -> list[Sample]:
             number = seen[problem.problem_id] = seen.get(problem.problem_id, -1) + 1
             out.append(Sample(f"{problem.problem_id}#{number}", problem))
     return out
-
-
-class View:
-    """One model's ids of a trace: extended by what is accepted, never encoded anew."""
-
-    def __init__(self, renderer: Renderer, prompt: str, system: str = "") -> None:
-        self.renderer = renderer
-        self.ids = renderer.prompt_ids(prompt, system)
-        self.prompt_tokens = len(self.ids)
-        self.ids += renderer.open_thinking_ids()
-        self._foreign: list[str] = []
-
-    def add_own(self, ids: Sequence[int]) -> None:
-        self._take_in()
-        self.ids += ids
-
-    def add_foreign(self, text: str) -> None:
-        """Text of the other model, encoded once, when this model's turn comes or the trace ends."""
-        self._foreign.append(text)
-
-    def close_thinking(self, thinking: str) -> None:
-        self._take_in()
-        self.ids += self.renderer.close_thinking_ids(thinking)
-
-    def read(self) -> list[int]:
-        """All ids so far, the other model's words taken in."""
-        self._take_in()
-        return self.ids
-
-    @property
-    def written(self) -> int:
-        """Tokens of the response so far."""
-        return len(self.read()) - self.prompt_tokens
-
-    def _take_in(self) -> None:
-        if self._foreign:
-            self.ids += self.renderer.encode("".join(self._foreign))
-            self._foreign.clear()
 
 
 class Draft:
@@ -192,6 +156,11 @@ class Draft:
         return self.author.rule if self.watched else None
 
     @property
+    def schema(self) -> str | None:
+        """What the text that is written now keeps to, if anything."""
+        return self._assignment.answer_schema if self.state.part == "answer" else None
+
+    @property
     def repetitive(self) -> bool:
         """Whether the response says the same thing over and over, and nothing has been done about it."""
         return self._guard.repetitive and self.state.part is not None
@@ -214,6 +183,7 @@ class Draft:
             f"{self._assignment.seed}/{self.state.author}/{self.sample.sample_id}",
             stride,
             self.rule.logprobs if self.rule else 0,
+            self.schema,
         )
 
     def budget(self) -> int:

@@ -170,11 +170,14 @@ async def _stretch(
 ) -> None:
     """Open one continuation and take turns from it until it is used up or somebody else has to write."""
     author, role, watched = draft.author, draft.state.author, draft.watched
-    chunk = author.chunk_tokens if watched else UNWATCHED_CHUNK
+    chunk = stride = author.chunk_tokens if watched else UNWATCHED_CHUNK
     budget = reach = draft.budget()
-    if watched or schedule.reach is None:
+    if draft.schema:
+        # Engines begin a schema anew with every request, so that its text is one turn.
+        chunk = budget
+    elif watched or schedule.reach is None:
         reach = chunk if schedule.reach is None else foresight.reach(role, chunk, schedule.reach)
-    request = draft.request(reach, chunk)
+    request = draft.request(reach, stride)
     meters.request(role)
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
     taken = 0
