@@ -9,6 +9,7 @@ Not covered: reading what was fetched, and checkpoints themselves: transformers 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,16 @@ from tessy.errors import UserError
 
 TIMEOUT_S = 30
 """For the question whether a revision exists."""
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision can never name anything else."""
+    return re.fullmatch(r"[0-9a-f]{40}", revision or "") is not None
+
+
+def recorded_as(source: str, revision: str | None) -> str:
+    """What a model is called where its commit is put on record."""
+    return f"{source}@{revision or 'main'}"
 
 
 def commit_of(source: str, revision: str | None) -> str | None:

@@ -12,7 +12,7 @@ DEVICE = os.environ.get("PREDICTOR_DEVICE", "cpu")
 WORDS = [*TEXT.split(), "hmm\n", "wait\n\n"]
 
 
-def make_predictor(folder: Path, labels: int = 2) -> Path:
+def make_predictor(folder: Path, labels: int = 2, seed: int = 0, dtype: str = "float32") -> Path:
     """Save it in `folder`, with a byte-level vocabulary learnt from `WORDS`."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,7 +24,7 @@ def make_predictor(folder: Path, labels: int = 2) -> Path:
     trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator([" ".join(WORDS)] * 4, trainer)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=64,
@@ -37,7 +37,7 @@ def make_predictor(folder: Path, labels: int = 2) -> Path:
         num_labels=labels,
         initializer_range=0.3,
     )
-    Qwen3ForTokenClassification(config).save_pretrained(folder)
+    Qwen3ForTokenClassification(config).to(getattr(torch, dtype)).save_pretrained(folder)
     return folder
 
 

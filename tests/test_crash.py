@@ -113,7 +113,8 @@ def test_trajectories_load_as_a_dataset(calm: Path) -> None:
     dataset = load_dataset("parquet", data_files=str(folder / "trajectories.parquet"), split="train")
     summary = read_json(folder / "synthesis.json")
     assert len(dataset) == summary["trajectories"]
-    assert set(summary["predictors"]) == {"student", "teacher"}
+    used = read_json(folder / "manifest.json")["used"]
+    assert set(used["predictors"]["trained"]) == {"student", "teacher"}
     assert {"sample_id", "problem_id", "prompt", "messages", "spans", "student_token_ids"} <= set(
         dataset.column_names
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tessy.artifacts import read_json, write_json
 from tessy.errors import UserError
+from tessy.hub import is_commit
 
 FILE = "predictor.json"
 FORMAT = 1
@@ -71,11 +72,12 @@ def _own(source: str, revision: str | None) -> OperatingPoint | None:
 
 
 def _from_hub(source: str, revision: str | None) -> Path | None:
-    """The cached file of a hub checkpoint, fetched where need be; None where it has none.
+    """The cached file of a hub checkpoint, fetched where need be; None where it has none. A commit is asked
+    about once: what the cache knows of it stays true.
 
     A hub that cannot be reached has not said so: only who chose to work offline goes by the cache alone.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -85,6 +87,9 @@ def _from_hub(source: str, revision: str | None) -> Path | None:
     )
 
     try:
+        known = try_to_load_from_cache(source, FILE, revision=revision) if is_commit(revision) else None
+        if known is _CACHED_NO_EXIST:
+            return None
         return Path(hf_hub_download(source, FILE, revision=revision))
     except LocalEntryNotFoundError as error:
         if HF_HUB_OFFLINE:

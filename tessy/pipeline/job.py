@@ -25,7 +25,7 @@ from typing import Any
 
 from tessy.artifacts import finish, read_json, write_json
 from tessy.errors import UserError
-from tessy.hub import commit_of
+from tessy.hub import commit_of, is_commit, recorded_as
 from tessy.tracking import Tracker
 
 PROGRESS_FD = "TESSY_PROGRESS_FD"
@@ -50,8 +50,8 @@ class Job:
     joinable: bool = False
     """Whether further processes may `join` this job."""
     used: dict[str, Any] = field(default_factory=dict)
-    """What the stage turned out to use, for the manifest: commits behind names, operating points, whether
-    answers were held to a JSON schema."""
+    """What the stage turned out to use, for the manifest: how predictors, and whether answers were held to a
+    JSON schema."""
 
     @property
     def work(self) -> Path:
@@ -86,15 +86,14 @@ class Job:
     def pinned(self, source: str, revision: str | None) -> tuple[str, str | None]:
         """A model the recipe names, with the commit it is at if it is on the hub: the same one for as long as
         this stage is unfinished, whatever is published meanwhile."""
-        key = f"{source}@{revision or 'main'}"
+        if Path(source).is_dir() or is_commit(revision):
+            return source, commit_of(source, revision)
+        key = recorded_as(source, revision)
         with (self.work / f"{COMMITS}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may be at work in one stage
             known = self.commits
             if key not in known:
-                found = commit_of(source, revision)
-                if found is None:
-                    return source, None
-                known[key] = found
+                known[key] = str(commit_of(source, revision))
                 write_json(self.work / COMMITS, known)
         return source, known[key]
 

@@ -20,6 +20,7 @@ from tessy.boundary import Predictor
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.errors import UserError
+from tessy.hub import recorded_as
 from tessy.pipeline.job import Job, open_job
 from tessy.pipeline.preflight import is_missing
 from tessy.recipe import Execution
@@ -54,6 +55,7 @@ def _switched(source: Path) -> tuple[Job, Mapping[str, Any]]:
     if manifest is None:
         raise UserError(f"{source}: no manifest.json in it or above says what switched its authors")
     settings = _settings(manifest["config"], (source if source.is_dir() else source.parent).name)
+    settings = settings and _pinned(settings, manifest.get("commits", {}))
     if settings is None:
         raise UserError(
             f"{source}: nothing switched its authors; only cooperative artifacts have confidences"
@@ -75,6 +77,17 @@ def _settings(config: Mapping[str, Any], folder: str) -> Mapping[str, Any] | Non
         return next((settings for settings in config["switches"] if folder_of(settings) == folder), None)
     settings: Mapping[str, Any] = config.get("synthesis", {}).get("switch", TRAINED)
     return settings if cooperative(config.get("method", "")) else None
+
+
+def _pinned(settings: Mapping[str, Any], commits: Mapping[str, str]) -> Mapping[str, Any]:
+    """The switch with checkpoints of the hub at the commits they were at when the traces were written."""
+    if settings["kind"] != "checkpoints":
+        return settings
+    out = dict(settings)
+    for role in ROLES:
+        source, revision = settings[role]["source"], settings[role]["revision"]
+        out[role] = {**settings[role], "revision": commits.get(recorded_as(source, revision), revision)}
+    return out
 
 
 def _missing(job: Job, settings: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from tessy.boundary import Predictor
 from tessy.boundary.lexicon import Lexicon
-from tessy.boundary.operating_point import operating_point
+from tessy.boundary.operating_point import DEFAULT_THRESHOLD, operating_point
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.served import ServedPredictor
 from tessy.boundary.switches import EveryTokens, LexiconSwitch, Never
@@ -29,7 +29,7 @@ from tessy.predictors import (
     Switch,
 )
 from tessy.predictors import LexiconSwitch as LexiconSettings
-from tessy.records import ROLES, Role
+from tessy.records import Role
 
 TRAINED: Mapping[str, Any] = {"kind": "trained"}
 SERVED: Mapping[str, str | int | float | bool] = {"runner": "pooling", "dtype": "float32"}
@@ -56,9 +56,10 @@ class Trained:
     threshold: float
 
 
-def trained(job: Job, settings: Mapping[str, Any], role: Role) -> Trained | None:
+def trained(job: Job, settings: Mapping[str, Any], role: Role, *, sliding: bool = False) -> Trained | None:
     """The predictor of `role` that `settings` describe, where they do: the job's input `predictor-<role>`, or
-    one the recipe names. Raises `UserError` where nobody says how to use it."""
+    one the recipe names; how it is used goes on record. In `sliding` windows it cuts at a half, as the
+    release does. Raises `UserError` where nobody says how to use it."""
     switch: Any = TypeAdapter(Switch).validate_python(settings)
     if isinstance(switch, CheckpointsSwitch):
         named = switch.student if role == "student" else switch.teacher
@@ -70,18 +71,10 @@ def trained(job: Job, settings: Mapping[str, Any], role: Role) -> Trained | None
     else:
         return None
     point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
-    return Trained(source, revision, point.window_tokens, point.threshold)
-
-
-def used(job: Job, settings: Mapping[str, Any]) -> dict[Role, dict[str, float]]:
-    """How each trained predictor that `settings` describe is used, for the record; which it is the manifest
-    says."""
-    found = {role: trained(job, settings, role) for role in ROLES}
-    return {
-        role: {"threshold": one.threshold, "window_tokens": one.window_tokens}
-        for role, one in found.items()
-        if one
-    }
+    found = Trained(source, revision, point.window_tokens, DEFAULT_THRESHOLD if sliding else point.threshold)
+    record = {"threshold": found.threshold, "window_tokens": found.window_tokens}
+    job.used.setdefault("predictors", {}).setdefault(switch.title, {})[role] = record
+    return found
 
 
 def engine_of(job: Job, role: Role) -> PredictorEngine:

@@ -10,9 +10,9 @@ from tessy.artifacts import read_parquet, write_json, write_parquet
 from tessy.chat import QWEN3_NO_NEWLINE
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.records import Problem, Trajectory
+from tessy.records import ROLES, Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
-from tessy.stages.switching import TRAINED, used
+from tessy.stages.switching import TRAINED, trained
 from tessy.stages.writing import drain, renderer_of, responses
 from tessy.synthesis.drafts import Compat, samples_of
 from tessy.synthesis.methods import METHODS, TITLES
@@ -28,9 +28,11 @@ ROWS_AT_ONCE = 256
 
 def run(job: Job) -> None:
     task = _task(job)
-    # First: if nobody has said how a predictor is used, models need not load.
-    more = _used(job, task)
-    write_set(job, _as_kept(job, responses(job, **task)), lambda: more)
+    if task["method"].thinking == "both":
+        # First: if nobody has said how a predictor is used, models need not load.
+        for role in ROLES:
+            trained(job, task["switch"], role, sliding=task["compat"].window == "sliding")
+    write_set(job, _as_kept(job, responses(job, **task)))
 
 
 def join(job: Job) -> None:
@@ -68,14 +70,6 @@ def _task(job: Job) -> dict[str, Any]:
         "compat": Compat(compat.hand_over, compat.first_token, tuple(compat.end_spellings), compat.window),
         "formats": {} if compat.prompt_newline else {"qwen3": QWEN3_NO_NEWLINE},
     }
-
-
-def _used(job: Job, task: Mapping[str, Any]) -> dict[str, Any]:
-    """How trained predictors were used, where there were any; the release's way has no such settings."""
-    if task["method"].thinking != "both" or task["compat"].window == "sliding":
-        return {}
-    predictors = used(job, task["switch"])
-    return {"predictors": predictors} if predictors else {}
 
 
 def _compat(job: Job) -> Compatibility:

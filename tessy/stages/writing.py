@@ -204,7 +204,7 @@ async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Sche
 async def _watching(
     job: Job, switch: Mapping[str, Any], role: Role, slots: int, compat: Compat, turns: Turns
 ) -> AsyncIterator[Predictor]:
-    one = trained(job, switch, role) if compat.window == "sliding" else None
+    one = trained(job, switch, role, sliding=True) if compat.window == "sliding" else None
     if one is not None:
         device = engine_of(job, role).device
         yield SlidingPredictor(one.source, role, one.window_tokens, revision=one.revision, device=device)
