@@ -31,6 +31,7 @@ from tessy.evaluation import MINIATURE_TASK, LmEvalBenchmark
 from tessy.hub import unusable
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Response
+from tessy.sections import MINIATURE
 from tessy.stages.miniature import OOD
 from tessy.stages.scores import SAMPLE_SCORES, SCORECARD
 
@@ -193,7 +194,7 @@ def scorecard(
         "protocol": {
             "title": f"{benchmark.task} of lm-eval",
             "task_version": task.VERSION,
-            "source": benchmark.data or benchmark.revision or "miniature",
+            "source": benchmark.data or _pinned(task, benchmark),
             "prompt": "the task's, as one user message",
             "extraction": f"the task's filter {benchmark.filter!r}, after the thinking",
             **settings,
@@ -201,6 +202,10 @@ def scorecard(
         "problems": {"denominator": len({row["problem_id"] for row in rows})},
         "scores": {benchmark.metric: _mean(rows, "score"), "truncated": _mean(rows, "truncated")},
     }
+
+
+def _pinned(task: Any, benchmark: LmEvalBenchmark) -> str:
+    return f"{task.DATASET_PATH}@{benchmark.revision}" if benchmark.revision else MINIATURE
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], field: str) -> float:

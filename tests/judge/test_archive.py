@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from problem_files import zipped
 
 from eval.judge import records
-from eval.judge.archive import MAX_MEMBER, open_archive
+from eval.judge.archive import MAX_MEMBER, holds, open_archive
 from eval.judge.records import Stream
 
 
@@ -85,3 +85,21 @@ def test_a_folder_shows_nothing_outside(tmp_path: Path) -> None:
     (tmp_path / "p" / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "p" / "real").write_text("x")
     assert open_archive(tmp_path / "p").names == ["real"]
+
+
+def test_links_lead_nowhere_but_to_the_blobs_of_a_snapshot(tmp_path: Path) -> None:
+    blobs, problem = tmp_path / "repo" / "blobs", tmp_path / "repo" / "snapshots" / ("0" * 40) / "p"
+    (blobs / "deeper").mkdir(parents=True)
+    problem.mkdir(parents=True)
+    for file in (blobs / "kept", blobs / "deeper" / "x", tmp_path / "secret"):
+        file.write_bytes(b"test data")
+    (problem / "plain").write_bytes(b"test data")
+    for name, target in {
+        "blob": "../../../blobs/kept",
+        "outside": "../../../../secret",
+        "through": "../../../blobs/../../secret",
+        "deeper": "../../../blobs/deeper/x",
+    }.items():
+        (problem / name).symlink_to(target)
+    assert open_archive(problem).names == ["blob", "plain"]
+    assert not holds(blobs, problem / "outside")
