@@ -19,6 +19,9 @@ from tests.predictor_model import DEVICE, TEXT, make_predictor, text_of
 pytestmark = pytest.mark.slow
 
 WINDOW = 16
+CLOSE = 1e-9 if DEVICE == "cpu" else 1e-5
+"""transformers works out norms and rotary angles in float32 whatever the model's precision, and a GPU rounds
+those otherwise than the CPU it is held against."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_a_whole_text_is_judged_as_plain_transformers_judges_every_window(
     p, text = predictor(checkpoint), text_of(seed, 60)
     found, expected = p.style_probabilities(text), reference(checkpoint, p, text)
     assert [offset for offset, _ in found] == [offset for offset, _ in expected]
-    assert [style for _, style in found] == pytest.approx([style for _, style in expected], abs=1e-9)
+    assert [style for _, style in found] == pytest.approx([style for _, style in expected], abs=CLOSE)
 
 
 def test_labels_do_not_depend_on_chunks_rollbacks_or_company(checkpoint: Path) -> None:
@@ -165,11 +168,18 @@ def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:
         check_classifier(str(checkpoint), config, SimpleNamespace(is_fast=False), WINDOW)
 
 
-def test_published_predictors_are_used_as_they_are(checkpoint: Path) -> None:
+def bare_job(folder: Path) -> Any:
+    """A job that has nothing to go by but its execution."""
+    from tessy.pipeline.job import Job
     from tessy.recipe import Execution
+
+    return Job("s", "k", {}, {}, folder, Execution().model_dump(mode="json"), None, None)  # type: ignore[arg-type]
+
+
+def test_published_predictors_are_used_as_they_are(checkpoint: Path, tmp_path: Path) -> None:
     from tessy.stages.switching import open_switch
 
-    job: Any = SimpleNamespace(execution=Execution().model_dump(mode="json"))
+    job = bare_job(tmp_path)
     named = {"source": str(checkpoint)}
     settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
     for role, foreign in (("student", False), ("teacher", True)):
@@ -182,19 +192,20 @@ def test_published_predictors_are_used_as_they_are(checkpoint: Path) -> None:
 def test_a_published_predictor_is_used_as_its_own_file_says_and_the_recipe_has_the_last_word(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    from tessy.recipe import Execution
-    from tessy.stages.switching import open_switch, used
+    from tessy.stages.switching import open_switch
 
     folder = shutil.copytree(checkpoint, tmp_path / "model")
     write_operating_point(folder, OperatingPoint(0.3, WINDOW))
-    job: Any = SimpleNamespace(execution=Execution().model_dump(mode="json"))
+    job = bare_job(tmp_path)
     named = {"source": str(folder)}
     settings = {"kind": "checkpoints", "student": named, "teacher": {**named, "threshold": 0.6}}
-    assert used(job, settings) == {
-        "student": {"threshold": 0.3, "window_tokens": WINDOW},
-        "teacher": {"threshold": 0.6, "window_tokens": WINDOW},
-    }
     expected = predictor(checkpoint).style_probabilities(TEXT)
     for role, threshold, foreign in (("student", 0.3, False), ("teacher", 0.6, True)):
         labels = asyncio.run(open_switch(job, settings, role, 1).foreign("s", "", TEXT))  # type: ignore[arg-type]
         assert labels == [(offset, (style > threshold) == foreign) for offset, style in expected]
+    assert list(job.used["predictors"].values()) == [
+        {
+            "student": {"threshold": 0.3, "window_tokens": WINDOW},
+            "teacher": {"threshold": 0.6, "window_tokens": WINDOW},
+        }
+    ]

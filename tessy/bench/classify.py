@@ -21,6 +21,7 @@ def main() -> None:
     model = LLM(
         source,
         runner="pooling",
+        dtype="float32",
         max_model_len=window_tokens,
         distributed_executor_backend="uni",
         kv_cache_memory_bytes=256 << 20,

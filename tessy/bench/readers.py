@@ -7,7 +7,10 @@
     batched               whole texts at once, every token in the window that use would show it
     transformers          one plain pass over each text's last window: the limit of the model itself
 
-The first four read the same texts in the same chunks. One CPU thread, or the GPU where vLLM has one.
+The first four read the same texts in the same chunks, on one CPU thread; vLLM in float32, as it serves
+predictors, on a GPU where it was built for one. All but vLLM are measured on PyTorch's GPU besides, if there
+is one, under names that end in `_cuda`. Not covered: several GPUs; a first reading, which is not counted
+because kernels are loaded on it.
 """
 
 from __future__ import annotations
@@ -38,19 +41,26 @@ def measure(source: str, window_tokens: int, texts: Sequence[str], say: Say) -> 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = {
-            "incremental": _incremental(source, window_tokens, texts, torch.float64),
-            "incremental_float32": _incremental(source, window_tokens, texts, torch.float32),
-            "sliding": _sliding(source, window_tokens, texts),
-            "batched": _batched(source, window_tokens, texts),
-            "transformers": _whole(source, window_tokens, texts),
-        }
+        found = _in_this_process(source, window_tokens, texts, "cpu")
+        if torch.cuda.is_available():
+            on_gpu = _in_this_process(source, window_tokens, texts, "cuda")
+            found |= {f"{way}_cuda": rate for way, rate in on_gpu.items()}
     finally:
         torch.set_num_threads(threads)
     found["vllm_token_classify"] = _vllm(source, window_tokens, texts)
     for way, rate in found.items():
         say(f"predictor, {way}: {rate:,.0f} tokens/s")
     return {way: {"tokens_per_s": rate} for way, rate in found.items()}
+
+
+def _in_this_process(source: str, window_tokens: int, texts: Sequence[str], device: str) -> dict[str, float]:
+    along = {"incremental": torch.float64, "incremental_float32": torch.float32}
+    return {
+        **{way: _incremental(source, window_tokens, texts, dtype, device) for way, dtype in along.items()},
+        "sliding": _sliding(source, window_tokens, texts, device),
+        "batched": _batched(source, window_tokens, texts, device),
+        "transformers": _whole(source, window_tokens, texts, device),
+    }
 
 
 def chunks(text: str) -> list[int]:
@@ -66,8 +76,13 @@ def _tokens(source: str, texts: Sequence[str]) -> int:
     return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
 
 
-def _incremental(source: str, window_tokens: int, texts: Sequence[str], dtype: torch.dtype) -> float:
-    predictor = BoundaryPredictor(source, "student", window_tokens, slots=len(texts), dtype=dtype)
+def _incremental(
+    source: str, window_tokens: int, texts: Sequence[str], dtype: torch.dtype, device: str
+) -> float:
+    predictor = BoundaryPredictor(
+        source, "student", window_tokens, slots=len(texts), dtype=dtype, device=device
+    )
+    predictor.style_probabilities(texts[0])
 
     async def read(number: int, text: str) -> None:
         at = 0
@@ -83,8 +98,9 @@ def _incremental(source: str, window_tokens: int, texts: Sequence[str], dtype: t
     return _tokens(source, texts) / (time.perf_counter() - began)
 
 
-def _sliding(source: str, window_tokens: int, texts: Sequence[str]) -> float:
-    predictor = SlidingPredictor(source, "student", window_tokens)
+def _sliding(source: str, window_tokens: int, texts: Sequence[str], device: str) -> float:
+    predictor = SlidingPredictor(source, "student", window_tokens, device=device)
+    predictor.judge([("", texts[0])])
     cuts = [[0, *chunks(text)] for text in texts]
     began = time.perf_counter()
     for step in range(max(map(len, cuts)) - 1):
@@ -93,8 +109,9 @@ def _sliding(source: str, window_tokens: int, texts: Sequence[str]) -> float:
     return _tokens(source, texts) / (time.perf_counter() - began)
 
 
-def _batched(source: str, window_tokens: int, texts: Sequence[str]) -> float:
-    predictor = BoundaryPredictor(source, "student", window_tokens, slots=len(texts))
+def _batched(source: str, window_tokens: int, texts: Sequence[str], device: str) -> float:
+    predictor = BoundaryPredictor(source, "student", window_tokens, slots=len(texts), device=device)
+    predictor.style_probabilities(texts[0])
 
     async def everything() -> None:
         await asyncio.gather(*(predictor.foreign(str(n), "", text) for n, text in enumerate(texts)))
@@ -104,8 +121,9 @@ def _batched(source: str, window_tokens: int, texts: Sequence[str]) -> float:
     return _tokens(source, texts) / (time.perf_counter() - began)
 
 
-def _whole(source: str, window_tokens: int, texts: Sequence[str]) -> float:
-    predictor = SlidingPredictor(source, "student", window_tokens)
+def _whole(source: str, window_tokens: int, texts: Sequence[str], device: str) -> float:
+    predictor = SlidingPredictor(source, "student", window_tokens, device=device)
+    predictor.judge([("", texts[0])])
     began = time.perf_counter()
     predictor.judge([("", text) for text in texts])
     return min(_tokens(source, texts), len(texts) * window_tokens) / (time.perf_counter() - began)

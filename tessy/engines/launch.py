@@ -269,6 +269,8 @@ def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
 
 def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, number: int) -> dict[str, str]:
     environment = {
+        # Triton would round float32 to TF32, and a boundary predictor's labels with it.
+        "TRITON_F32_DEFAULT": "ieee",
         **os.environ,
         "VLLM_NO_USAGE_STATS": "1",
         "PYTHONUNBUFFERED": "1",
