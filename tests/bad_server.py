@@ -28,6 +28,14 @@ def choice(ids: list[int], finish: str | None = None) -> dict[str, Any]:
     return {"choices": [{"index": 0, "token_ids": ids, "finish_reason": finish}]}
 
 
+def counted(asked: dict[str, Any]) -> dict[str, Any]:
+    """The whole answer: ids that count on from the prompt's last, up to a stop id or as many as asked for."""
+    start = asked["prompt"][-1] + 1
+    ids = list(range(start, start + asked["max_tokens"]))
+    stop = next((n for n, token in enumerate(ids, 1) if token in asked["stop_token_ids"]), None)
+    return {"index": 0, "token_ids": ids[:stop], "finish_reason": "stop" if stop else "length"}
+
+
 ODD: dict[str, Any] = {
     "beyond": choice([VOCABULARY], "length"),
     "negative": choice([-1]),
@@ -89,7 +97,7 @@ class BadServer:
         if manner in ("text", "completions", "words"):
             return web.Response(status=403, text="disabled")
         asked = body["sampling_params"] | {"name": body["request_id"], "prompt": body["token_ids"]}
-        return await self._answer(request, "good" if asked["max_tokens"] == 1 else manner, asked)
+        return await self._answer(request, "good" if asked["name"] == "probe" else manner, asked)
 
     async def _session(self, request: web.Request) -> web.StreamResponse:
         """Many requests over one WebSocket; only manners that begin with `line_` have it."""
@@ -105,8 +113,7 @@ class BadServer:
             self.seen["messages"] += 1
             for body in asked["open"]:
                 name = body["request_id"]
-                short = body["sampling_params"]["max_tokens"] == 1
-                one = self._write_line(request, socket, "good" if short else manner, body)
+                one = self._write_line(request, socket, "good" if name == "probe" else manner, body)
                 writing[name] = asyncio.create_task(one)
             for name in asked["abort"]:
                 self.aborted.append(name)
@@ -163,6 +170,9 @@ class BadServer:
                 request.transport.abort()  # type: ignore[union-attr]
                 return web.Response()
             self._connections.add(request.transport)
+        if not asked.get("stream", True):
+            self.seen["whole"] += 1
+            return web.json_response({"choices": [counted(asked)]})
         response = web.StreamResponse()
         await response.prepare(request)
         try:
@@ -178,9 +188,8 @@ class BadServer:
         if manner == "late_refusal":
             await send(response, {"error": {"message": "too long", "code": 400}})
             return
-        start, stops = asked["prompt"][-1] + 1, asked["stop_token_ids"]
-        ids = list(range(start, start + asked["max_tokens"]))
-        stop = next((n for n, token in enumerate(ids, 1) if token in stops), None)
+        whole = counted(asked)
+        ids, finish = whole["token_ids"], whole["finish_reason"]
         if manner in ("slow", "stubborn"):
             for token in ids:
                 if asked["name"] in self.aborted:
@@ -195,8 +204,7 @@ class BadServer:
             return
         await send(response, choice(ids[:1]))
         if manner == "good" or manner == "stale":
-            finish = "stop" if stop else "length"
-            await send(response, choice(ids[1:stop], finish))
+            await send(response, choice(ids[1:], finish))
             await response.write(b"data: [DONE]\n\n")
         elif manner == "hang":
             await asyncio.sleep(60)
@@ -214,6 +222,11 @@ class BadServer:
         words = " one two three four five six seven"[: 3 * body["max_tokens"]]
         ends = [words.find(stop) for stop in body["stop"] if stop in words]
         text = words[: min(ends)] if ends else words
+        if not body["stream"]:
+            self.seen["whole"] += 1
+            return web.json_response(
+                {"choices": [{"text": text, "finish_reason": "stop" if ends else "length"}]}
+            )
         response = web.StreamResponse()
         await response.prepare(request)
         for start in range(0, len(text), 3):

@@ -93,6 +93,21 @@ def test_text_is_encoded_where_its_ids_are_settled(server: BadServer) -> None:
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize(("manner", "codec"), [("completions", None), ("text", Words())])
+def test_what_nobody_looks_into_before_its_end_comes_in_one_piece(
+    server: BadServer, manner: str, codec: Words | None
+) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/{manner}", codec=codec) as e:
+            before = server.seen["whole"]
+            whole = await e.open(Request("s", [1], 5, (0,), "", 5)).finished()
+            streamed = await e.open(Request("s", [1], 5, (0,), "", 1)).finished()
+            assert server.seen["whole"] == before + 1
+            assert (whole.token_ids, whole.finish_reason) == (streamed.token_ids, "length")
+
+    asyncio.run(ask())
+
+
 def test_nothing_is_asked_beyond_the_servers_context(server: BadServer) -> None:
     async def ask() -> None:
         async with engine(f"{server.url}/good") as e:

@@ -133,7 +133,13 @@ async def _refusal(
     # The text way needs a prompt of some letters; any ids do for the others.
     prompt = codec.encode("a") if way == "text" and codec else [0]
     asked = dialogue(
-        way, Request("probe", prompt, 1, (), "", logprobs=logprobs), "probe", model, sampling, codec
+        # Two tokens, so that one comes before the other: streaming has to work.
+        way,
+        Request("probe", prompt, 2, (), "", logprobs=logprobs),
+        "probe",
+        model,
+        sampling,
+        codec,
     )
     if way == "session":
         return await _session_refusal(session, url + PATHS[way], asked.body)

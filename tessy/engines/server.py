@@ -241,6 +241,8 @@ class ServerEngine:
             async with await self._post(access.url + PATHS[access.way], asked.body) as response:
                 if response.status != 200:
                     raise fault_of(response.status, await response.text(errors="replace"))
+                if asked.whole:
+                    self._deliver(stream, asked.read(await response.read()))
                 rest = b""
                 async for data in response.content.iter_any():
                     patience.reschedule(loop.time() + self._timeout_s)

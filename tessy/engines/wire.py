@@ -5,7 +5,8 @@
     completions  vLLM's /v1/completions with a prompt of ids and `return_token_ids`
     text         any OpenAI-compatible /v1/completions: text in, text out, encoded anew here
 
-Bodies are put together from parts that were serialised once: this runs for every span.
+An answer nobody looks into before its end is asked for in one piece, where no abort needs the server to have
+begun it. Bodies are put together from parts that were serialised once: this runs for every span.
 Not covered: sockets, retries and the choice between the ways (`tessy.engines.server`).
 """
 
@@ -52,10 +53,11 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """One request as bytes, and what makes ids of each choice that comes back."""
+    """One request as bytes, what makes ids of each choice that comes back, and whether that is one choice."""
 
     body: bytes
     interpret: Callable[[dict[str, Any]], Piece]
+    whole: bool = False
 
     def read(self, event: bytes) -> Piece:
         """What an event adds; raises `EngineFault` for an error, or for what is no answer."""
@@ -76,9 +78,10 @@ def dialogue(
         return Dialogue(_tokens_body(request, name, sampling), _with_content if request.logprobs else _ids_of)
     if way == "completions":
         body = _completions_body(request, model, sampling)
-        return Dialogue(body, _with_top_logprobs if request.logprobs else _ids_of)
+        return Dialogue(body, _with_top_logprobs if request.logprobs else _ids_of, _whole(request))
     assert codec is not None
-    return Dialogue(_text_body(request, model, sampling, codec), TextReader(request, codec).ids_of)
+    body = _text_body(request, model, sampling, codec)
+    return Dialogue(body, TextReader(request, codec).ids_of, _whole(request))
 
 
 def abort_body(names: Sequence[str]) -> bytes:
@@ -93,6 +96,10 @@ def events(lines: bytes) -> Iterator[bytes]:
             data = line[5:].strip()
             if data != b"[DONE]":
                 yield data
+
+
+def _whole(request: Request) -> bool:
+    return request.stride >= request.max_tokens
 
 
 @lru_cache
@@ -129,7 +136,8 @@ def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes
 def _completions_body(request: Request, model: str, sampling: SamplingParams) -> bytes:
     # A checkpoint's generation_config.json would set penalties here, and only here.
     return (
-        f'{{"model":{json.dumps(model)},"stream":true,"return_token_ids":true,{_common(sampling)},'
+        f'{{"model":{json.dumps(model)},"stream":{str(not _whole(request)).lower()},'
+        f'"return_token_ids":true,{_common(sampling)},'
         '"repetition_penalty":1.0,"presence_penalty":0.0,"frequency_penalty":0.0,"min_p":0.0,'
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
         # Tokens are named by id: those that read alike would fall into one.
@@ -142,7 +150,7 @@ def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Co
     body: dict[str, Any] = {
         "model": model,
         "prompt": codec.decode(request.token_ids),
-        "stream": True,
+        "stream": not _whole(request),
         "max_tokens": request.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
