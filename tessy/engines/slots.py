@@ -175,10 +175,11 @@ class SlotModel:
 def _groups(
     rows: torch.Tensor, begins: torch.Tensor, firsts: torch.Tensor, lengths: torch.Tensor
 ) -> list[_Alike]:
-    """The feeds in groups of like lengths: a block is as wide as its longest row."""
+    """The feeds in groups of like lengths, as a block is as wide as its longest row: those of one id, which
+    are most, by themselves."""
     by_size: dict[int, list[int]] = defaultdict(list)
     for index, length in enumerate(lengths.tolist()):
-        by_size[max(3, length.bit_length())].append(index)
+        by_size[1 if length == 1 else max(3, length.bit_length())].append(index)
     return [_alike(rows[own], begins[own], firsts[own], lengths[own]) for own in by_size.values()]
 
 
