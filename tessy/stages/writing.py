@@ -177,7 +177,10 @@ async def _schema(job: Job, name: str, wanted: str | None, engine: Engine, rende
 
 
 async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
-    """Whether an engine holds answers to a JSON schema: asked under one that allows a single number only."""
+    """Whether an engine holds answers to a JSON schema: asked under one that allows a single number only.
+
+    Of several servers the one that the question falls to answers for all.
+    """
     prompt = [*renderer.prompt_ids("?"), *renderer.open_thinking_ids(), *renderer.close_thinking_ids("")]
     name, number = "schema", "271828"
     ends = renderer.answer_end_ids
