@@ -8,11 +8,12 @@ import tempfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import THINKING, assignment, continuation, samples, synthesize
+from scripted import THINKING, CharacterRenderer, assignment, continuation, samples, synthesize
 
 from tessy.boundary import TokenRule
 from tessy.boundary.switches import EveryTokens
@@ -115,6 +116,14 @@ def test_every_so_many_tokens_the_other_author_writes(
     assert "".join(span.text for span in found) == " ".join(words)
     assert all(one.author != two.author for one, two in pairwise(found))
     assert all(1 <= span.tokens <= count for span in found)
+
+
+def test_a_whole_thinking_is_the_authors_by_turns() -> None:
+    from tessy.stages.switches import alternating
+
+    renderer: Any = CharacterRenderer()
+    (found,) = alternating(renderer, ["ab c"], EveryTokens(2))
+    assert found == [(0, True), (1, True), (2, False), (3, False)]
 
 
 def test_a_word_that_the_count_cuts_in_two_is_the_next_authors() -> None:
