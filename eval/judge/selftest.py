@@ -1,6 +1,8 @@
-"""Does the judge judge, here and now? Programs of known verdict, in every language, to every verdict.
+"""Does the judge judge, here and now? Programs of known verdict, in each format's languages, in both modes.
 
-Run it before a long evaluation is trusted. Not covered: hostile programs (the test suite has those).
+One line each, with its verdict, or `strict`'s and `fixed`'s where they differ.
+Run it before a long evaluation is trusted. Not covered: what `_UNTRIED` says, calls of functions, interactive
+problems and hostile programs (the test suite has those).
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ from pathlib import Path
 import click
 
 from eval.judge.extract import Format
-from eval.judge.records import Submission, Verdict
+from eval.judge.formats import FORMATS
+from eval.judge.records import Judgement, Submission, Verdict
 from eval.judge.run import judge
 from eval.sandbox import accounting, require
 
-_CPP = "#include <bits/stdc++.h>\nint main() {{ long long a, b; std::cin >> a >> b; {} }}\n"
+_CPP = """#include <bits/stdc++.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main() {{ long long a, b; std::cin >> a >> b; {} }}
+"""
 _PYTHON = "a, b = map(int, input().split())\n{}\n"
 _BODIES: dict[Verdict, tuple[str, str]] = {
     "AC": ("std::cout << a + b;", "print(a + b)"),
@@ -27,9 +34,22 @@ _BODIES: dict[Verdict, tuple[str, str]] = {
         "std::vector<char*> v; for (;;) { v.push_back(new char[1 << 24]); memset(v.back(), 1, 1 << 24); }",
         "kept = [bytearray(1 << 24) for _ in range(200)]",
     ),
-    "OLE": ('for (;;) puts("and on and on and on and on");', "while True: print('and on and on' * 1000)"),
+    "OLE": ('for (;;) puts("and on and on and on and on");', "print('and on and on' * 7_000_000)"),
     "RTE": ("std::abort();", "print(1 // 0)"),
     "CE": ("this is no statement", "def :"),
+}
+# Under LiveCodeBench-Pro's address-space limit one process fails to allocate before it has too much.
+_MLE_OF_A_TREE = (
+    "for (int i = 0; i < 4; i++) if (!fork()) { std::vector<char> v(100 << 20, 1); sleep(1); _exit(v[9]); } "
+    "while (wait(nullptr) > 0);"
+)
+_NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "WA"}
+"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench runs nothing."""
+_UNTRIED = {
+    (
+        "lcb",
+        "MLE",
+    ): "the benchmark limits no memory, and the 4 GiB that protect this machine may be all it has"
 }
 _CHECKER = """#include "testlib.h"
 int main(int argc, char* argv[]) {
@@ -41,7 +61,8 @@ _CASES = ((40, 2),)
 
 
 def self_test(workers: int | None = None) -> bool:
-    """Judge them, print what differs, and say whether nothing did. Raises `ValueError` as `judge` does."""
+    """Judge them, print what came of each, and say whether all was as it must be. Raises `ValueError` as
+    `judge` does."""
     require()
     click.echo(f"sandbox: ready, memory accounted by {accounting()}")
     sound = True
@@ -53,26 +74,43 @@ def self_test(workers: int | None = None) -> bool:
         )
         for format, problems in formats:
             known = list(_submissions(format))
-            judged = judge([s for s, _ in known], format=format, problems=problems, workers=workers)
-            for (submission, expected), judgement in zip(known, judged, strict=True):
-                right = judgement.verdict == expected
-                sound &= right
-                words = f"{format:8} {submission.language:7} {expected:4} {'ok' if right else 'WRONG'}"
-                click.echo(words if right else f"{words}: {judgement.verdict} {judgement.detail}")
+            todo = [submission for submission, *_ in known]
+            judged = judge(todo, format=format, problems=problems, workers=workers, mode="both")
+            for (submission, *expected), judgement in zip(known, judged, strict=True):
+                trouble = _trouble(judgement, *expected)
+                sound &= not trouble
+                tool = Path(FORMATS[format].languages[submission.language].tool).name
+                verdicts = "/".join(dict.fromkeys(expected))
+                click.echo(f"{format:8} {tool:8} {verdicts:10} {trouble or 'ok'}")
+    for (where, verdict), why in _UNTRIED.items():
+        click.echo(f"{where:8} {'':8} {verdict:10} not tried: {why}")
     click.echo("the judge can be trusted here" if sound else "do NOT trust verdicts from this machine")
     return sound
 
 
-def _submissions(format: Format) -> Iterator[tuple[Submission, Verdict]]:
+def _trouble(judgement: Judgement, strict: Verdict, fixed: Verdict) -> str:
+    """What is wrong with it; nothing if nothing is."""
+    assert judgement.fixed is not None, "both modes were asked for"
+    modes = (("strict", strict, judgement), ("fixed", fixed, judgement.fixed))
+    return "; ".join(
+        f"WRONG, {mode}: {one.verdict} {one.detail}".strip()
+        for mode, wanted, one in modes
+        if one.verdict != wanted
+    )
+
+
+def _submissions(format: Format) -> Iterator[tuple[Submission, Verdict, Verdict]]:
+    """Each with its verdict in mode `strict` and in mode `fixed`."""
     for verdict, (cpp, python) in _BODIES.items():
-        # Under LiveCodeBench-Pro's address-space limit a program fails to allocate before it has too much;
-        # LiveCodeBench as such limits nothing but time.
-        if format == "dmoj" or (format == "lightcp" and verdict != "MLE"):
-            yield Submission("sum", "cpp", code=_CPP.format(cpp)), verdict
-        if format == "dmoj" or (format == "lcb" and verdict not in ("MLE", "OLE")):
-            yield Submission("sum", "python", code=_PYTHON.format(python)), verdict
-    if format == "lightcp":
-        yield Submission("sum", "cpp", response="no program here"), "NO_CODE"
+        if (format, verdict) in _UNTRIED:
+            continue
+        if (format, verdict) == ("lightcp", "MLE"):
+            cpp = _MLE_OF_A_TREE
+        code = {"cpp": _CPP.format(cpp), "python": _PYTHON.format(python)}
+        for language in FORMATS[format].languages:
+            yield Submission("sum", language, code=code[language]), verdict, verdict
+    for language in FORMATS[format].languages:
+        yield Submission("sum", language, response="no program here"), _NO_CODE[format], "NO_CODE"
 
 
 def _write_dmoj(root: Path) -> Path:

@@ -5,8 +5,8 @@ hierarchy. Without either the sandbox falls back on rlimits and sampling (`init.
 
 Groups are made in or beside the caller's own cgroup and named after its process, so a later run can
 remove what a killed one left. A hierarchy is used only after a trial on a real process; `Accounting` says
-what was found. v2 needs kernel 5.19 (`memory.peak`). It is tested against folders of files laid out as the
-kernel does, not on a machine that delegates it: there was none.
+what was found. v2 needs kernel 5.19 (`memory.peak`). No machine that delegates it was at hand: it was run on
+a 6.1 kernel that is a process (tests/judge/README.md), and is tested against folders of files laid out alike.
 
 A v1 group serves run after run while next to nothing is charged to it in between: making and removing one
 costs as much as the rest of a short run.

@@ -19,9 +19,12 @@ from eval.sandbox import Limits, Outcome, Sealed, accounting, require, run, scra
 from eval.sandbox.files import read_all
 
 MIB = 1 << 20
+SLOWNESS = float(os.environ.get("SLOWNESS", "1"))
+"""How much slower than real ones the kernel and its memory are, where they are emulated."""
 LIMITS = Limits(
-    cpu_s=0.5, wall_s=1.0, memory=64 * MIB, stdout=MIB, stderr=MIB, processes=32, tmp=8 * MIB, inodes=256
-)
+    cpu_s=0.5 * SLOWNESS, wall_s=1.0 * SLOWNESS, memory=64 * MIB, stdout=MIB, stderr=MIB, processes=32,
+    tmp=8 * MIB, inodes=256,
+)  # fmt: skip
 PYTHON = "/usr/bin/python3"
 HONEST = b"#!/bin/sh\nread line && echo $line seen\n"
 PR_SET_CHILD_SUBREAPER = 36
@@ -50,7 +53,7 @@ def attack(path: Path) -> dict[str, object]:
         "ended": "signal" if outcome.ended == "exit" and outcome.signal else outcome.ended,
         "outcome": repr(outcome),
         "said": said,
-        "wall_s": outcome.wall_s,
+        "wall_s": outcome.wall_s / SLOWNESS,
         "honest": honest.exit_code == 0 and answer == "input seen\n",
     }
 

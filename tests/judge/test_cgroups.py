@@ -1,7 +1,7 @@
 """Which cgroups are looked for, and what is written to and read from their files.
 
 The folders here only look like cgroups: no kernel stands behind them. The hostile suite runs with whatever
-this machine really has.
+this machine really has, and `on_another_kernel.sh` gives it cgroup v2.
 """
 
 from __future__ import annotations

@@ -26,12 +26,15 @@ IDENTITIES = ["caller", "ordinary user"] if os.getuid() == 0 else ["caller"]
 
 
 @pytest.fixture(scope="session")
-def built() -> Iterator[Path]:
-    """A folder others can read, unlike pytest's own."""
+def built(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """What was asked for, in a folder others can read, unlike pytest's own."""
+    wanted = {
+        item.callspec.params.get("program") for item in request.session.items if hasattr(item, "callspec")
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        for source in PROGRAMS:
+        for source in (source for source in PROGRAMS if source in wanted):
             if source.suffix == ".py":
                 (folder / source.name).write_bytes(source.read_bytes())
                 continue
@@ -61,6 +64,7 @@ def reports(request: pytest.FixtureRequest, built: Path) -> dict:
         # The interpreter of a virtual environment may lie where others cannot look.
         command[0] = "/usr/bin/python3"
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TMPDIR": str(temporary), "SECRET": "x"}
+    environment["SLOWNESS"] = os.environ.get("SLOWNESS", "1")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, **identity)
     os.rmdir(temporary)
     assert done.returncode == 0, done.stderr

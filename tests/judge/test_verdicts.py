@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.judge import verdicts
+from eval.judge import selftest, verdicts
 from eval.judge.extract import Format
+from eval.judge.formats import FORMATS
 from eval.judge.records import MIB, Case, CaseResult, Checker, JudgeProblem, Mode, Source
 from eval.sandbox import Outcome
 
@@ -119,3 +120,11 @@ def test_interactor_that_hangs_up_on_a_wrong_program() -> None:
     assert verdicts.interaction(died, wrong, "fixed") == wrong
     assert verdicts.interaction(died, ("AC", "Accepted"), "fixed") == died
     assert verdicts.interaction(None, wrong, "strict") == wrong
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_self_test_tries_every_verdict_in_every_language(format: Format) -> None:
+    tried = {(one.language, verdict) for one, *both in selftest._submissions(format) for verdict in both}
+    wanted = {"AC", "WA", "TLE", "MLE", "OLE", "RTE", "CE", "NO_CODE"}
+    wanted -= {verdict for where, verdict in selftest._UNTRIED if where == format}
+    assert tried == {(language, verdict) for language in FORMATS[format].languages for verdict in wanted}
