@@ -20,7 +20,8 @@ def test_a_servers_time_is_its_own_and_that_of_all_below_it_the_engines() -> Non
         server.stdout.readline()
         seconds = processor_seconds({"the-model": "student", "another": "teacher"})
         server.communicate(b"\n")
-    assert set(seconds) == {SELF, "student api", "student engine"}
+    # Others below this process may be those of other tests.
+    assert set(seconds) - {"other"} == {SELF, "student api", "student engine"}
     assert 0.25 < seconds["student engine"] < 1
     assert seconds[SELF] >= before[SELF] > 0
 
