@@ -42,7 +42,7 @@ def test_a_tolerance_is_the_data_set_s() -> None:
     assert not equal("3.14", r"\pi")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(r"0129xe+-*/^_!|(){}[],=.\ fracsqtpi", max_size=60))
 def test_every_text_is_judged_and_equals_itself(text: str) -> None:
     assert equal(text, text)

@@ -17,13 +17,6 @@ from tessy.chat import Renderer, load_tokenizer, stable_words
 families = pytest.mark.parametrize("family", FAMILIES)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _loaded() -> None:
-    """Loading takes longer than hypothesis grants to one example."""
-    for family in FAMILIES:
-        renderer(family).pieces([0])
-
-
 def normal(family: str, text: str) -> str:
     """`text` as the family's vocabulary spells it: Qwen's normalises to NFC, the others leave it alone."""
     return unicodedata.normalize("NFC", text) if family == "qwen3" else text

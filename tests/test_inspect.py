@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import HOSTILE, cooperative_spans, teacher_spans, trace
 
@@ -113,7 +113,6 @@ def test_a_label_is_what_the_predictors_threshold_says() -> None:
     assert one.thinking[1].pieces[0].label == ""
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 200), st.floats(0, 1)), max_size=30))
 def test_no_tokens_lose_or_change_text(tokens: list[tuple[int, float]]) -> None:
     ordered: dict[Role, list[tuple[int, float]]] = {"student": sorted(tokens), "teacher": sorted(tokens)}

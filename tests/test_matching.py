@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.boundary.matching import ACCEPTED, OUTCOMES, locate, parse, read_answer
@@ -76,7 +76,6 @@ def test_recorded_answers(answer: str, outcome: str) -> None:
     assert marked(answer)[0] == outcome
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_answer_crashes_and_only_accepted_ones_mark(answer: str, segment: str) -> None:
     reading = read_answer(answer, segment)
@@ -85,7 +84,6 @@ def test_no_answer_crashes_and_only_accepted_ones_mark(answer: str, segment: str
     assert parse("[" + answer)[0] in OUTCOMES
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.from_regex(r"[a-c]{1,2}[.,]?", fullmatch=True)), max_size=12))
 def test_verbatim_spans_in_order_are_always_found(drawn: list[tuple[bool, str]]) -> None:
     text = " ".join(word for _, word in drawn)
@@ -95,7 +93,6 @@ def test_verbatim_spans_in_order_are_always_found(drawn: list[tuple[bool, str]])
     assert all(one[1] <= two[0] for one, two in itertools.pairwise(spans))
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40))
 def test_a_whole_segment_is_found_whole(text: str) -> None:
     if re.sub(r"[\s\u00ad\u200b-\u200d\u2060\ufeff]", "", text):

@@ -44,14 +44,14 @@ def every_problem(world: World) -> Iterator[Problem]:
         yield from problems
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 def test_a_seed_makes_one_world(seed: int) -> None:
     assert World.build(SMALL, seed) == World.build(SMALL, seed)
     assert World.build(SMALL, seed).concepts != World.build(SMALL, seed + 1).concepts
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 def test_no_composition_is_used_twice(seed: int) -> None:
     world = World.build(SMALL, seed)
@@ -60,7 +60,7 @@ def test_no_composition_is_used_twice(seed: int) -> None:
     assert {tuple(c.word for c in composition) for composition in compositions} == world.held_out
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 def test_the_tag_says_whether_the_student_knows_all_of_it(seed: int) -> None:
     world = World.build(SMALL, seed)
@@ -70,7 +70,7 @@ def test_the_tag_says_whether_the_student_knows_all_of_it(seed: int) -> None:
     assert all(problem.tags["knowledge"] == "new" for problem in world.train)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seeds)
 def test_the_tests_of_a_problem_fail_every_swapped_concept(seed: int) -> None:
     world = World.build(SMALL, seed)

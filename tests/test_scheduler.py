@@ -44,7 +44,7 @@ def test_neither_chunks_nor_streaming_change_the_text(
     assert trajectory.student_token_ids == reference.student_token_ids
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     thinking=st.text(alphabet="abXY .\n", min_size=1, max_size=60).filter(str.strip),
     chunk_tokens=st.integers(1, 25),

@@ -15,7 +15,7 @@ SCORES = arrays(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SCORES)
 def test_an_interval_holds_its_value(scores: np.ndarray) -> None:
     estimate = mean(scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.boundary.lexicon import Lexicon
@@ -40,7 +40,6 @@ def test_never_is_never() -> None:
 
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["x", "y,", "Okay,", "Thus"]), min_size=1, max_size=12), st.integers(0, 12))
 def test_labels_do_not_depend_on_how_text_was_cut(role: Role, drawn: list[str], at: int) -> None:
     """Of phrases of one word: longer ones at the end of a chunk are given the benefit of the doubt."""

@@ -86,7 +86,7 @@ def test_a_torn_author_hands_over_as_a_watched_one_does(
     assert found.student_token_ids == watched.student_token_ids
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     rule=st.sampled_from([MEASURES[0], EveryTokens(1), EveryTokens(7)]),
     thinking=st.text(alphabet="abXY .\n", min_size=1, max_size=60).filter(str.strip),
@@ -101,7 +101,7 @@ def test_streams_and_literal_chunks_accept_the_same_text(
     assert [(s.author, s.text) for s in streamed.spans] == [(s.author, s.text) for s in literal.spans]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     words=st.lists(st.sampled_from(["a", "X.", "abc", "XY"]), min_size=1, max_size=20),
     chunk_tokens=st.integers(1, 25),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.boundary.token_scores import (
@@ -70,7 +70,6 @@ def test_of_equally_good_thresholds_the_nearest_to_a_half() -> None:
     assert choose_threshold(tokens("10", [0.9, 0.1]), "balanced") == 0.5
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=40), st.integers(0, 3))
 def test_scores_are_shares_and_a_wider_tolerance_finds_no_fewer(
     drawn: list[tuple[bool, float]], tolerance: int

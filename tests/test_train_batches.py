@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.errors import UserError
@@ -18,7 +18,6 @@ MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 
 
-@settings(deadline=None)
 @given(lengths, st.integers(50, 120))
 def test_packing_keeps_every_sample_once_and_whole(sizes: list[int], capacity: int) -> None:
     from train.batches import pack
@@ -31,7 +30,6 @@ def test_packing_keeps_every_sample_once_and_whole(sizes: list[int], capacity: i
     assert len(fill) < 2 or fill[0] + fill[1] > capacity
 
 
-@settings(deadline=None)
 @given(lengths, st.integers(1, 8))
 def test_micro_batches_are_equal_and_hold_rows_of_a_length(sizes: list[int], parts: int) -> None:
     from train.batches import deal
@@ -45,7 +43,6 @@ def test_micro_batches_are_equal_and_hold_rows_of_a_length(sizes: list[int], par
         assert flat == sorted(flat, reverse=True)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 3))
 def test_steps_are_the_same_whatever_the_devices(rows: int, epochs: int, seed: int) -> None:
     from train.batches import steps
@@ -58,7 +55,6 @@ def test_steps_are_the_same_whatever_the_devices(rows: int, epochs: int, seed: i
         assert sorted(whole) == list(range(rows))
 
 
-@settings(deadline=None)
 @given(lengths, st.sampled_from([(1, 1), (2, 2), (4, 1), (2, 4)]))
 def test_every_step_has_the_same_rows_and_targets_on_any_split(
     sizes: list[int], spread: tuple[int, int]
@@ -80,7 +76,6 @@ def test_every_step_has_the_same_rows_and_targets_on_any_split(
         assert set(many["targets"][ours]) == {one["targets"][step]}
 
 
-@settings(deadline=None)
 @given(lengths, st.integers(1, 4))
 def test_devices_that_share_sequences_get_equal_parts(sizes: list[int], shared: int) -> None:
     from train.batches import even
@@ -135,7 +130,6 @@ def test_packed_rows_are_not_shared_among_devices() -> None:
         load(MINI, [shared, "train.packing=true"])
 
 
-@settings(deadline=None)
 @given(st.sampled_from([8, 16, 32]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2]))
 def test_accumulation_makes_up_the_batch(batch: int, processes: int, micro: int) -> None:
     spread = TrainExecution(processes=processes, micro_batch=micro)

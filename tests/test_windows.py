@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.boundary.labels import IGNORED
@@ -13,14 +13,12 @@ positions = st.integers(0, 5000)
 sizes = st.integers(2, 600)
 
 
-@settings(deadline=None)
 @given(positions, sizes)
 def test_at_least_half_and_less_than_a_whole_window_of_context(position: int, size: int) -> None:
     context = position - window_start(position, size)
     assert min(position, size // 2) <= context < size
 
 
-@settings(deadline=None)
 @given(positions, sizes)
 def test_starts_never_go_back_and_change_once_in_half_a_window(position: int, size: int) -> None:
     here, after = window_start(position, size), window_start(position + 1, size)
@@ -40,7 +38,6 @@ def test_a_window_needs_a_half() -> None:
 labels = st.lists(st.sampled_from([IGNORED, 0, 1]), max_size=80)
 
 
-@settings(deadline=None)
 @given(labels, st.integers(2, 20))
 def test_training_sees_every_annotated_token_once_with_the_context_of_use(
     known: list[int], size: int

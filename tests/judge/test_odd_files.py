@@ -12,7 +12,7 @@ from problem_files import CONFIG, SIMPLE, TEST, dmoj, lightcp, livecodebench, pa
 from eval.judge.formats import FORMATS
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300), seed=st.integers(0, 10_000), value=st.integers(0, 255))
 def test_broken_files_never_crash_a_loader(tmp_path: Path, data: bytes, seed: int, value: int) -> None:
     dmoj(tmp_path, SIMPLE)
@@ -61,7 +61,7 @@ DATA = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(config=st.dictionaries(KEYS, DATA, max_size=6))
 def test_odd_configurations_are_read_or_refused(tmp_path: Path, config: dict[str, object]) -> None:
     """JSON is YAML, but for what JSON has no words for."""
@@ -73,7 +73,7 @@ def test_odd_configurations_are_read_or_refused(tmp_path: Path, config: dict[str
                 raise
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tests=st.one_of(DATA, st.lists(st.dictionaries(st.sampled_from([*TEST]), SCALARS))), hidden=st.booleans()
 )
