@@ -32,9 +32,15 @@ def main(parent: int, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     if os.getppid() != parent:
         return 1
-    process = subprocess.Popen(
-        command, process_group=0, preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    )
+    own = os.getpid()
+
+    def die_along() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The guard may have died before the kernel knew whom to tell.
+        if os.getppid() != own:
+            os._exit(1)
+
+    process = subprocess.Popen(command, process_group=0, preexec_fn=die_along)
     try:
         process.wait()
     except _Stopped:
