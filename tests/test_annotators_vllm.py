@@ -114,15 +114,7 @@ def test_the_recipes_own_model_on_its_server_answers_under_the_schema(
     job = job_at(tmp_path / "out", model, {"kind": "server", "endpoints": [endpoint_url]})
     found = mark(job, annotator, Task(segments(), {}), "annotator")
     assert job.used["json_schema"] == {"annotator-0": True}
-    # An answer that reaches the end of its tokens breaks off; wild thinking may have used them up.
-    broken = {"truncated_json", "empty_answer"}
-    assert not set(found.outcomes) - {
-        "accepted",
-        "not_in_text",
-        "duplicate",
-        "overlap",
-        "wrong_order",
-        *broken,
-    }
+    # Whatever else: an answer that uses up its tokens breaks off, strings of white space are no spans.
+    assert not {"no_json", "accepted_with_prose"} & set(found.outcomes), found.outcomes
     if not temperature:
         assert found.outcomes["accepted"] >= 0.9 * len(segments()), found.outcomes

@@ -80,7 +80,10 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
     if not text:
         return "empty_answer", []
     found: Outcome = "no_json"
+    end = 0
     for start in (match.start() for match in re.finditer(r"\[", text)):
+        if start < end:  # inside an array that was no good: a bracket of one of its strings
+            continue
         try:
             array, end = _LENIENT.raw_decode(text, start)
         except ValueError:
