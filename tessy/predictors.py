@@ -48,7 +48,8 @@ class LanguageModelAnnotator(Section):
     prompt: str
     """`style_spans_1`, or a text file that holds `{segment}`."""
     thinking: bool
-    """Whether the model may think first (release: no), where its chat template knows `enable_thinking`."""
+    """Whether the model thinks first (release: no). If not, the recipe's own begins in its answer, as its
+    family does that; an endpoint is told by `enable_thinking` where its chat template knows it."""
     sampler: Sampler
     max_tokens: Positive
     """Longest answer, thinking included."""
@@ -63,14 +64,6 @@ class LanguageModelAnnotator(Section):
     def own(self) -> Role | None:
         """The role whose model is asked; None for one at an endpoint."""
         return next((role for role in ROLES if role == self.model), None)
-
-    @model_validator(mode="after")
-    def _own_models_think(self) -> Self:
-        if self.own and not self.thinking:
-            raise ValueError(
-                f"thinking false: the recipe's own {self.own} always thinks first; set it to true"
-            )
-        return self
 
 
 Annotator = Annotated[LexiconAnnotator | LanguageModelAnnotator, Field(discriminator="kind")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from tessy.boundary.segments import Segment
 
 PROMPT = "Mark the style.\n{segment}"
+OFF = "{%- if enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}"
 OPENINGS = {"Okay, so": '["Okay, so"]', "Hmm, wait.": '["Hmm, wait."]', "": "[]"}
 
 
@@ -26,25 +27,26 @@ def answer_to(segment: str) -> str:
 
 def train_annotator(folder: Path, thinkings: Sequence[str | None]) -> None:
     """A two-layer model in the student's format that has learned what the right answers look like, after each
-    of `thinkings`; None stands for an answer at once."""
+    of `thinkings`; None stands for none. Its chat template knows `enable_thinking`, as Qwen3's does."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     from tessy.chat import Renderer
-    from tessy.miniature.tokens import prompt_text, train_tokenizer
+    from tessy.miniature.tokens import train_tokenizer
     from tessy.miniature.traces import Trace
 
     texts = [segment.text for segment in segments()]
     traces = [Trace("", PROMPT.replace("{segment}", text), "", answer_to(text)) for text in texts]
     tokenizer = train_tokenizer("student", traces, 300)
+    tokenizer.chat_template = f"{tokenizer.chat_template}{OFF}"
     renderer = Renderer(tokenizer, "qwen3")
 
     def document(prompt: str, answer: str, thinking: str | None) -> list[int]:
-        """As it is read in use: a server encodes a whole prompt, an engine is given pieces."""
-        if thinking is None:
-            return list(tokenizer(prompt_text("student", prompt) + answer + "<|im_end|>")["input_ids"])
-        ids = [*renderer.prompt_ids(prompt), *renderer.open_thinking_ids(), *renderer.encode(thinking)]
-        ids += [*renderer.close_thinking_ids(thinking), *renderer.encode(answer)]
+        thought = renderer.no_thinking_ids()
+        if thinking is not None:
+            thought = [*renderer.open_thinking_ids(), *renderer.encode(thinking)]
+            thought += renderer.close_thinking_ids(thinking)
+        ids = [*renderer.prompt_ids(prompt), *thought, *renderer.encode(answer)]
         return [*ids, *renderer.close_answer_ids()]
 
     torch.manual_seed(0)

@@ -42,6 +42,9 @@ class CharacterRenderer:
     def close_thinking_ids(self, thinking: str) -> list[int]:
         return [END]
 
+    def no_thinking_ids(self) -> list[int]:
+        return [END]
+
     def close_answer_ids(self) -> list[int]:
         return [END]
 

@@ -100,16 +100,17 @@ def test_a_model_the_server_does_not_have_is_an_error(endpoint_url: str, model: 
         annotated(endpoint_url, Path("other"), tmp_path / "answers.jsonl")
 
 
-@pytest.mark.parametrize("temperature", [0.0, 2.0])
+@pytest.mark.parametrize(("temperature", "thinking"), [(0.0, True), (2.0, True), (0.0, False)])
 def test_the_recipes_own_model_on_its_server_answers_under_the_schema(
-    endpoint_url: str, model: Path, tmp_path: Path, temperature: float
+    endpoint_url: str, model: Path, tmp_path: Path, temperature: float, thinking: bool
 ) -> None:
     """Its thinking is free, its answer is not: what it would write at temperature 2 is not let through."""
     from tessy.stages.marking import Task, mark
 
     (tmp_path / "prompt.txt").write_text(PROMPT)
     sampler = {"temperature": temperature, "top_p": 1.0, "top_k": 0}
-    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt"), "sampler": sampler, "attempts": 1}
+    changes = {"thinking": thinking, "sampler": sampler, "attempts": 1}
+    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt"), **changes}
     (tmp_path / "out").mkdir()
     job = job_at(tmp_path / "out", model, {"kind": "server", "endpoints": [endpoint_url]})
     found = mark(job, annotator, Task(segments(), {}), "annotator")

@@ -29,7 +29,9 @@ def _loaded() -> None:
         template_text(family, [{"role": "user", "content": ""}])
 
 
-def template_text(family: str, messages: list[dict[str, str]], *, prompt: bool = True) -> str:
+def template_text(
+    family: str, messages: list[dict[str, str]], *, prompt: bool = True, thinking: bool = True
+) -> str:
     """What the family's own template makes of `messages`, on the day that the renderer is told."""
     template = file_of("trl", f"chat_templates/{TEMPLATES[family]}.jinja").read_text(encoding="utf-8")
     text: str = renderer(family).tokenizer.apply_chat_template(
@@ -37,6 +39,7 @@ def template_text(family: str, messages: list[dict[str, str]], *, prompt: bool =
         chat_template=template.replace('strftime_now("%Y-%m-%d")', repr(GPT_OSS["date"])),
         add_generation_prompt=prompt,
         tokenize=False,
+        enable_thinking=thinking,
         reasoning_effort=GPT_OSS["reasoning_effort"],
     )
     return text
@@ -79,6 +82,21 @@ def test_responses_read_as_the_template_has_them(family: str, thought: str, tail
     ids = chat.prompt_ids("Add.") + chat.open_thinking_ids() + chat.encode(thinking)
     ids += chat.close_thinking_ids(thinking) + chat.encode(answer) + chat.close_answer_ids()
     assert chat.decode(ids) + tail == template_text(family, messages, prompt=False)
+
+
+@families
+def test_without_thinking_an_answer_begins_as_the_family_has_it(family: str) -> None:
+    """Qwen3's template knows how; DeepSeek-R1's always opens thinking, which is closed at once; gpt-oss
+    answers as its template writes a message without thinking."""
+    chat, question = renderer(family), [{"role": "user", "content": "Add."}]
+    rendered = template_text(family, question, thinking=False)
+    if family == "deepseek_r1":
+        rendered += "\n</think>\n\n"
+    if family == "gpt_oss":
+        answered = [*question, {"role": "assistant", "content": "print(2)"}]
+        rendered = template_text(family, answered, prompt=False).removesuffix("print(2)<|return|>")
+    ids = chat.tokenizer.encode(rendered, add_special_tokens=False)
+    assert chat.prompt_ids("Add.") + chat.no_thinking_ids() == ids
 
 
 @families
@@ -130,6 +148,7 @@ def test_markup_never_gets_into_a_part(family: str) -> None:
     """Every marker of the format ends either part; only the one that opens a document cannot come again."""
     chat = renderer(family)
     markup = chat.prompt_ids("", ".") + chat.open_thinking_ids() + chat.close_thinking_ids("")
+    markup += chat.no_thinking_ids()
     markers = chat.tokenizer.added_tokens_decoder.keys() & set(markup) - {chat.tokenizer.bos_token_id}
     assert markers <= set(chat.thinking_end_ids)
     assert markers <= set(chat.answer_end_ids)

@@ -54,10 +54,11 @@ def job_at(folder: Path, model: Path, engine: Any = None, **predictors: Any) -> 
 
 
 @pytest.mark.slow
-def test_the_recipes_own_model_marks_segments(tmp_path: Path) -> None:
-    train_annotator(tmp_path / "model", ["ok"])
+@pytest.mark.parametrize("thinking", [True, False])
+def test_the_recipes_own_model_marks_segments(tmp_path: Path, thinking: bool) -> None:
+    train_annotator(tmp_path / "model", ["ok" if thinking else None])
     (tmp_path / "prompt.txt").write_text(PROMPT)
-    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt")}
+    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt"), "thinking": thinking}
     (tmp_path / "out").mkdir()
     job = job_at(tmp_path / "out", tmp_path / "model", agreement={"annotator": annotator, "segments": 30})
     task = Task(segments()[::3], {})
@@ -78,26 +79,20 @@ def test_the_recipes_own_model_marks_segments(tmp_path: Path) -> None:
 
 
 def test_an_own_annotator_is_an_input_and_an_endpoint_is_not() -> None:
-    def annotation(model: str) -> Any:
-        named = f"{{{ASKED}, model: {model}, thinking: true}}"
+    def annotation(model: str, thinking: str = "true") -> Any:
+        named = f"{{{ASKED}, model: {model}, thinking: {thinking}}}"
         url = "execution.annotator.url=http://localhost:1/v1"
         return plan(load(MINI, [f"predictors.annotator={named}", url])).stage("annotations-student")
 
     assert annotation("teacher").inputs["annotator-teacher"] == "model-teacher"
     assert "annotator-teacher" in annotation("teacher").config["models"]
     assert set(annotation("somebody").inputs) == {"model", "problems"}
+    assert annotation("teacher").config != annotation("teacher", "false").config
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ("model: somebody, thinking: false", "section `execution.annotator` is missing"),
-        ("model: teacher, thinking: false", "always thinks"),
-    ],
-)
-def test_impossible_annotators_are_refused(settings: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        load(MINI, [f"predictors.annotator={{{ASKED}, {settings}}}"])
+def test_an_annotator_without_an_endpoint_is_refused() -> None:
+    with pytest.raises(UserError, match=r"section `execution.annotator` is missing"):
+        load(MINI, [f"predictors.annotator={{{ASKED}, model: somebody, thinking: false}}"])
 
 
 @pytest.mark.parametrize(

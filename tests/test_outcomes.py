@@ -18,11 +18,13 @@ from tessy.synthesis.outcomes import refused, stop_reason
         ("Okay. Okay.", "", "repetition", True, "repetitive"),
         (" \n", "print(1)", "end", True, "empty"),
         ("Okay.", "\n\n", "end", True, "empty"),
+        (None, "[]", "end", True, "finished"),
+        (None, " ", "end", True, "empty"),
         ("Not allowed.", "I'm sorry, but I can't help with that.", "end", True, "refused"),
     ],
 )
 def test_every_outcome_has_a_name(
-    thinking: str, answer: str, ended_by: TurnEnd, fits: bool, reason: StopReason
+    thinking: str | None, answer: str, ended_by: TurnEnd, fits: bool, reason: StopReason
 ) -> None:
     assert stop_reason(thinking, answer, ended_by=ended_by, fits=fits) == reason
 

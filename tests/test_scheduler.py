@@ -19,6 +19,7 @@ from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.lockstep import write_in_lockstep
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.methods import Method
 from tessy.synthesis.scheduler import UNWATCHED_CHUNK, Schedule, write
 
 
@@ -120,6 +121,36 @@ def test_an_answer_under_a_schema_is_one_request_and_one_turn(tmp_path: Path, re
         turns = journal.turns(samples(1)[0].sample_id)
     assert [request.schema for request in asked] == [None] * (len(asked) - 1) + ["{}"]
     assert [len(turn.text) for turn in turns if turn.part == "answer"] == [3 * UNWATCHED_CHUNK]
+
+
+def test_what_nobody_thinks_about_begins_in_its_answer_and_goes_on_there(tmp_path: Path) -> None:
+    asked: list[list[int]] = []
+
+    def answers(ids: list[int]) -> list[int]:
+        asked.append(ids)
+        return [*map(ord, whole), END][len(ids) - len(opened) :]
+
+    whole, opened = " ".join(map(str, range(UNWATCHED_CHUNK))), [*map(ord, "problem 0|"), END]
+    (sample,), spec = samples(1), assignment(5, "student_only")
+    author = replace(spec.authors["student"], engine=ScriptedEngine(answers))
+    method = Method("Annotation", thinking=None, answer="student")
+    spec = replace(spec, method=method, authors={"student": author})
+
+    def written(journal: Journal) -> Trajectory:
+        return asyncio.run(write(sample, spec, journal, Schedule(1), Meters()))
+
+    with Journal(tmp_path / "whole") as journal:
+        trajectory = written(journal)
+    assert asked == [opened]
+    assert [(span.kind, span.text) for span in trajectory.spans] == [("answer", whole)]
+    assert trajectory.student_token_ids == [*opened, *map(ord, whole), END]
+    assert trajectory.stop_reason == "finished"
+    with Journal(tmp_path / "whole") as journal, Journal(tmp_path / "interrupted") as other:
+        first = journal.turns(sample.sample_id)[0]
+        other.append(sample.sample_id, first)
+    with Journal(tmp_path / "interrupted") as journal:
+        assert written(journal) == trajectory
+    assert asked[1:] == [[*opened, *first.ids, *first.held]]
 
 
 def test_two_questions_alike_are_two_samples() -> None:

@@ -25,13 +25,15 @@ EndReason = Literal["end", "unclosed", "tool_call", "stray"]
 class ChatFormat:
     """Templates of a family. Markers (`<|...|>`, `<think>`) in them are single tokens; `{...}` is filled
     with text, which never becomes a marker. A prompt is `opening`, `system` where there is a system
-    prompt, and `user`; `ends` tell what each marker means in a part."""
+    prompt, and `user`; `no_thinking` opens an answer that nobody thinks about first; `ends` tell what each
+    marker means in a part."""
 
     opening: str
     system: str
     user: str
     open_thinking: str
     close_thinking: str
+    no_thinking: str
     close_answer: str
     ends: Mapping[Part, Mapping[str, EndReason]]
 
@@ -43,6 +45,7 @@ _QWEN3 = ChatFormat(
     # The model itself writes <think>; a prefix that opens it is equivalent.
     open_thinking="<think>\n",
     close_thinking="\n</think>\n\n",
+    no_thinking="<think>\n\n</think>\n\n",
     close_answer="<|im_end|>",
     ends={
         "thinking": {
@@ -68,6 +71,8 @@ _DEEPSEEK_R1 = ChatFormat(
     user="<｜User｜>{prompt}<｜Assistant｜>",
     open_thinking="<think>\n",
     close_thinking="\n</think>\n\n",
+    # The family's template always opens thinking; this is what comes of closing it at once.
+    no_thinking="<think>\n\n</think>\n\n",
     close_answer="<｜end▁of▁sentence｜>",
     ends={
         "thinking": {
@@ -98,6 +103,7 @@ _HARMONY = ChatFormat(
     user="<|start|>user<|message|>{prompt}<|end|><|start|>assistant",
     open_thinking="<|channel|>analysis<|message|>",
     close_thinking="<|end|><|start|>assistant<|channel|>final<|message|>",
+    no_thinking="<|channel|>final<|message|>",
     close_answer="<|return|>",
     ends={
         "thinking": {
@@ -129,6 +135,7 @@ _GPT_OSS = ChatFormat(
     user=_HARMONY.user,
     open_thinking=_HARMONY.open_thinking,
     close_thinking=_HARMONY.close_thinking,
+    no_thinking=_HARMONY.no_thinking,
     close_answer=_HARMONY.close_answer,
     ends={
         "thinking": {**_HARMONY.ends["thinking"], "<|call|>": "tool_call", "<|endoftext|>": "unclosed"},

@@ -58,6 +58,10 @@ class Renderer:
         """Ids that close `thinking` and open the answer."""
         return self._render(_without_double_newline(thinking, self.format.close_thinking))
 
+    def no_thinking_ids(self) -> list[int]:
+        """Ids that open an answer without any thinking, as the family itself switches it off."""
+        return self._render(self.format.no_thinking)
+
     def close_answer_ids(self) -> list[int]:
         """The id that ends a finished answer."""
         return self._render(self.format.close_answer)
@@ -112,7 +116,7 @@ class Renderer:
         """Every marker of the format and its id."""
         form, vocabulary = self.format, self.tokenizer.get_vocab()
         templates = form.opening + form.system + form.user
-        templates += form.open_thinking + form.close_thinking + form.close_answer
+        templates += form.open_thinking + form.close_thinking + form.no_thinking + form.close_answer
         markers = {*_MARKER.findall(templates), *form.ends["thinking"], *form.ends["answer"]}
         missing = sorted(markers - vocabulary.keys())
         if missing:

@@ -30,7 +30,7 @@ from tessy.predictors import Annotator, LanguageModelAnnotator, LexiconAnnotator
 from tessy.records import Problem, Role
 from tessy.stages.writing import write_responses
 from tessy.synthesis.drafts import Sample
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.methods import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,13 @@ async def mark_at_endpoint(job: Job, annotator: LanguageModelAnnotator, task: Ta
 def mark_by_own_model(
     job: Job, annotator: LanguageModelAnnotator, role: Role, task: Task, name: str
 ) -> Annotated:
-    """Ask the recipe's own model on its own engine: a question is a problem, its answer the response's, held
-    to a JSON schema behind the thinking where the engine can do that.
+    """Ask the recipe's own model on its own engine: a question is a problem, its answer the response's, with
+    thinking before it or without, and held to a JSON schema where the engine can do that.
 
     All open segments are asked at once, those without a usable answer again in another round.
     """
     prompt, answers = load_prompt(annotator.file), defaultdict[str, list[str]](list)
+    method = Method("Annotation", thinking=role if annotator.thinking else None, answer=role)
     for attempt in range(annotator.attempts):
         left = [s for s in task.segments if not usable(answers[s.segment_id], s)]
         if not left:
@@ -107,7 +108,7 @@ def mark_by_own_model(
             job,
             [question(s, prompt, f"{name}/{s.segment_id}@{attempt}") for s in left],
             name=f"{name}-{attempt}",
-            method=METHODS[f"{role}_only"],
+            method=method,
             sampler=annotator.sampler.model_dump(),
             max_tokens=annotator.max_tokens,
             model_inputs={role: f"annotator-{role}"},

@@ -181,7 +181,7 @@ async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
 
     Of several servers the one that the question falls to answers for all.
     """
-    prompt = [*renderer.prompt_ids("?"), *renderer.open_thinking_ids(), *renderer.close_thinking_ids("")]
+    prompt = [*renderer.prompt_ids("?"), *renderer.no_thinking_ids()]
     name, number = "schema", "271828"
     ends = renderer.answer_end_ids
     try:

@@ -17,7 +17,6 @@ from tessy.engines import Engine, FinishReason, Request
 from tessy.records import Problem, Role, Span, Trajectory
 from tessy.synthesis.cooperation import (
     HandOver,
-    State,
     Turn,
     TurnEnd,
     cut,
@@ -120,9 +119,8 @@ class Draft:
 
     def __init__(self, sample: Sample, assignment: Assignment, turns: Iterable[Turn] = ()) -> None:
         method = assignment.method
-        start: Role = "student" if method.thinking == "both" else method.thinking
         self.sample, self.turns = sample, list[Turn]()
-        self.state = State("thinking", start, method.answer)
+        self.state = method.start
         self.thinking = ""
         self.answer = ""
         self.held: tuple[int, ...] = ()
@@ -130,7 +128,7 @@ class Draft:
         self._since_taking_over = 0
         self._assignment = assignment
         self._views = {
-            role: View(renderer, sample.problem.prompt, assignment.system)
+            role: View(renderer, sample.problem.prompt, assignment.system, thinks=method.thinks)
             for role, renderer in assignment.renderers.items()
         }
         self._guard = RepetitionGuard()
@@ -289,11 +287,13 @@ class Draft:
     def trajectory(self, failure: str = "") -> Trajectory:
         """The response as a record; `failure` says why it was given up, if it was."""
         assignment, view = self._assignment, self._views[self._assignment.home]
+        thinks = assignment.method.thinks
         closing = Span("student", "markup", close_thinking_text(self.thinking), 0, "template")
         ended_by = self.turns[-1].ended_by if self.turns else "chunk"
         finished = self.state.part is None and ended_by == "end"
         fits = view.written <= assignment.max_tokens
-        reason = stop_reason(self.thinking, self.answer, ended_by=ended_by, fits=fits)
+        thinking = self.thinking if thinks else None
+        reason = stop_reason(thinking, self.answer, ended_by=ended_by, fits=fits)
         ids = [*view.read(), *view.renderer.close_answer_ids()] if finished else view.read()
         return Trajectory(
             sample_id=self.sample.sample_id,
@@ -301,7 +301,7 @@ class Draft:
             method=assignment.name,
             prompt=self.sample.problem.prompt,
             messages=[{"role": "user", "content": self.sample.problem.prompt}],
-            spans=spans(self.turns, cooperative=assignment.cooperative, closing=closing),
+            spans=spans(self.turns, cooperative=assignment.cooperative, closing=closing if thinks else None),
             student_token_ids=ids,
             prompt_tokens=view.prompt_tokens,
             stop_reason="failed" if failure else reason,

@@ -10,16 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tessy.records import Role
+from tessy.records import ROLES, Role
+from tessy.synthesis.cooperation import State
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`thinking` by one model or by `both` in cooperation (Algorithm 1); `answer` always by one."""
+    """`thinking` by one model, by `both` in cooperation (Algorithm 1), or by nobody: then a response begins
+    in its answer, behind thinking that is closed and empty. `answer` always by one."""
 
     title: str
-    thinking: Role | Literal["both"]
+    thinking: Role | Literal["both"] | None
     answer: Role
+
+    @property
+    def thinks(self) -> bool:
+        return self.thinking is not None
+
+    @property
+    def start(self) -> State:
+        """Where a response begins: with a style phrase of the student's where both think (paper)."""
+        if self.thinking is None:
+            return State("answer", self.answer, self.answer)
+        return State("thinking", "student" if self.thinking == "both" else self.thinking, self.answer)
 
     @property
     def cooperative(self) -> bool:
@@ -27,7 +40,7 @@ class Method:
 
     @property
     def authors(self) -> frozenset[Role]:
-        thinkers: tuple[Role, ...] = ("student", "teacher") if self.thinking == "both" else (self.thinking,)
+        thinkers = ROLES if self.thinking == "both" else (self.thinking or self.answer,)
         return frozenset((*thinkers, self.answer))
 
 

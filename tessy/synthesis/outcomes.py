@@ -17,15 +17,16 @@ _REFUSAL = re.compile(
 )
 
 
-def stop_reason(thinking: str, answer: str, *, ended_by: TurnEnd, fits: bool) -> StopReason:
-    """The outcome of a response whose last turn ended by `ended_by`; `fits` within the length cap."""
+def stop_reason(thinking: str | None, answer: str, *, ended_by: TurnEnd, fits: bool) -> StopReason:
+    """The outcome of a response whose last turn ended by `ended_by`; `fits` within the length cap. `thinking`
+    is None where there was to be none."""
     if ended_by == "repetition":
         return "repetitive"
     if ended_by == "stray":
         return "stray"
     if ended_by != "end" or not fits:
         return "length"
-    if not thinking.strip() or not answer.strip():
+    if not answer.strip() or (thinking is not None and not thinking.strip()):
         return "empty"
     return "refused" if refused(answer) else "finished"
 

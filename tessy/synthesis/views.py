@@ -13,11 +13,11 @@ from tessy.chat import Renderer
 class View:
     """One model's ids of a trace: extended by what is accepted, never encoded anew."""
 
-    def __init__(self, renderer: Renderer, prompt: str, system: str = "") -> None:
+    def __init__(self, renderer: Renderer, prompt: str, system: str = "", *, thinks: bool = True) -> None:
         self.renderer = renderer
         self.ids = renderer.prompt_ids(prompt, system)
         self.prompt_tokens = len(self.ids)
-        self.ids += renderer.open_thinking_ids()
+        self.ids += renderer.open_thinking_ids() if thinks else renderer.no_thinking_ids()
         self._foreign: list[str] = []
 
     def add_own(self, ids: Sequence[int]) -> None:
