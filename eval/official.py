@@ -27,11 +27,12 @@ TIMEOUT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file on GitHub at a commit, which is what pins it."""
+    """A file on GitHub at a commit, which is what pins it; and, where it is known, by what is in it."""
 
     repository: str
     commit: str
     path: str
+    sha256: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path} of {self.repository}@{self.commit}"
@@ -99,6 +100,11 @@ def official_text(published: Published, copy: Path | None = None) -> OfficialTex
         return OfficialText(str(published), kept.read_bytes())
     content = _fetched(published)
     text = OfficialText(str(published), content)
+    if published.sha256 not in (None, text.sha256):
+        raise UserError(
+            f"official prompt: {published.address} has SHA-256 {text.sha256}, and the authors' file has "
+            f"{published.sha256}; use another mirror, or give a copy you trust as `prompt_file`"
+        )
     keep(kept, content)
     return text
 

@@ -1,10 +1,14 @@
 """What a model is asked: a code benchmark's official prompt, this project's own words, or a recipe's text.
 
 OJBench's prompts come with its data, as the miniature's do. LiveCodeBench's and LiveCodeBench-Pro's stand in
-their evaluators' source, from where they are read (`eval.official`). All are one user message, as official
-for models that reason.
+their evaluators' source, from where they are read (`eval.official`). All are one user message.
 
-Not covered: prompts for base models, and those that single models get in the official evaluators.
+LiveCodeBench formats by a model's style. Followed is `OpenAIReasonPreview`, one of those for models that
+reason: the generic system message, an empty line and the generic question, all from the user. None is made
+for Qwen3-8B or gpt-oss; Qwen's (`CodeQwenInstruct`) writes ChatML into the prompt, where here a model's own
+template belongs, and forbids any word beside the program.
+
+Not covered: prompts for base models, and those of the other styles.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ LCB = Published(
     "LiveCodeBench/LiveCodeBench",
     "28fef95ea8c9f7a547c8329f2cd3d32b92c1fa24",
     "lcb_runner/prompts/code_generation.py",
+    "7f360dc01016c277e10c70959f46efe27b37c1d2c4ef72b077f93f348b3fd826",
 )
 PRO = Published(
     "GavinZhengOI/LiveCodeBench-Pro", "9a9c0b7397973e7e614339ded196e8df39bf2c33", "api_interface.py"

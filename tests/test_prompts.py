@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,12 @@ import pytest
 from benchmark_samples import livecodebench, ojbench, pro_statement, pro_zips, write_jsonl
 from hypothesis import given
 from hypothesis import strategies as st
-from official_samples import LCB_FILE, served, write_published
+from official_samples import LCB_FILE, PRO_FILE, served, write_published
 from pydantic import ValidationError
 
 from eval.benchmarks import load
 from eval.official import OfficialText, official_text
-from eval.prompts import LCB
+from eval.prompts import LCB, PRO
 from eval.scores import scorecard
 from tessy.errors import UserError
 from tessy.evaluation import CodeBenchmark
@@ -43,15 +45,26 @@ FUNCTIONAL = (
 def test_official_prompts_are_fetched_once_and_used_to_the_letter(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lcb = livecodebench(tmp_path / "lcb")
     pro = pro_zips(tmp_path / "pro", "a")
     write_jsonl(pro / "statements.jsonl", [pro_statement("a")])
     with served(published) as address:
         monkeypatch.setenv("TESSY_RAW_GITHUB", address)
-        first = prompts("livecodebench_v5", lcb)
-        assert prompts("livecodebench_pro", pro) == ["\n        Do it in C++. Double it (a)."]
-    assert first == [STDIN, FUNCTIONAL]
-    assert prompts("livecodebench_v5", lcb) == first
+        first = prompts("livecodebench_pro", pro)
+    assert first == ["\n        Do it in C++. Double it (a)."]
+    assert prompts("livecodebench_pro", pro) == first
+
+
+def test_another_file_than_the_authors_is_neither_used_nor_kept(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (published / LCB.repository / LCB.commit / LCB.path).read_bytes()
+    right = dataclasses.replace(LCB, sha256=hashlib.sha256(content).hexdigest())
+    with served(published) as address:
+        monkeypatch.setenv("TESSY_RAW_GITHUB", address)
+        with pytest.raises(UserError, match=rf"has SHA-256 {right.sha256}, and the authors' .* {LCB.sha256}"):
+            official_text(LCB)
+        assert not (tmp_path / "cache").exists()
+        assert official_text(right).sha256 == right.sha256
 
 
 def test_a_local_copy_needs_no_network_and_the_card_says_which_text_it_was(
@@ -111,14 +124,14 @@ def test_a_file_that_is_another_than_it_was_is_refused(
 def test_what_is_no_prompt_file_is_not_kept(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = published / LCB.repository / LCB.commit / LCB.path
+    path = published / PRO.repository / PRO.commit / PRO.path
     path.write_text("<html>Please log in</html>")
     with served(published) as address:
         monkeypatch.setenv("TESSY_RAW_GITHUB", address)
         with pytest.raises(UserError, match="not a Python file"):
-            official_text(LCB)
-        path.write_text(LCB_FILE)
-        assert official_text(LCB).constant("PromptConstants.WITH") == "Go on with this."
+            official_text(PRO)
+        path.write_text(PRO_FILE)
+        assert official_text(PRO).constant("LLMInterface.prompt").endswith("C++. ")
 
 
 @given(st.text(), st.text(), st.text())
