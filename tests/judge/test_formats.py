@@ -7,6 +7,7 @@ import contextlib
 import json
 import tracemalloc
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -278,8 +279,56 @@ def test_lcb_packed_tests_come_out_as_they_went_in(
 ) -> None:
     text = json.dumps(tests, ensure_ascii=escaped, indent=1 if escaped else None)
     inside = packed(text.encode() if as_bytes else text).replace("/", "\\/" if escaped else "/").encode()
-    pieces = (inside[at : at + size] for at in range(0, len(inside), size))
+    pieces = lines.unescaped(cut(inside + b'"', size))
     assert list(map(json.loads, unpacking.unpacked(pieces))) == tests
+
+
+def cut(whole: bytes, size: int) -> Iterator[bytes]:
+    return (whole[at : at + size] for at in range(0, len(whole), size))
+
+
+ESCAPES = (
+    r"\ud83d",
+    r"\ude00",
+    r"\uD83D",
+    r"\u00e9",
+    r"\u12",
+    r"\u",
+    r"\n",
+    r"\\",
+    r"\"",
+    r"\/",
+    r"\x",
+    "\\",
+)
+STRINGS = (*ESCAPES, '"', "u", "d83d", "a", "\u00e9", "\U0001f600", "\t", "\ud83d")
+
+
+@given(st.lists(st.sampled_from(STRINGS)).map("".join), st.integers(1, 9))
+def test_strings_in_pieces_are_what_json_says(inside: str, size: int) -> None:
+    try:
+        said, _ = json.JSONDecoder().raw_decode(f'"{inside}')
+    except ValueError:
+        said = None
+    try:
+        pieces = cut(inside.encode("utf-8", "surrogatepass"), size)
+        found = b"".join(lines.unescaped(pieces)).decode("utf-8", "surrogatepass")
+    except ValueError:
+        found = None
+    assert found == said
+
+
+@given(
+    tests=st.lists(st.fixed_dictionaries({"input": TEXTS, "output": TEXTS})),
+    ascii=st.booleans(),
+    size=st.integers(1, 99),
+)
+def test_lcb_plain_tests_come_out_as_they_went_in(
+    tests: list[dict[str, str]], ascii: bool, size: int
+) -> None:
+    text = json.dumps(tests, ensure_ascii=ascii)
+    whole = json.dumps(text + " ", ensure_ascii=not ascii).encode()[1:]
+    assert list(map(json.loads, unpacking.elements(lines.unescaped(cut(whole, size))))) == tests
 
 
 @given(st.data())
@@ -290,11 +339,12 @@ def test_lcb_packed_tests_that_end_too_early_are_refused_or_whole(data: st.DataO
         assert list(map(json.loads, unpacking.unpacked(iter([part])))) == [TEST] * 3
 
 
-def test_lcb_tests_are_unpacked_to_disk_and_not_in_memory(tmp_path: Path) -> None:
-    tests = [{**TEST, "input": f"{number}\n" * (1 << 19)} for number in range(30)]
-    private = packed(json.dumps(tests))
+@pytest.mark.parametrize("pack", [packed, str])
+def test_lcb_tests_are_put_on_disk_and_not_in_memory(tmp_path: Path, pack: Callable[[str], str]) -> None:
+    tests = [{**TEST, "input": f"{number:30}\n" * (1 << 15)} for number in range(20)]
+    livecodebench(tmp_path, private_test_cases=pack(json.dumps(tests)))
     tracemalloc.start()
-    problem = livecodebench(tmp_path, private_test_cases=private)
+    problem = lcb.load("p", lcb.find(tmp_path)["p"])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 12 << 20

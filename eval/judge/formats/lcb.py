@@ -1,8 +1,8 @@
 """LiveCodeBench's test data: JSON lines, one problem each, public and private tests inside.
 
-A file, or a directory of `*.jsonl`. Lines reach a hundred megabytes, nearly all of it packed private tests
-that unpack to several times as much. So lines are indexed by offset, and packed tests go one at a time to a
-`Spool` on disk, from which they are read when they are run. Plain JSON is held while a problem is loaded.
+A file, or a directory of `*.jsonl`. Lines reach a hundred megabytes, nearly all of it private tests, plain or
+packed; these unpack to several times as much. So lines are indexed by offset and read in pieces, and tests go
+one at a time to a `Spool` on disk, from which they are read when they are run.
 
 Errata lists problems whose tests cannot decide a wrong answer; `fixed` mode then decides nothing.
 Not covered: which problems a version or a date window holds (the benchmark's definition).
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eval.judge.formats import lines
-from eval.judge.formats.packed import unpacked
+from eval.judge.formats.packed import elements, unpacked
 from eval.judge.records import MIB, Case, Checker, JudgeProblem, Mode, Place, Source, Stream
 from eval.judge.spool import Spool
 
@@ -36,9 +36,10 @@ ERRATA = frozenset(
     }
 )  # fmt: skip
 """Several right answers, interactive, or broken tests."""
+_FIELDS = ("public_test_cases", "private_test_cases")
 _LONGEST_ID = 1000
 _ID = re.compile(rb'"([^"\\]+)"')
-_PACKED = re.compile(rb'"[A-Za-z0-9+/]')
+_PACKED = re.compile(rb"[A-Za-z0-9+/]")
 _HARNESS = Path(__file__).parents[1] / "lcb_harness.py"
 
 
@@ -64,9 +65,9 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     spool, cases, functional = Spool(), [], False
     try:
         with place.path.open("rb") as stream:
-            row, packed = _row(stream, place)
-            function = json.loads(row.get("metadata") or "{}").get("func_name")
-            for number, test in enumerate(_tests(row, packed), start=1):
+            function = json.loads(b"".join(_text(stream, place, "metadata")) or b"{}").get("func_name")
+            tests = (_tests(_text(stream, place, field)) for field in _FIELDS)
+            for number, test in enumerate(chain.from_iterable(tests), start=1):
                 functional = functional or (number == 1 and test.get("testtype") == "functional")
                 cases.append(_case(number, test, spool))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -85,26 +86,14 @@ def source(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Sourc
     return Source(language, files, start="harness.py", arguments=(mode, problem.functional or "-"))
 
 
-def _row(stream: IO[bytes], place: Place) -> tuple[dict[str, Any], Iterator[bytes]]:
-    """The line at `place`, and apart from it what packed private tests it has, still packed."""
-    start, end = place.offset, place.offset + place.size
-    private = lines.value(stream, "private_test_cases", start, end)
-    if not _PACKED.match(lines.read(stream, private, min(private + 2, end))):
-        return json.loads(lines.read(stream, start, end)), iter(())
-    first = private + 1
-    last = lines.seek(stream, b'"', first, end)
-    row = json.loads(lines.read(stream, start, first) + lines.read(stream, last, end))
-    return row, lines.pieces(stream, first, last)
+def _text(stream: IO[bytes], place: Place, field: str) -> Iterator[bytes]:
+    return lines.text(stream, field, place.offset, place.offset + place.size)
 
 
-def _tests(row: Mapping[str, Any], packed: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    for field in ("public_test_cases", "private_test_cases"):
-        tests = json.loads(row.get(field) or "[]")
-        if not isinstance(tests, list):
-            raise ValueError(f"{field} are {type(tests).__name__}, not a list")
-        yield from tests
-    if first := next(packed, None):
-        yield from map(json.loads, unpacked(chain([first], packed)))
+def _tests(text: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    if first := next(text, None):
+        read = unpacked if _PACKED.match(first) else elements
+        yield from map(json.loads, read(chain([first], text)))
 
 
 def _case(number: int, test: Mapping[str, Any], spool: Spool) -> Case:

@@ -6,6 +6,8 @@ Not covered: whether it is a key of the outermost object.
 
 from __future__ import annotations
 
+import codecs
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +17,10 @@ _PIECE = 1 << 18
 _COLON = re.compile(rb"\s*:\s*")
 _MOST_SPACE = 100
 """Bytes around a key's colon."""
+_WHOLE = re.compile(
+    r'(?:[^"\\]++|\\[^u]|\\u(?:(?![dD][89abAB]).{4}|.{4}(?=[^\\]|\\[^u]|\\u.{4})))*+', re.DOTALL
+)
+"""What is sure to be whole of a JSON string: the first half of a pair (D800 to DBFF) only if more follows."""
 
 
 def value(stream: IO[bytes], key: str, start: int, end: int) -> int:
@@ -27,6 +33,30 @@ def value(stream: IO[bytes], key: str, start: int, end: int) -> int:
         ):
             return start + colon.end()
     return end
+
+
+def text(stream: IO[bytes], key: str, start: int, end: int) -> Iterator[bytes]:
+    """The string that a key has as its value, in UTF-8; nothing if null or not there. Raises `ValueError`."""
+    at = value(stream, key, start, end)
+    first = read(stream, at, min(at + 1, end))
+    if first == b'"':
+        yield from unescaped(pieces(stream, at + 1, end))
+    elif first not in (b"n", b""):
+        raise ValueError(f"{key} is not a text")
+
+
+def unescaped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """A JSON string from behind its first quote to its last, in UTF-8. Raises `ValueError`."""
+    decoder, held = codecs.getincrementaldecoder("utf-8")("surrogatepass"), ""
+    for piece in pieces:
+        held += decoder.decode(piece)
+        whole = _WHOLE.match(held).end()  # type: ignore[union-attr] # it matches nothing, too
+        if whole:
+            yield json.loads(f'"{held[:whole]}"').encode("utf-8", "surrogatepass")
+        held = held[whole:]
+        if held.startswith('"'):
+            return
+    raise ValueError("a text ends too early")
 
 
 def seek(stream: IO[bytes], wanted: bytes, start: int, end: int) -> int:

@@ -35,10 +35,10 @@ def unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def decoded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """From base64 as it stands in a JSON text, where slashes may have a backslash before them."""
+    """From base64."""
     held = b""
     for piece in pieces:
-        held += piece.replace(b"\\", b"")
+        held += piece
         # The last four are held back: padding may be among them, and nowhere else.
         whole = max(len(held) - 4, 0) // 4 * 4
         part, held = held[:whole], held[whole:]
