@@ -63,14 +63,11 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recipe_whose_predictors_nobody_says_how_to_use_is_refused_before_it_runs(tmp_path: Path) -> None:
-    said, silent = tmp_path / "said", tmp_path / "silent"
-    for folder in (said, silent):
-        folder.mkdir()
-        (folder / "config.json").write_text("{}")
-    (said / FILE).write_text(content(0.3))
-    switch = (
-        f"synthesis.switch={{kind: checkpoints, student: {{source: {said}}}, teacher: {{source: {silent}}}}}"
-    )
+    silent = tmp_path / "silent"
+    silent.mkdir()
+    (silent / "config.json").write_text("{}")
+    both = f"student: {{source: {silent}}}, teacher: {{source: {silent}}}"
+    switch = f"synthesis.switch={{kind: checkpoints, {both}}}"
     with pytest.raises(UserError, match=rf"window_tokens is not set, and predictor {silent} has no"):
         preflight(plan(load(ROOT / "recipes" / "mini.yaml", [switch])), tmp_path)
 

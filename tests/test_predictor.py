@@ -104,6 +104,15 @@ def test_a_token_is_read_at_most_about_twice(checkpoint: Path) -> None:
     assert p.tokens_read < 3 * tokens
 
 
+def test_what_was_judged_is_not_read_again(checkpoint: Path) -> None:
+    """Asked again, a label is what it was: it was decided once."""
+    p, text = predictor(checkpoint), text_of(9, 100)
+    first = asyncio.run(p.foreign("s", text[:200], text[200:]))
+    read = p.tokens_read
+    assert asyncio.run(p.foreign("s", text[:200], text[200:])) == first
+    assert p.tokens_read == read
+
+
 def test_more_traces_than_slots_is_a_fault_and_released_slots_are_used_again(checkpoint: Path) -> None:
     async def many() -> None:
         p = predictor(checkpoint, slots=2)
@@ -156,6 +165,28 @@ def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path
         preflight(plan(load(mini, ["execution.predictors.teacher.device=cuda:99"])), tmp_path)
     with pytest.raises(UserError, match=named):
         BoundaryPredictor("nothing/here", "student", WINDOW, device="cuda:99")
+
+
+def test_predictors_that_cannot_be_used_are_all_named_before_anything_starts(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    from tessy.pipeline.plan import plan
+    from tessy.pipeline.preflight import preflight
+    from tessy.recipe import load
+
+    three = make_predictor(tmp_path / "three", labels=3)
+    both = f"student: {{source: {three}}}, teacher: {{source: {checkpoint}}}"
+    mini = Path(__file__).parents[1] / "recipes" / "mini.yaml"
+    changes = [
+        f"synthesis.switch={{kind: checkpoints, window_tokens: 65, {both}}}",
+        f"predictors.base={{source: {tmp_path}/none}}",
+    ]
+    with pytest.raises(UserError) as caught:
+        preflight(plan(load(mini, changes)), tmp_path)
+    said = str(caught.value)
+    assert f"predictor {three}: 3 labels; a boundary predictor has 2" in said
+    assert f"window_tokens 65: predictor {checkpoint} holds 64 tokens" in said
+    assert f"predictors.base.source '{tmp_path}/none': no checkpoint there" in said
 
 
 def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:

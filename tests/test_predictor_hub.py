@@ -20,7 +20,13 @@ from tests.hub import Hub
 ROOT = Path(__file__).parents[1]
 STUDENT, TEACHER = (f"CoopReason/Boundary_Predictor_{role}_Code" for role in ("Student", "Teacher"))
 WINDOW = 32
-RUN = "import sys; from pathlib import Path; from tessy.pipeline.job import run; run(Path(sys.argv[1]))"
+RUN = """
+import sys
+from pathlib import Path
+from tessy.pipeline.job import run
+for folder in sys.argv[1:]:
+    run(Path(folder))
+"""
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,14 @@ class World:
     folder: Path
     commits: dict[str, tuple[str, str]]
 
-    def synthesized(self, name: str, student: Any, teacher: Any) -> Path:
-        """The artifact of a real stage in a process that knows no other hub."""
+    def synthesized(self, **switched: tuple[Any, Any]) -> list[Path]:
+        """The artifacts of real stages, one after the other, by name; in a process that knows no other hub.
+        Each is told where its student's and its teacher's predictor are."""
+        partial = [self._described(name, *named) for name, named in switched.items()]
+        self.hub.run(RUN, self.folder / "cache", *map(str, partial))
+        return [folder.with_suffix("") for folder in partial]
+
+    def _described(self, name: str, student: Any, teacher: Any) -> Path:
         switch = {"kind": "checkpoints", "student": student, "teacher": teacher, "window_tokens": WINDOW}
         settings = {
             "sampler": {"temperature": 1.0},
@@ -57,8 +69,7 @@ class World:
         partial = self.folder / f"{name}-0.partial"
         partial.mkdir()
         (partial / "job.json").write_text(json.dumps(spec))
-        self.hub.run(RUN, self.folder / "cache", str(partial))
-        return partial.with_suffix("")
+        return partial
 
     def times_asked(self, repository: str, revision: str, file: str) -> int:
         return self.hub.asked.count(f"HEAD /{repository}/resolve/{revision}/{file}")
@@ -89,7 +100,8 @@ def test_published_predictors_are_fetched_used_and_put_on_record(world: World) -
     """The student's at whatever is newest, the teacher's pinned to what is not."""
     (old_student, new_student), (old_teacher, _) = world.commits[STUDENT], world.commits[TEACHER]
     named = {"source": STUDENT}, {"source": TEACHER, "revision": old_teacher}
-    first = world.synthesized("first", *named)
+    local = {"source": str(world.folder / "0-new")}, {"source": str(world.folder / "1-old")}
+    first, by_folder, _ = world.synthesized(first=named, local=local, second=named)
     manifest = read_json(first / "manifest.json")
     assert manifest["commits"] == {f"{STUDENT}@main": new_student}
     assert manifest["used"]["predictors"] == {
@@ -98,10 +110,7 @@ def test_published_predictors_are_fetched_used_and_put_on_record(world: World) -
             "teacher": {"threshold": 0.5, "window_tokens": WINDOW},
         }
     }
-    local = {"source": str(world.folder / "0-new")}, {"source": str(world.folder / "1-old")}
-    assert spans(first) == spans(world.synthesized("local", *local))
-
-    world.synthesized("second", *named)
+    assert spans(first) == spans(by_folder)
     assert world.times_asked(STUDENT, new_student, "predictor.json") == 1
     assert world.times_asked(TEACHER, old_teacher, "predictor.json") == 1
     # A name is looked up once in each stage, and what is loaded is not asked for by name.

@@ -4,10 +4,11 @@ The label at token i speaks of token i + 1, so one pass over the text also says 
 are 1 (style) and 0 (capability) in the predictor's own tokens; the student's predictor looks for
 capability, the teacher's for style.
 
-Every trace has a row of the key-value cache, so a token is read once, or twice where the window moves on
-(`tessy.boundary.windows`). Text is tokenised once, too: ids are final up to the last white space inside
-the accepted text. What is asked while other models on the thread compute is read in one pass
-(`tessy.engines.turns`).
+Every trace has a row of the key-value cache. A token's label is decided once, when it is first asked about;
+every half window the half before is read again, for context alone (`tessy.boundary.windows`): a token costs
+one reading in a trace's first window and about two in a long one. Text is tokenised once, too: ids are final
+up to the last white space inside the accepted text. What is asked while other models on the thread compute is
+read in one pass (`tessy.engines.turns`).
 
 Not covered: serving by vLLM (`tessy.boundary.served`).
 """
@@ -234,14 +235,26 @@ def load_classifier(
 ) -> tuple[Any, Any]:
     """Tokenizer and model of a two-label token classifier; raises `UserError` for anything else, and where
     `device` (PyTorch's name) is not there."""
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoModelForTokenClassification
 
     require_device(device)
-    tokenizer = load_text_tokenizer(source, revision)
-    config = AutoConfig.from_pretrained(source, revision=revision)
-    check_classifier(source, config, tokenizer, window_tokens)
+    tokenizer = classifier_tokenizer(source, window_tokens, revision)
     model = AutoModelForTokenClassification.from_pretrained(source, revision=revision, dtype=dtype)
     return tokenizer, model.eval().to(device)
+
+
+def classifier_tokenizer(source: str, window_tokens: int, revision: str | None = None) -> Any:
+    """The tokenizer of a checkpoint that can be used as a boundary predictor on such windows; raises
+    `UserError` for any other. No weights are loaded."""
+    from transformers import AutoConfig
+
+    try:
+        tokenizer = load_text_tokenizer(source, revision)
+        config = AutoConfig.from_pretrained(source, revision=revision)
+    except (OSError, ValueError) as error:
+        raise UserError(f"predictor {source}: its tokenizer and config cannot be read: {error}") from None
+    check_classifier(source, config, tokenizer, window_tokens)
+    return tokenizer
 
 
 def require_device(name: str) -> None:

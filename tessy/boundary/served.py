@@ -22,7 +22,7 @@ import aiohttp
 
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.operating_point import operating_point
-from tessy.boundary.predictor import check_classifier, load_text_tokenizer
+from tessy.boundary.predictor import classifier_tokenizer
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
 from tessy.engines import EngineFault
@@ -59,11 +59,7 @@ class ServedPredictor:
         timeout_s: float,
         headers: Mapping[str, str],
     ) -> None:
-        from transformers import AutoConfig
-
-        self.tokenizer = load_text_tokenizer(source, revision)
-        config = AutoConfig.from_pretrained(source, revision=revision)
-        check_classifier(source, config, self.tokenizer, window_tokens)
+        self.tokenizer = classifier_tokenizer(source, window_tokens, revision)
         self.role, self.window_tokens = role, window_tokens
         point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
         self.threshold = point.threshold

@@ -16,6 +16,7 @@ from tessy.errors import UserError
 from tessy.pipeline.estimate import require_fit
 from tessy.pipeline.plan import Plan
 from tessy.pipeline.reuse import decide
+from tessy.predictors import PredictorCheckpoint
 from tessy.recipe import Recipe
 from tessy.records import ROLES
 from tessy.sections import MINIATURE
@@ -55,17 +56,27 @@ def _sources(recipe: Recipe) -> Iterator[str]:
             if is_missing(one.source):
                 yield f"switch: predictor {one.source!r}: no checkpoint there (config.json is missing)"
             elif Path(one.source).is_dir():
-                try:
-                    operating_point(one.source, switch.window_tokens, threshold=one.threshold)
-                except UserError as error:
-                    yield str(error)
+                yield from _predictor(one, switch.window_tokens)
     for lm_eval in recipe.evaluate.lm_eval:
         if lm_eval.data is not None and not Path(lm_eval.data).is_file():
             yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
     models = {"models.student": recipe.models.student, "models.teacher": recipe.models.teacher}
-    for field, model in {**models, "train.start": recipe.train.start}.items():
+    base = recipe.predictors.base if recipe.predictors else None
+    for field, model in {**models, "predictors.base": base, "train.start": recipe.train.start}.items():
         if model is not None and is_missing(model.source):
             yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
+
+
+def _predictor(checkpoint: PredictorCheckpoint, window_tokens: int | None) -> Iterator[str]:
+    """What stops a folder from being used as a boundary predictor."""
+    try:
+        point = operating_point(checkpoint.source, window_tokens, threshold=checkpoint.threshold)
+        # Whoever names no checkpoint need not wait for PyTorch here.
+        from tessy.boundary.predictor import classifier_tokenizer
+
+        classifier_tokenizer(checkpoint.source, point.window_tokens)
+    except UserError as error:
+        yield str(error)
 
 
 def _devices(recipe: Recipe) -> Iterator[str]:

@@ -31,7 +31,7 @@ from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
 from tessy.stages.gold_doubts import TokenLogprobs, gold_logprobs
 from tessy.stages.miniature import load_world
-from tessy.stages.switching import open_switch, title, token_rule, trained
+from tessy.stages.switching import open_switch, require_usable, title, token_rule
 from tessy.stages.synthesize import FILE
 from tessy.stages.writing import renderer_of, write_responses
 from tessy.synthesis.drafts import samples_of
@@ -55,9 +55,8 @@ class Quality:
 
 def run(job: Job) -> None:
     for settings in job.config["switches"]:
-        for role in ROLES:
-            # First: names that nobody knows must not stop it half-way.
-            trained(job, settings, role)
+        # First: what cannot be used must not stop it half-way.
+        require_usable(job, settings)
     world = load_world(job.inputs["world"])
     gold = Gold(job, world)
     rows: dict[str, dict[str, float]] = {}

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from tessy.boundary import Predictor
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD, operating_point
-from tessy.boundary.predictor import BoundaryPredictor
+from tessy.boundary.predictor import BoundaryPredictor, classifier_tokenizer
 from tessy.boundary.served import ServedPredictor
 from tessy.boundary.switches import EveryTokens, LexiconSwitch, Never
 from tessy.boundary.uncertainty import Uncertainty
@@ -29,7 +29,7 @@ from tessy.predictors import (
     Switch,
 )
 from tessy.predictors import LexiconSwitch as LexiconSettings
-from tessy.records import Role
+from tessy.records import ROLES, Role
 
 TRAINED: Mapping[str, Any] = {"kind": "trained"}
 SERVED: Mapping[str, str | int | float | bool] = {"runner": "pooling", "dtype": "float32"}
@@ -75,6 +75,14 @@ def trained(job: Job, settings: Mapping[str, Any], role: Role, *, sliding: bool 
     record = {"threshold": found.threshold, "window_tokens": found.window_tokens}
     job.used.setdefault("predictors", {}).setdefault(switch.title, {})[role] = record
     return found
+
+
+def require_usable(job: Job, settings: Mapping[str, Any], *, sliding: bool = False) -> None:
+    """Raise `UserError` where `settings` describe predictors that cannot be used, before any model loads."""
+    for role in ROLES:
+        one = trained(job, settings, role, sliding=sliding)
+        if one is not None:
+            classifier_tokenizer(one.source, one.window_tokens, one.revision)
 
 
 def engine_of(job: Job, role: Role) -> PredictorEngine:

@@ -10,9 +10,9 @@ from tessy.artifacts import read_parquet, write_json, write_parquet
 from tessy.chat import QWEN3_NO_NEWLINE
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from tessy.records import ROLES, Problem, Trajectory
+from tessy.records import Problem, Trajectory
 from tessy.stages.problems import FILE as PROBLEMS
-from tessy.stages.switching import TRAINED, trained
+from tessy.stages.switching import TRAINED, require_usable
 from tessy.stages.writing import drain, renderer_of, responses
 from tessy.synthesis.drafts import Compat, samples_of
 from tessy.synthesis.methods import METHODS, TITLES
@@ -29,9 +29,7 @@ ROWS_AT_ONCE = 256
 def run(job: Job) -> None:
     task = _task(job)
     if task["method"].thinking == "both":
-        # First: if nobody has said how a predictor is used, models need not load.
-        for role in ROLES:
-            trained(job, task["switch"], role, sliding=task["compat"].window == "sliding")
+        require_usable(job, task["switch"], sliding=task["compat"].window == "sliding")
     write_set(job, _as_kept(job, responses(job, **task)))
 
 
