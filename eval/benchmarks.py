@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge import Format, check_problems
-from eval.judge.formats import FORMATS
+from eval.judge.formats import FORMATS, lines
 from eval.prompts import asking
 from tessy.errors import UserError
 from tessy.evaluation import CodeBenchmark
@@ -233,12 +233,27 @@ def _lcb_file(number: int) -> str:
 
 
 def _lcb_problems(path: Path, prompt: Prompt) -> Iterator[Problem]:
-    fields = ("question_id", "question_content", "platform", "contest_date", "difficulty")
-    for row in _rows(path, fields):
-        day = str(row["contest_date"])[:10]
+    for row in _lcb_rows(path):
+        day = row["contest_date"][:10]
         tags = {"difficulty": row["difficulty"], "platform": row["platform"], "month": day[:7], "date": day}
-        asked = prompt(row["question_content"], row.get("starter_code") or "")
-        yield Problem(str(row["question_id"]), asked, "python", tags)
+        asked = prompt(row["question_content"], row["starter_code"])
+        yield Problem(row["question_id"], asked, "python", tags)
+
+
+def _lcb_rows(path: Path) -> Iterator[Mapping[str, str]]:
+    """What the lines say beside their tests, which reach hundreds of megabytes and are not held here."""
+    fields = ("question_id", "question_content", "platform", "contest_date", "difficulty")
+    with path.open("rb") as stream:
+        for number, (start, end) in enumerate(lines.spans(stream), start=1):
+            try:
+                row = {
+                    field: b"".join(lines.text(stream, field, start, end)).decode("utf-8", "surrogatepass")
+                    for field in (*fields, "starter_code")
+                }
+            except ValueError as error:
+                raise UserError(f"{path}, line {number}: not JSON: {error}") from None
+            _require(path, number, [field for field in fields if not row[field]], fields)
+            yield row
 
 
 _READERS: Mapping[str, Callable[[CodeBenchmark, Path | None, Prompt], tuple[list[Problem], Path]]] = {
@@ -272,7 +287,7 @@ def _needed(path: Path, why: str) -> Path:
 
 
 def _rows(path: Path, fields: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-    """Rows of a JSONL file with all of `fields`, one line in memory at a time: some are 100 MB long."""
+    """Rows of a JSONL file with all of `fields`."""
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
             try:
@@ -280,8 +295,10 @@ def _rows(path: Path, fields: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
             except ValueError as error:
                 raise UserError(f"{path}, line {number}: not JSON: {error}") from None
             missing = [field for field in fields if not isinstance(row, dict) or field not in row]
-            if missing:
-                raise UserError(
-                    f"{path}, line {number}: no {', '.join(missing)}; each row needs {', '.join(fields)}"
-                )
+            _require(path, number, missing, fields)
             yield row
+
+
+def _require(path: Path, number: int, missing: list[str], fields: tuple[str, ...]) -> None:
+    if missing:
+        raise UserError(f"{path}, line {number}: no {', '.join(missing)}; each row needs {', '.join(fields)}")

@@ -116,7 +116,8 @@ def test_a_missing_livecodebench_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "line 1: not JSON"), ('{"question_id": "1"}', "line 1: no question_content")]
+    ("text", "said"),
+    [("{", "line 1: no question_id"), ('{"question_id": "1"}', "line 1: no question_content")],
 )
 def test_an_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "test5.jsonl").write_text(text + "\n")

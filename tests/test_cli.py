@@ -40,11 +40,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_the_judge_needs_no_model_library() -> None:
-    code = "import sys, eval.judge, eval.sandbox; print(*sys.modules)"
+    code = "import sys, eval.judge.command, eval.sandbox; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.split()
-    assert not {"torch", "transformers", "tokenizers", "datasets", "wandb"} & set(loaded)
+    assert not {"torch", "transformers", "datasets", "wandb", "pydantic", "numpy", "pyarrow"} & set(loaded)
 
 
 def test_tessy_and_train_never_import_eval_at_module_level() -> None:

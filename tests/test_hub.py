@@ -136,43 +136,6 @@ def test_half_of_a_download_is_never_used(hub: Hub, tmp_path: Path) -> None:
     assert len(loaded(hub, tmp_path / "home", named, HF_ENDPOINT=nowhere)[0][0]) == 6
 
 
-DOCUMENTS = """
-import json, sys
-from eval.general import load_task
-from tessy.errors import UserError
-from tessy.evaluation import LmEvalBenchmark
-
-said = []
-for revision in sys.argv[1:]:
-    fields = {"kind": "lm_eval", "task": "tessy_aime2024", "metric": "exact_match", "revision": revision}
-    try:
-        task = load_task(LmEvalBenchmark(name="b", **fields), None, 0)
-        said.append([doc["Problem"] for doc in task.test_docs()])
-    except UserError as error:
-        said.append(str(error))
-print(json.dumps(said))
-"""
-
-
-@pytest.mark.slow
-def test_documents_of_lm_eval_tasks_are_those_of_the_pinned_commit(hub: Hub, tmp_path: Path) -> None:
-    def documents(*revisions: str) -> Any:
-        printed = hub.run(DOCUMENTS, tmp_path / "home", *revisions)
-        return json.loads(printed.splitlines()[-1])
-
-    write_jsonl(tmp_path / "old" / "aime.jsonl", [{"ID": "1", "Problem": "One?", "Answer": 1}])
-    write_jsonl(tmp_path / "new" / "aime.jsonl", [{"ID": "2", "Problem": "Two?", "Answer": 2}])
-    old, new = (hub.publish("datasets", AIME, tmp_path / name) for name in ("old", "new"))
-    first, gone = documents(old, GONE)
-    assert first == ["One?"]
-    assert f"data set of task tessy_aime2024 at revision {GONE}: the repository has no such" in gone
-    hub.faults[AIME] = "gated"
-    # `datasets` itself would now take the other revision, which it has read before.
-    kept, other = documents(old, new)
-    assert kept == ["One?"]
-    assert f"at revision {new}: the hub did not give it, and the cache holds another one" in other
-
-
 STAGE = """
 import json, sys
 from pathlib import Path
@@ -227,8 +190,34 @@ def write_prose(folder: Path) -> dict[str, Path]:
     return {repository: folder / repository for repository in documents}
 
 
+LM_EVAL = """
+import json, sys
+from tessy.errors import UserError
+from tessy.evaluation import LmEvalBenchmark
+
+command, *revisions = sys.argv[1:]
+if command:
+    from lm_eval.__main__ import cli_evaluate
+    sys.argv = json.loads(command)
+    cli_evaluate()
+from eval.general import load_task
+
+said = []
+for revision in revisions:
+    fields = {"kind": "lm_eval", "task": "tessy_aime2024", "metric": "exact_match", "revision": revision}
+    try:
+        task = load_task(LmEvalBenchmark(name="b", **fields), None, 0)
+        said.append([doc["Problem"] for doc in task.test_docs()])
+    except UserError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+"""Runs lm-eval's own command, if any; prints a task's documents at each revision, or what is said instead."""
+
+
 @pytest.mark.slow
-def test_lm_eval_s_own_command_runs_every_task_from_the_hub(hub: Hub, tmp_path: Path) -> None:
+def test_lm_eval_s_own_command_and_ours_read_tasks_from_the_hub(hub: Hub, tmp_path: Path) -> None:
+    """One test, since a process with lm-eval in it takes ten seconds to start."""
     for repository, folder in write_prose(tmp_path / "prose").items():
         hub.publish("datasets", repository, folder)
     where = {"ojbench": {"source": OJBENCH, "revision": two_of_ojbench(hub, tmp_path)}}
@@ -236,9 +225,24 @@ def test_lm_eval_s_own_command_runs_every_task_from_the_hub(hub: Hub, tmp_path: 
     write_published(tmp_path / "cache" / "tessy" / "official")
     command = ["lm_eval", "--model", "dummy", "--include_path", "eval/tasks", "--metadata", json.dumps(where)]
     command += ["--tasks", ",".join(f"tessy_{name}" for name in names)]
-    program = "import sys; sys.argv = sys.argv[1:]; from lm_eval.__main__ import cli_evaluate as go; go()"
-    printed = hub.run(program, tmp_path / "home", *command, XDG_CACHE_HOME=str(tmp_path / "cache"))
-    scored = {line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("|tessy_")}
+
+    def printed(*arguments: str) -> list[str]:
+        home, cache = tmp_path / "home", str(tmp_path / "cache")
+        return hub.run(LM_EVAL, home, *arguments, XDG_CACHE_HOME=cache).splitlines()
+
+    (old,) = hub.commits("datasets", AIME)
+    *table, said = printed(json.dumps(command), old, GONE)
+    scored = {line.split("|")[1].strip() for line in table if line.startswith("|tessy_")}
     assert scored == {f"tessy_{name}" for name in names} - {"tessy_olympiadbench"} | {
         "tessy_olympiadbench_maths", "tessy_olympiadbench_physics"
     }  # fmt: skip
+    first, gone = json.loads(said)
+    assert first == ["One?"]
+    assert f"data set of task tessy_aime2024 at revision {GONE}: the repository has no such" in gone
+    write_jsonl(tmp_path / "new" / "aime.jsonl", [{"ID": "2", "Problem": "Two?", "Answer": 2}])
+    new = hub.publish("datasets", AIME, tmp_path / "new")
+    hub.faults[AIME] = "gated"
+    # `datasets` itself would now take the other revision, which it has read before.
+    kept, other = json.loads(printed("", old, new)[-1])
+    assert kept == ["One?"]
+    assert f"at revision {new}: the hub did not give it, and the cache holds another one" in other

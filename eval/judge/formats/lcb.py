@@ -11,7 +11,6 @@ Not covered: which problems a version or a date window holds (the benchmark's de
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -49,13 +48,10 @@ def find(root: Path) -> dict[str, Place]:
     found = {}
     for path in files:
         with path.open("rb") as stream:
-            start, size = 0, os.fstat(stream.fileno()).st_size
-            while start < size:
-                end = min(lines.seek(stream, b"\n", start, size) + 1, size)
+            for start, end in lines.spans(stream):
                 named = lines.value(stream, "question_id", start, end)
                 if match := _ID.match(lines.read(stream, named, min(named + _LONGEST_ID, end))):
                     found[match[1].decode(errors="replace")] = Place(path, end - start, start)
-                start = end
     return found
 
 

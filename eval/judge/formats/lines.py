@@ -23,6 +23,15 @@ _WHOLE = re.compile(
 """What is sure to be whole of a JSON string: the first half of a pair (D800 to DBFF) only if more follows."""
 
 
+def spans(stream: IO[bytes]) -> Iterator[tuple[int, int]]:
+    """Where each line begins, and where the next one does."""
+    start, size = 0, os.fstat(stream.fileno()).st_size
+    while start < size:
+        end = min(seek(stream, b"\n", start, size) + 1, size)
+        yield start, end
+        start = end
+
+
 def value(stream: IO[bytes], key: str, start: int, end: int) -> int:
     """Where between two offsets the value of a key begins; `end` if it is not there."""
     quoted = b'"%s"' % key.encode()
