@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,15 @@ def kinds(stages: Iterable[str]) -> set[str]:
     return {name.partition("-")[0] for name in stages}
 
 
-def processes_in(folder: Path) -> list[str]:
-    """Command lines of stages that work in `folder`."""
-    lines = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    return [line for line in lines if "tessy.pipeline.job" in line and str(folder) in line]
+def processes_in(folder: Path) -> list[int]:
+    """Processes that write to the log of a stage in `folder`."""
+    found = []
+    for descriptor in Path("/proc").glob("[0-9]*/fd/2"):
+        with suppress(OSError):  # of a process that has ended meanwhile
+            log = descriptor.readlink()
+            if log.name == "stage.log" and log.is_relative_to(folder):
+                found.append(int(descriptor.parts[2]))
+    return found
 
 
 def content(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """One stage from the inside: the process that runs it, and what it is given.
 
 `python -m tessy.pipeline.job FOLDER` runs the stage described by `FOLDER/job.json`, where FOLDER is
-its `.partial` artifact; with `--join` it helps the process that does. Progress goes to the parent as
+its `.partial` artifact; with `--join` it helps the process that does. A run starts its stages by fork
+(`tessy.pipeline.nursery`). Progress goes to the parent as
 JSON lines through the descriptor named in `TESSY_PROGRESS_FD`; everything else a stage prints goes to
 its log.
 

@@ -14,19 +14,18 @@ import json
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tessy.artifacts import PARTIAL, write_json, write_text
 from tessy.errors import UserError
 from tessy.pipeline.display import Display
-from tessy.pipeline.job import JOB, PROGRESS_FD, WORK
+from tessy.pipeline.job import JOB, WORK
+from tessy.pipeline.nursery import Nursery
 from tessy.pipeline.plan import KINDS, Plan, Stage
 from tessy.pipeline.reuse import Decision, decide
 from tessy.recipe import dump
@@ -43,12 +42,18 @@ class StageFailed(RuntimeError):
 
 @dataclass
 class _Running:
+    """A stage at work: its process once that is there, and its exit status once it has ended."""
+
     stage: Stage
-    process: subprocess.Popen[bytes]
     pipe: int
+    pid: int | None = None
+    status: int | None = None
     buffer: bytes = b""
     error: str = ""
-    said: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        return self.status is not None
 
 
 def execute(planned: Plan, runs_dir: Path, display: Display) -> Path:
@@ -83,14 +88,20 @@ class _Executor:
         self.planned, self.folder, self.display = planned, folder, display
         self.waiting = [decision.stage for decision in decisions if decision.action != "reuse"]
         self.finished = {decision.stage.name for decision in decisions if decision.action == "reuse"}
-        self.running: list[_Running] = []
-        self.selector = selectors.DefaultSelector()
+        self.running: dict[str, _Running] = {}
 
     def run(self) -> None:
+        if not self.waiting:
+            return
+        self.nursery = Nursery(environment(self.planned.recipe.execution.threads))
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.nursery, selectors.EVENT_READ)
         try:
             while self.waiting or self.running:
                 self._start_ready()
                 self._listen()
+                for running in [running for running in self.running.values() if running.ended]:
+                    self._conclude(running)
         finally:
             self._stop_all()
 
@@ -107,19 +118,11 @@ class _Executor:
         partial.mkdir(exist_ok=True)
         write_json(partial / JOB, self._spec(stage, partial))
         read, write = os.pipe()
+        module = KINDS[stage.kind].entry.split(":")[0]
         with (partial / LOG).open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tessy.pipeline.job", str(partial)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=_environment(self.planned.recipe.execution.threads, write),
-                pass_fds=[write],
-                start_new_session=True,
-            )
+            self.nursery.start(stage.name, module, partial, log, write)
         os.close(write)
-        running = _Running(stage, process, read)
-        self.running.append(running)
+        running = self.running[stage.name] = _Running(stage, read)
         self.selector.register(read, selectors.EVENT_READ, running)
         self.display.started(stage.name)
 
@@ -137,49 +140,77 @@ class _Executor:
             "seconds_before": _seconds_before(partial),
         }
 
-    def _listen(self) -> None:
-        for key, _ in self.selector.select(timeout=0.5):
-            running: _Running = key.data
-            data = os.read(running.pipe, 65536)
-            if data:
-                self._hear(running, data)
+    def _listen(self, timeout_s: float = 0.5) -> bool:
+        """Take in what there is to hear within `timeout_s`; whether there was anything."""
+        heard = self.selector.select(timeout_s)
+        for key, _ in heard:
+            if key.data is None:
+                self._note()
             else:
-                self._ended(running)
+                self._hear(key.data)
         self.display.refresh()
+        return bool(heard)
 
-    def _hear(self, running: _Running, data: bytes) -> None:
+    def _note(self) -> None:
+        """Take in what became of a stage's process."""
+        try:
+            event = self.nursery.event()
+        except EOFError:
+            raise StageFailed("the process that stages start from was killed; is memory short?") from None
+        running = self.running[event.name]
+        running.pid, running.status = event.pid, event.status
+
+    def _hear(self, running: _Running) -> bool:
+        """Take in what a stage says; whether there was anything."""
+        data = os.read(running.pipe, 65536)
         *lines, running.buffer = (running.buffer + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
             running.error = message.get("error", running.error)
             self.display.heard(running.stage.name, message)
+        if not data:
+            self.selector.unregister(running.pipe)
+        return bool(data)
 
-    def _ended(self, running: _Running) -> None:
-        self.selector.unregister(running.pipe)
+    def _conclude(self, running: _Running) -> None:
+        del self.running[running.stage.name]
+        if running.pipe in self.selector.get_map():
+            # What it left may still write to the pipe; what it said itself is in there by now.
+            os.set_blocking(running.pipe, False)
+            with suppress(BlockingIOError):
+                while self._hear(running):
+                    pass
+        if running.pipe in self.selector.get_map():
+            self.selector.unregister(running.pipe)
         os.close(running.pipe)
-        self.running.remove(running)
-        status = running.process.wait()
-        if status == 0:
+        if running.status == 0:
             self.finished.add(running.stage.name)
             self.display.finished(running.stage.name)
             return
         self.display.failed(running.stage.name)
-        if status == 2 and running.error:
+        if running.status == 2 and running.error:
             raise UserError(f"{running.stage.name}: {running.error}")
         log = self.folder / (running.stage.folder + PARTIAL) / LOG
-        raise StageFailed(f"{running.stage.name} ended with status {status}; the end of {log}:\n{_tail(log)}")
+        raise StageFailed(
+            f"{running.stage.name} ended with status {running.status}; the end of {log}:\n{_tail(log)}"
+        )
 
     def _stop_all(self) -> None:
-        for running in self.running:
-            # A stage leads its own process group: whatever it started goes with it.
-            os.killpg(running.process.pid, signal.SIGTERM)
+        self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + PATIENCE_S
-        for running in self.running:
-            try:
-                running.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(running.process.pid, signal.SIGKILL)
-                running.process.wait()
+        with suppress(StageFailed):
+            while self._alive() and self._listen(max(0.0, deadline - time.monotonic())):
+                pass
+        self._signal_all(signal.SIGKILL)
+        self.nursery.close()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in self._alive():
+            # A stage leads its own process group: whatever it started goes with it.
+            os.killpg(pid, number)
+
+    def _alive(self) -> list[int]:
+        return [running.pid for running in self.running.values() if running.pid and not running.ended]
 
 
 def _seconds_before(partial: Path) -> float:
@@ -195,12 +226,11 @@ def _seconds_before(partial: Path) -> float:
     return round(spent, 1)
 
 
-def _environment(threads: int, progress_fd: int) -> Mapping[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """A stage's environment: fixed thread counts (sums depend on them), no network look-ups by accident."""
     count = str(threads)
     return {
         **os.environ,
-        PROGRESS_FD: str(progress_fd),
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
@@ -209,6 +239,8 @@ def _environment(threads: int, progress_fd: int) -> Mapping[str, str]:
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "WANDB_SILENT": "true",
+        # Stages are forked: the libraries loaded by then may run no threads.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
 
 

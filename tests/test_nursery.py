@@ -1,0 +1,130 @@
+"""Stages start with their libraries loaded, tell how they ended, and never outlive the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tessy.pipeline.nursery import Nursery
+from tessy.pipeline.run import environment
+from tests.processes import end
+
+STAGES = """
+import os, time
+from pathlib import Path
+import pyarrow
+from tessy.errors import UserError
+
+with open(os.environ["LOADED"], "a") as loaded:
+    loaded.write(f"{len(os.listdir('/proc/self/task'))}\\n")
+
+def good(job):
+    job.say("hello")
+    print("printed")
+    (job.out / "made.txt").write_text(Path("/proc/self/comm").read_text())
+
+def bad(job):
+    raise UserError("no such thing")
+
+def broken(job):
+    raise RuntimeError("a fault")
+
+def endless(job):
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def nursery(tmp_path: Path) -> Iterator[Nursery]:
+    (tmp_path / "some_stages.py").write_text(STAGES)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    made = Nursery(environment(1) | {"PYTHONPATH": path, "LOADED": str(tmp_path / "loaded")})
+    yield made
+    made.close()
+
+
+class Started:
+    """A stage that does what `function` above does."""
+
+    def __init__(self, nursery: Nursery, function: str, folder: Path, module: str = "some_stages") -> None:
+        self.artifact = folder / function
+        self.partial = folder / f"{function}.partial"
+        self.partial.mkdir()
+        spec = {
+            **dict.fromkeys(("recipe", "kind", "fingerprint"), "x"),
+            "name": function,
+            "revision": 1,
+            "config": {},
+            "inputs": {},
+            "seconds_before": 0,
+            "entry": f"{module}:{function}",
+            "execution": {"tracking": {"wandb": "disabled", "project": "x"}},
+        }
+        (self.partial / "job.json").write_text(json.dumps(spec))
+        self.pipe, theirs = os.pipe()
+        with (self.partial / "stage.log").open("ab") as log:
+            nursery.start(function, module, self.partial, log, theirs)
+        os.close(theirs)
+        event = nursery.event()
+        assert (event.name, event.status) == (function, None)
+        self.pid = event.pid
+
+    def log(self) -> str:
+        return (self.partial / "stage.log").read_text()
+
+
+def test_a_stage_is_a_process_with_its_own_log_pipe_and_name(nursery: Nursery, tmp_path: Path) -> None:
+    stage = Started(nursery, "good", tmp_path)
+    assert nursery.event() == ("good", stage.pid, 0)
+    assert (stage.artifact / "made.txt").read_text() == "good\n"
+    assert "printed" in (stage.artifact / "stage.log").read_text()
+    assert json.loads(os.read(stage.pipe, 1000).splitlines()[0]) == {"say": "hello"}
+    assert os.read(stage.pipe, 1000) == b""
+
+
+def test_how_a_stage_ended_is_told(nursery: Nursery, tmp_path: Path) -> None:
+    bad = Started(nursery, "bad", tmp_path)
+    assert nursery.event() == ("bad", bad.pid, 2)
+    assert b"no such thing" in os.read(bad.pipe, 1000)
+    broken = Started(nursery, "broken", tmp_path)
+    assert nursery.event() == ("broken", broken.pid, 1)
+    assert "RuntimeError: a fault" in broken.log()
+    endless = Started(nursery, "endless", tmp_path)
+    os.killpg(endless.pid, signal.SIGKILL)
+    assert nursery.event() == ("endless", endless.pid, -signal.SIGKILL)
+    lost = Started(nursery, "lost", tmp_path, module="no_such_module")
+    assert nursery.event().status == 1
+    assert "No module named 'no_such_module'" in lost.log()
+
+
+def test_a_module_is_loaded_once_and_by_a_single_thread(nursery: Nursery, tmp_path: Path) -> None:
+    for function in ("good", "bad", "broken"):
+        Started(nursery, function, tmp_path)
+        nursery.event()
+    assert (tmp_path / "loaded").read_text() == "1\n"
+
+
+def test_stages_end_with_the_nursery(nursery: Nursery, tmp_path: Path) -> None:
+    stage = Started(nursery, "endless", tmp_path)
+    nursery.close()
+    assert end([stage.pid])
+
+
+def test_a_nursery_that_was_killed_is_told_from_one_with_nothing_to_say(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    stage = Started(nursery, "endless", tmp_path)
+    os.kill(parent(stage.pid), signal.SIGKILL)
+    with pytest.raises(EOFError):
+        nursery.event()
+    assert end([stage.pid])
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
