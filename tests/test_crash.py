@@ -45,11 +45,11 @@ def start(runs: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 def working(folder: Path) -> dict[str, Path]:
-    """Stages at work: name -> folder, for those whose process has shown a sign of life."""
+    """Stages at work: name -> folder, for those whose own code has begun."""
     return {
         path.name.removesuffix(".partial").rpartition("-")[0]: path
         for path in folder.glob("*.partial")
-        if (path / "stage.log").exists()
+        if (path / "metrics.jsonl").exists()
     }
 
 
@@ -57,14 +57,14 @@ def kinds(stages: Iterable[str]) -> set[str]:
     return {name.partition("-")[0] for name in stages}
 
 
-def processes_in(folder: Path) -> list[int]:
-    """Processes that write to the log of a stage in `folder`."""
+def processes_in(folder: Path) -> list[str]:
+    """Command lines of the processes that write to the log of a stage in `folder`."""
     found = []
-    for descriptor in Path("/proc").glob("[0-9]*/fd/2"):
-        with suppress(OSError):  # of a process that has ended meanwhile
-            log = descriptor.readlink()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may have ended meanwhile
+            log = (process / "fd" / "2").readlink()
             if log.name == "stage.log" and log.is_relative_to(folder):
-                found.append(int(descriptor.parts[2]))
+                found.append((process / "cmdline").read_text().replace("\0", " "))
     return found
 
 
@@ -133,14 +133,16 @@ def test_a_second_run_makes_nothing_again(calm: Path) -> None:
 
 def test_a_run_killed_in_every_kind_of_stage_ends_as_an_undisturbed_one(calm: Path, tmp_path: Path) -> None:
     rng, killed = random.Random(7), set()
+    usual_s = read_json(calm / "report" / "results.json")["timing"]
     folder = tmp_path / "stormy" / "smoke"
     while True:
         # Two processes write each method's traces: where things run never changes what comes out.
         process = start(tmp_path / "stormy", "execution.workers=2")
         # Wait for a kind of stage that has not been killed yet, let it get somewhere, and kill everything.
         while process.poll() is None and not kinds(working(folder)) - killed:
-            time.sleep(0.05)
-        time.sleep(rng.uniform(0, 5))
+            time.sleep(0.02)
+        name = next((name for name in working(folder) if name.partition("-")[0] not in killed), None)
+        time.sleep(rng.uniform(0, 0.8) * usual_s.get(name, 0))
         if process.poll() is not None:
             break
         victims = kinds(working(folder))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tessy.pipeline.job import PARENT
 from tessy.pipeline.nursery import Nursery
 from tessy.pipeline.run import environment
 from tests.processes import end
@@ -128,3 +130,9 @@ def test_a_nursery_that_was_killed_is_told_from_one_with_nothing_to_say(
 
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_process_whose_parent_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
+    told = {**os.environ, PARENT: "1"}
+    command = [sys.executable, "-m", "tessy.pipeline.job", str(tmp_path)]
+    assert subprocess.run(command, env=told).returncode == -signal.SIGKILL

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tessy.errors import UserError
-from tessy.pipeline.job import Job, die_with_parent
+from tessy.pipeline.job import Job, die_with_parent, with_parent
 from tessy.training import TrainExecution
 
 MARK = "\x1e"
@@ -43,7 +43,9 @@ def launch(job: Job, spread: TrainExecution) -> None:
         job.say("on each other node run: python -m torch.distributed.run " + " ".join(arguments))
     command = [sys.executable, "-m", "train.launch", *arguments]
     refusal = ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+    with subprocess.Popen(
+        command, env=with_parent(), stdout=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(MARK):
@@ -75,7 +77,8 @@ def _pass_on(job: Job, message: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     from torch.distributed.run import main
 
-    die_with_parent()
+    os.environ |= with_parent()
     main(sys.argv[1:])

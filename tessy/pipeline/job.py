@@ -30,6 +30,7 @@ from tessy.hub import commit_of, is_commit, recorded_as
 from tessy.tracking import Tracker
 
 PROGRESS_FD = "TESSY_PROGRESS_FD"
+PARENT = "TESSY_PARENT"
 JOB = "job.json"
 WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
@@ -209,11 +210,17 @@ def environment() -> dict[str, str]:
     return out
 
 
+def with_parent() -> dict[str, str]:
+    """An environment for a process that will `die_with_parent`, which is this one."""
+    return {**os.environ, PARENT: str(os.getpid())}
+
+
 def die_with_parent() -> None:
-    """A stage never outlives the run that started it, however that ended."""
+    """A stage never outlives the run that started it, however that ended; not even where the run ended before
+    this could be said to the kernel, if the environment tells who it was (`with_parent`)."""
     import ctypes
 
-    parent = os.getppid()
+    parent = int(os.environ.pop(PARENT, os.getppid()))
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

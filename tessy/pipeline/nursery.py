@@ -21,7 +21,6 @@ import selectors
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -43,13 +42,13 @@ class Event(NamedTuple):
 class Nursery:
     """The run's end of it. Its processes end with the run, and all of them with `close`."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tessy.pipeline.nursery", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                env=environment,
+                env=environment | {job.PARENT: str(os.getpid())},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -113,11 +112,13 @@ def _start(channel: socket.socket, selector: selectors.BaseSelector) -> bool:
         # What goes wrong here goes wrong there as well, where it is told.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
+    parent = os.getpid()
     pid = os.fork()
     if not pid:
         selector.close()
         channel.close()
-        _live(name, folder, progress)
+        os.environ |= {job.PARENT: str(parent), job.PROGRESS_FD: str(progress)}
+        _live(name, folder)
         return False
     os.setpgid(pid, pid)
     os.close(progress)
@@ -126,11 +127,10 @@ def _start(channel: socket.socket, selector: selectors.BaseSelector) -> bool:
     return True
 
 
-def _live(name: str, folder: str, progress: int) -> None:
+def _live(name: str, folder: str) -> None:
     """Be the stage. It leads a process group of its own: whatever it starts can be ended with it."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
-    os.environ[job.PROGRESS_FD] = str(progress)
     sys.argv[1:] = [folder]
     job.main()
 

@@ -29,7 +29,7 @@ from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.launch import Checkpoint, connected
 from tessy.engines.settings import EngineSettings
 from tessy.engines.turns import Turns
-from tessy.pipeline.job import Job
+from tessy.pipeline.job import Job, with_parent
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.measuring import Watch, probe
 from tessy.stages.switching import TRAINED, engine_of, token_rule, trained, watching
@@ -142,7 +142,9 @@ def _helpers(job: Job) -> Iterator[None]:
     """The other processes that the recipe wants to work on this stage."""
     command = [sys.executable, "-m", "tessy.pipeline.job", "--join", str(job.out)]
     wanted = job.execution["workers"] - 1 if job.joinable else 0
-    processes = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for _ in range(wanted)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, env=with_parent()) for _ in range(wanted)
+    ]
     try:
         yield
     finally:
