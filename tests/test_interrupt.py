@@ -55,7 +55,8 @@ def make_recipe(folder: Path) -> Path:
             "max_tokens": 9,
             "sampler": sampler,
         },
-        "execution": {"concurrency": 2, "tracking": {"wandb": "disabled"}},
+        # One stage at a time: nothing but synthesis is under way when it is interrupted.
+        "execution": {"jobs": 1, "concurrency": 2, "tracking": {"wandb": "disabled"}},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     return folder / "tiny.yaml"

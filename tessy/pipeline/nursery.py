@@ -57,9 +57,13 @@ class Nursery:
         return self._channel.fileno()
 
     def start(self, name: str, module: str, folder: Path, log: BinaryIO, progress: int) -> None:
-        """Run the stage that `folder` describes; it prints to `log` and reports to the pipe `progress`."""
+        """Run the stage that `folder` describes; it prints to `log` and reports to the pipe `progress`.
+
+        Whether that could be done is told by `event`.
+        """
         asked = json.dumps([name, module, str(folder.absolute())]).encode()
-        socket.send_fds(self._channel, [asked], [log.fileno(), progress])
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(self._channel, [asked], [log.fileno(), progress])
 
     def event(self) -> Event:
         """What happened next; raises `EOFError` where this process was killed."""

@@ -146,8 +146,8 @@ class _Executor:
         for key, _ in heard:
             if key.data is None:
                 self._note()
-            else:
-                self._hear(key.data)
+            elif not self._hear(key.data):
+                self.selector.unregister(key.fd)
         self.display.refresh()
         return bool(heard)
 
@@ -161,26 +161,23 @@ class _Executor:
         running.pid, running.status = event.pid, event.status
 
     def _hear(self, running: _Running) -> bool:
-        """Take in what a stage says; whether there was anything."""
+        """Take in what a stage says; False when nobody will say any more."""
         data = os.read(running.pipe, 65536)
         *lines, running.buffer = (running.buffer + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
             running.error = message.get("error", running.error)
             self.display.heard(running.stage.name, message)
-        if not data:
-            self.selector.unregister(running.pipe)
         return bool(data)
 
     def _conclude(self, running: _Running) -> None:
         del self.running[running.stage.name]
-        if running.pipe in self.selector.get_map():
-            # What it left may still write to the pipe; what it said itself is in there by now.
-            os.set_blocking(running.pipe, False)
-            with suppress(BlockingIOError):
-                while self._hear(running):
-                    pass
-        if running.pipe in self.selector.get_map():
+        # All it said itself is in the pipe by now; what it started may hold on to that.
+        os.set_blocking(running.pipe, False)
+        with suppress(BlockingIOError):
+            while self._hear(running):
+                pass
+        with suppress(KeyError):
             self.selector.unregister(running.pipe)
         os.close(running.pipe)
         if running.status == 0:
