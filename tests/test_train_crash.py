@@ -35,7 +35,7 @@ def processes_in(partial: Path) -> list[str]:
 
 def kill_after(partial: Path, steps: int, wait: float) -> None:
     """Start the stage, let it log `steps` more steps and `wait` seconds pass, and kill it."""
-    process, target = stage.start(partial), steps_logged(partial) + steps
+    process, target = stage.Started(partial), steps_logged(partial) + steps
     while steps_logged(partial) < target and process.poll() is None:
         time.sleep(0.01)
     time.sleep(wait)

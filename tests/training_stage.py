@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import random
-import subprocess
-import sys
+import select
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tessy.artifacts import read_json, write_parquet
 from tessy.chat import Renderer
 from tessy.miniature.tokens import train_tokenizer
 from tessy.miniature.traces import Trace
+from tessy.pipeline.nursery import Nursery
 from tessy.records import Span, Trajectory
 from tessy.training import Train, TrainExecution
 
@@ -137,17 +139,37 @@ def make_job(folder: Path, name: str, train: dict[str, Any] | None = None, **exe
     return partial
 
 
-def start(partial: Path) -> subprocess.Popen[bytes]:
-    """The stage's process, as a run starts it; its output goes to `stage.log` beside its folder."""
-    log = partial.with_suffix(".log").open("ab")
-    return subprocess.Popen(
-        [sys.executable, "-m", "tessy.pipeline.job", str(partial)], cwd=ROOT, stdout=log, stderr=log
-    )
+class Started:
+    """The stage's process, started as a run starts it; its output goes to `stage.log` beside its folder."""
+
+    def __init__(self, partial: Path) -> None:
+        self._nursery = nursery()
+        self.status: int | None = None
+        with partial.with_suffix(".log").open("ab") as log, open(os.devnull, "wb") as nobody:
+            self._nursery.start(partial.name, "train.sft", partial, log, nobody.fileno())
+        self.pid = self._nursery.event().pid
+
+    def poll(self) -> int | None:
+        """Its exit status, if it has ended."""
+        if self.status is None and select.select([self._nursery], [], [], 0)[0]:
+            self.wait()
+        return self.status
+
+    def wait(self) -> int | None:
+        if self.status is None:
+            self.status = self._nursery.event().status
+        return self.status
+
+
+@functools.cache
+def nursery() -> Nursery:
+    """One for all stages, so that they load their libraries once."""
+    return Nursery(dict(os.environ))
 
 
 def run(partial: Path) -> Path:
     """Run the stage to its end; returns the artifact."""
-    status = start(partial).wait()
+    status = Started(partial).wait()
     assert status == 0, partial.with_suffix(".log").read_text()[-3000:]
     return partial.with_suffix("")
 
