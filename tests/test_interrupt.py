@@ -67,7 +67,14 @@ def interrupted_when(ready: Callable[[], bool], recipe: Path, *overrides: str) -
     command = [sys.executable, "-m", "tessy.cli", "run", str(recipe), *overrides]
     command += ["--runs-dir", str(recipe.parent / "runs")]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # What a shell starts in the background takes no notice of Ctrl-C, nor would what that starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 200
@@ -117,7 +124,7 @@ def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine:
         f"execution.engines.student={engine}",
         "execution.probe_tokens=16",
     )
-    assert status == 130
+    assert status == 130, said
     assert said.rstrip().endswith("Interrupted. Run the same command again to go on from here.")
     assert "Traceback" not in said
     assert "tokens/s in plain requests" in said
@@ -128,8 +135,8 @@ def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine:
         return any(runs.glob("synthesize-student_only-*[!l]/manifest.json"))
 
     # Where a stage runs is no part of what it makes: what servers began, this process ends.
-    status, _ = interrupted_when(synthesized, recipe, "execution.concurrency=64")
-    assert status == 130
+    status, said = interrupted_when(synthesized, recipe, "execution.concurrency=64")
+    assert status == 130, said
     (made,) = runs.glob("synthesize-student_only-*/trajectories.parquet")
     found = {t.sample_id: t for t in read_parquet(made, Trajectory)}
     assert len(found) == PROBLEMS
