@@ -10,20 +10,20 @@ from pathlib import Path
 def descendants(pid: int) -> list[int]:
     """Living processes below `pid`, parents before their children."""
     living = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
-    parents = {child: parent for child in living if (parent := _parent(child)) is not None}
+    parents = {child: above for child in living if (above := parent(child)) is not None}
     found = [pid]
     for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
+        found += [child for child, above in parents.items() if above == one]
     return found[1:]
 
 
-def _parent(pid: int) -> int | None:
+def parent(pid: int) -> int | None:
     """The parent of `pid`; None where it has ended, reaped or not."""
     try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        state, above = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
     except OSError:
         return None
-    return None if state == "Z" else int(parent)
+    return None if state == "Z" else int(above)
 
 
 def grows_to(pid: int, count: int) -> list[int]:
@@ -38,7 +38,7 @@ def grows_to(pid: int, count: int) -> list[int]:
 def end(pids: Collection[int], within_s: float = 10) -> bool:
     """Whether all of `pids` are soon no more."""
     deadline = time.monotonic() + within_s
-    while any(_parent(pid) is not None for pid in pids):
+    while any(parent(pid) is not None for pid in pids):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

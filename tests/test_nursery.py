@@ -15,7 +15,7 @@ import pytest
 from tessy.pipeline.job import PARENT
 from tessy.pipeline.nursery import Nursery
 from tessy.pipeline.run import environment
-from tests.processes import end
+from tests.processes import end, parent
 
 STAGES = """
 import os, time
@@ -122,14 +122,12 @@ def test_a_nursery_that_was_killed_is_told_from_one_with_nothing_to_say(
     nursery: Nursery, tmp_path: Path
 ) -> None:
     stage = Started(nursery, "endless", tmp_path)
-    os.kill(parent(stage.pid), signal.SIGKILL)
+    started_by = parent(stage.pid)
+    assert started_by
+    os.kill(started_by, signal.SIGKILL)
     with pytest.raises(EOFError):
         nursery.event()
     assert end([stage.pid])
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_process_whose_parent_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 `python -m tessy.pipeline.job FOLDER` runs the stage described by `FOLDER/job.json`, where FOLDER is
 its `.partial` artifact; with `--join` it helps the process that does. A run starts its stages by fork
-(`tessy.pipeline.nursery`). Progress goes to the parent as
-JSON lines through the descriptor named in `TESSY_PROGRESS_FD`; everything else a stage prints goes to
-its log.
+(`tessy.pipeline.nursery`). Progress goes to the run as JSON lines through the descriptor named in
+`TESSY_PROGRESS_FD`; everything else a stage prints goes to its log.
 
 Exit status: 0 the artifact is finished, 2 unusable input (the message is the last progress line), else
 a fault.

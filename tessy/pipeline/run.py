@@ -156,7 +156,10 @@ class _Executor:
         try:
             event = self.nursery.event()
         except EOFError:
-            raise StageFailed("the process that stages start from was killed; is memory short?") from None
+            raise StageFailed(
+                "the process that stages are forked from has ended; memory may be short, or a "
+                f"{LOG} in {self.folder} says why"
+            ) from None
         running = self.running[event.name]
         running.pid, running.status = event.pid, event.status
 
@@ -203,8 +206,9 @@ class _Executor:
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._alive():
-            # A stage leads its own process group: whatever it started goes with it.
-            os.killpg(pid, number)
+            # A stage leads its own process group: whatever it started goes with it. It may just have ended.
+            with suppress(ProcessLookupError):
+                os.killpg(pid, number)
 
     def _alive(self) -> list[int]:
         return [running.pid for running in self.running.values() if running.pid and not running.ended]
