@@ -21,7 +21,9 @@ from tessy.boundary.annotators import Annotated, AnswerJournal, annotate, load_p
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions, EndpointFault
 from tessy.boundary.segments import Segment
 from tessy.errors import UserError
-from tessy.predictors import SHIPPED_PROMPTS
+from tessy.predictors import SHIPPED_PROMPTS, LanguageModelAnnotator
+from tessy.stages.marking import Task, mark_at_endpoint
+from tests.test_marking import job_at
 
 SEGMENTS = [Segment(f"s{i}", "s", "p", 0, f"Okay, so {i} + {i} is even.") for i in range(4)]
 GOOD = '["Okay, so"]'
@@ -163,7 +165,8 @@ def test_nobody_there_is_an_error_at_once() -> None:
 
 
 def test_a_busy_server_is_asked_again_and_an_empty_answer_is_one() -> None:
-    replies = iter([answered(""), (429, {}), (500, {}), (200, {"oddly": "shaped"}), answered(None)])
+    odd = (200, {"oddly": "shaped"}), answered([{"type": "text", "text": "[]"}])  # type: ignore[arg-type]
+    replies = iter([answered(""), (429, {}), (500, {}), *odd, answered(None)])
 
     async def scenario() -> str:
         async with server(lambda _: next(replies)) as (url, _), await connect(url) as endpoint:
@@ -183,6 +186,29 @@ def test_a_server_that_stays_away_ends_the_annotation() -> None:
             assert len(bodies) == 1 + chat_endpoint.TRIES
 
     asyncio.run(scenario())
+
+
+def test_a_refusal_in_the_middle_ends_the_stage_in_a_line_and_keeps_what_was_answered(tmp_path: Path) -> None:
+    annotator = LanguageModelAnnotator(
+        kind="llm",
+        model="m",
+        prompt="style_spans_1",
+        thinking=False,
+        sampler={"temperature": 0.7},
+        max_tokens=9000,
+        attempts=1,
+    )
+    job = job_at(tmp_path, tmp_path)
+    replies = iter([answered(GOOD)] * 3)
+
+    async def scenario() -> None:
+        async with server(lambda _: next(replies, (400, {"error": "too long"}))) as (url, _):
+            job.execution["annotator"] = {"url": url, "key_variable": "NO_KEY", "timeout_s": 5}
+            await mark_at_endpoint(job, annotator, Task(SEGMENTS, {}), "annotator")
+
+    with pytest.raises(UserError, match=r"execution\.annotator\.url: .*status 400.*too long.*run again"):
+        asyncio.run(scenario())
+    assert len((job.work / "annotator.answers.jsonl").read_text().splitlines()) == 2
 
 
 def test_every_shipped_prompt_has_one_place_for_the_segment() -> None:

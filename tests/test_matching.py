@@ -44,6 +44,13 @@ def test_quotes_spaces_and_accents_may_be_written_otherwise() -> None:
 
 def test_a_span_inside_a_word_is_not_in_the_text() -> None:
     assert marked(["ha"])[0] == "not_in_text"
+    # Its vowel is a mark of its own.
+    assert marked(["क"], "की बात")[0] == "not_in_text"
+
+
+def test_line_breaks_of_either_kind_are_white_space() -> None:
+    assert marked('["Okay,\r\nso"]', "x\nOkay,\nso y") == ("accepted", ["\nOkay,\nso"])
+    assert marked(["Okay,\nso"], "x\r\nOkay,\r\nso y") == ("accepted", ["\r\nOkay,\r\nso"])
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,13 @@ def test_a_span_inside_a_word_is_not_in_the_text() -> None:
         ('[{"span": "Okay, so"}]', "not_strings"),
         ('["Okay, so", 3]', "not_strings"),
         ('["Okay, so", " "]', "not_strings"),
+        ('[["Okay, so"], ["Hmm, wait,"]]', "not_strings"),
+        ("[" * 5000, "not_strings"),
+        ('["Okay, so", ' + "[" * 5000, "not_strings"),
+        ('[{"a": ' * 5000, "not_strings"),
+        ('["Okay,\0 so"]', "not_in_text"),
+        ('["\\ud800"]', "not_in_text"),
+        ("[" + "1" * 5000 + "]", "no_json"),
         ("<think>\nI was cut off", "no_json"),
         (" \n", "empty_answer"),
         ('["Okay, then"]', "not_in_text"),

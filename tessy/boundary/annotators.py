@@ -43,18 +43,17 @@ class AnswerJournal:
 
     def __init__(self, path: Path) -> None:
         self.answers: dict[str, list[str]] = defaultdict(list)
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        self._stream = path.open("ab+")
+        self._stream.seek(0)
         # A last line without its end was cut off by a kill.
-        whole = [line for line in lines if line.endswith("\n")]
+        whole = [line for line in self._stream if line.endswith(b"\n")]
+        self._stream.truncate(sum(map(len, whole)))
         for row in map(json.loads, whole):
             self.answers[row["segment_id"]].append(row["answer"])
-        self._stream = path.open("w", encoding="utf-8")
-        self._stream.writelines(whole)
-        self._stream.flush()
 
     def append(self, segment_id: str, answer: str) -> None:
         self.answers[segment_id].append(answer)
-        self._stream.write(json.dumps({"segment_id": segment_id, "answer": answer}) + "\n")
+        self._stream.write(json.dumps({"segment_id": segment_id, "answer": answer}).encode() + b"\n")
         self._stream.flush()
 
     def __enter__(self) -> Self:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -153,13 +154,14 @@ class ChatEndpoint:
                 if response.status >= 400:
                     raise Refused(response.status, await response.text())
                 answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise EndpointFault(f"{type(error).__name__}: {error}") from None
         return _content(answer)
 
 
 def _content(answer: Any) -> str:
-    try:
-        return answer["choices"][0]["message"]["content"] or ""
-    except (KeyError, IndexError, TypeError):
-        raise EndpointFault(f"not a chat completion: {str(answer)[:300]}") from None
+    with suppress(KeyError, IndexError, TypeError):
+        content = answer["choices"][0]["message"]["content"]
+        if content is None or isinstance(content, str):
+            return content or ""
+    raise EndpointFault(f"not a chat completion: {str(answer)[:300]}")

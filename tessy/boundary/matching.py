@@ -86,11 +86,13 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
             continue
         try:
             array, end = _LENIENT.raw_decode(text, start)
+        except RecursionError:  # brackets without end, as models write that cannot stop
+            return "not_strings", []
         except ValueError:
             # An array of strings that breaks off; other brackets may be prose.
-            if re.match(r'\[\s*"', text[start:]):
+            if _STRINGS.match(text, start):
                 return "truncated_json", []
-            found = "truncated_json" if text[start:].strip() == "[" else found
+            found = "truncated_json" if start == len(text) - 1 else found
             continue
         if _all_text(array):
             return ("accepted" if (start, end) == (0, len(text)) else "accepted_with_prose"), array
@@ -100,6 +102,7 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
 
 _LENIENT = json.JSONDecoder(strict=False)
 """Takes line breaks inside strings, which models write as they stand."""
+_STRINGS = re.compile(r'\[\s*"')
 
 
 def _all_text(values: list[Any]) -> bool:
@@ -171,7 +174,8 @@ def _border(text: str, at: int) -> bool:
 
 
 def _in_word(character: str) -> bool:
-    return character.isalnum() or unicodedata.combining(character) != 0
+    # Marks are accents and, in many scripts, vowels.
+    return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
 def _fold(text: str) -> str:

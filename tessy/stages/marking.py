@@ -21,10 +21,11 @@ from tessy.boundary.annotators import (
     summarize,
     usable,
 )
-from tessy.boundary.chat_endpoint import SCHEMA, ChatEndpoint, ChatOptions
+from tessy.boundary.chat_endpoint import SCHEMA, ChatEndpoint, ChatOptions, EndpointFault, Refused
 from tessy.boundary.labels import within
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.segments import Segment
+from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.predictors import Annotator, LanguageModelAnnotator, LexiconAnnotator
 from tessy.records import Problem, Role
@@ -77,17 +78,24 @@ async def mark_at_endpoint(job: Job, annotator: LanguageModelAnnotator, task: Ta
         job.used.setdefault("json_schema", {})[name] = found.schema
         job.say(f"{name}: JSON schema {found.schema}, thinking switch {found.thinking is not None}")
         with AnswerJournal(job.work / f"{name}.answers.jsonl") as journal:
-            return await annotate(
-                task.segments,
-                endpoint.ask,
-                journal,
-                prompt=prompt,
-                attempts=annotator.attempts,
-                # A second pass of the same annotator must not repeat the first.
-                seed=f"{job.config['seed']}/{name}",
-                concurrency=job.execution["concurrency"],
-                on_done=lambda done: job.progress(done, len(task.segments), "segments"),
-            )
+            try:
+                return await annotate(
+                    task.segments,
+                    endpoint.ask,
+                    journal,
+                    prompt=prompt,
+                    attempts=annotator.attempts,
+                    # A second pass of the same annotator must not repeat the first.
+                    seed=f"{job.config['seed']}/{name}",
+                    concurrency=job.execution["concurrency"],
+                    on_done=lambda done: job.progress(done, len(task.segments), "segments"),
+                )
+            except* (EndpointFault, Refused) as stopped:
+                raise UserError(
+                    f"execution.annotator.url: {endpoint.url}: {stopped.exceptions[0]}; run again when it "
+                    "answers (what it has said is kept). A question and predictors.annotator.max_tokens for its "
+                    "answer have to fit into the model's context"
+                ) from None
 
 
 def mark_by_own_model(
