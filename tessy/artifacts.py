@@ -182,12 +182,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _open_parquet(path: Path) -> Any:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such dataset; run the stage that makes it") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a Parquet file: {error}") from None
 
 
 def _columnar(value: Any) -> Any:

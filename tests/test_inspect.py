@@ -135,6 +135,31 @@ def test_what_cannot_be_shown_is_named(tmp_path: Path) -> None:
     assert "not trajectories" in run(tmp_path / "other.parquet")[1]
     (tmp_path / "text.parquet").write_text("no parquet")
     assert "not trajectories" in run(tmp_path / "text.parquet")[1]
+    write_parquet(tmp_path / "torn.parquet", [with_roll_back()], "traces", "")
+    whole = (tmp_path / "torn.parquet").read_bytes()
+    (tmp_path / "torn.parquet").write_bytes(whole[:4] + b"?" * 400 + whole[404:])
+    assert "not trajectories" in run(tmp_path / "torn.parquet")[1]
+    write_parquet(tmp_path / "good.parquet", [with_roll_back()], "traces", "")
+    code, shown = run(tmp_path / "good.parquet", "--html", "/proc/traces.html")
+    assert (code, "cannot be written" in shown) == (2, True)
+
+
+def test_a_terminal_does_not_obey_what_models_write(tmp_path: Path) -> None:
+    wild = "\x1b]0;mine\x07\x9b31m\tred"
+    spans = [replace(span, discarded=wild) for span in cooperative_spans(wild)]
+    odd = replace(trace("TESSY", spans, wild), prompt=wild, stop_reason="failed", failure=f"gone {wild}")
+    write_parquet(tmp_path / "odd.parquet", [odd], "traces", "")
+    code, shown = run(tmp_path / "odd.parquet")
+    assert code == 0
+    assert not set(shown) & {"\x1b", "\x07", "\x9b"}
+    assert "failed: gone \ufffd]0;mine" in shown
+
+
+def test_a_trace_that_nobody_wrote_is_shown(tmp_path: Path) -> None:
+    nothing = replace(trace("TESSY", [], "none"), stop_reason="failed", failure="unreachable")
+    write_parquet(tmp_path / "none.parquet", [nothing], "traces", "")
+    assert "failed: unreachable" in run(tmp_path / "none.parquet")[1]
+    assert "failed: unreachable" in render_traces(inspected([nothing]), "t")
 
 
 def test_with_colours_authors_need_no_marks() -> None:

@@ -19,7 +19,7 @@ TRACES = 12
 def page_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     hostile = cooperative_spans(HOSTILE)
     hostile[1] = replace(hostile[1], discarded=HOSTILE)
-    traces = [trace("TESSY", hostile, "hostile")]
+    traces = [replace(trace("TESSY", hostile, "hostile" * 40), stop_reason="failed", failure="gone" * 99)]
     traces += [trace("TESSY", cooperative_spans(), f"problem-{i}") for i in range(1, TRACES)]
     path = tmp_path_factory.mktemp("traces") / "traces.html"
     path.write_text(render_traces(inspected(traces), "a test"))

@@ -62,9 +62,16 @@ def test_the_command_prints_a_lexicon(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("", "no thinkings.parquet"), ("gone.parquet", "no such dataset")]
+    ("name", "said"),
+    [
+        ("", "no thinkings.parquet"),
+        ("gone.parquet", "no such dataset"),
+        ("text.parquet", "not a Parquet file"),
+    ],
 )
 def test_a_source_without_thinkings_is_named(tmp_path: Path, name: str, said: str) -> None:
+    if name == "text.parquet":
+        (tmp_path / name).write_text("no parquet")
     done = CliRunner().invoke(main, ["lexicon", str(tmp_path / name)])
     assert done.exit_code == 2
     assert said in done.output

@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from tessy.artifacts import write_text
+from tessy.errors import UserError
 from tessy.records import Role, Trajectory
 from tessy.report.traces import Confidences, Inspected, Piece, inspected, load, render_traces
 
 STYLES = {"student": "blue", "teacher": "dark_orange3"}
 IN_TERMINAL = 5
 ON_A_PAGE = 200
+VISIBLE = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+"""What control characters are shown as: a terminal would obey a model that writes them."""
 
 
 @click.command(
@@ -49,12 +52,18 @@ def inspect_command(
     trajectories = load(source, samples=samples, limit=limit or (ON_A_PAGE if html else IN_TERMINAL))
     traces = inspected(trajectories, *(_confidences(source, trajectories) if confidence else ()))
     if html:
-        write_text(html, render_traces(traces, source.name))
+        try:
+            write_text(html, render_traces(traces, source.name))
+        except OSError as error:
+            raise UserError(
+                f"--html {html}: cannot be written: {error.strerror}; name another file"
+            ) from None
         click.echo(f"{len(traces)} traces in {html}")
         return
     console = Console(highlight=False, soft_wrap=True)
     for trace in traces:
         for line in lines(trace, colours=console.color_system is not None):
+            line.plain = line.plain.translate(VISIBLE)
             console.print(line)
 
 
@@ -70,7 +79,8 @@ def lines(trace: Inspected, *, colours: bool) -> Iterator[Text]:
     Without colours the teacher's text stands in «», rolled back text in [- -].
     """
     t = trace.trajectory
-    yield Text(f"{t.sample_id}  {t.method}  {t.stop_reason}", style="bold")
+    reason = f"{t.stop_reason}: {t.failure}" if t.failure else t.stop_reason
+    yield Text(f"{t.sample_id}  {t.method}  {reason}", style="bold")
     legend = Text("  ")
     for role, count in trace.tokens.items():
         legend.append(f"{role} {count} tokens  ", style=STYLES[role])

@@ -91,7 +91,7 @@ def load(source: Path, *, samples: Sequence[str], limit: int) -> list[Trajectory
     wanted = (t for t in _rows(file) if not samples or {t.sample_id, t.problem_id} & set(samples))
     found = list(islice(wanted, limit))
     if not found:
-        raise UserError(f"{file}: no trajectory{' of ' + ', '.join(samples) if samples else 's in it'}")
+        raise UserError(f"{file}: no trajectory {'of ' + ', '.join(samples) if samples else 'in it'}")
     return found
 
 
@@ -106,7 +106,7 @@ def _rows(file: Path) -> Iterator[Trajectory]:
                 yield from (from_row(Trajectory, row) for row in batch.to_pylist())
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; name an artifact of `synthesize` or a Parquet file") from None
-    except (KeyError, TypeError, pa.ArrowInvalid) as error:
+    except (KeyError, TypeError, OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{file}: not trajectories: {error}") from None
 
 
