@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tessy.artifacts import read_json, write_json
 from tessy.boundary.operating_point import OperatingPoint, write_operating_point
 from tessy.boundary.windows import window_start
 from tessy.errors import UserError
@@ -187,6 +188,16 @@ def test_predictors_that_cannot_be_used_are_all_named_before_anything_starts(
     assert f"predictor {three}: 3 labels; a boundary predictor has 2" in said
     assert f"window_tokens 65: predictor {checkpoint} holds 64 tokens" in said
     assert f"predictors.base.source '{tmp_path}/none': no checkpoint there" in said
+
+
+def test_labels_the_other_way_round_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "model")
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", config | {"id2label": {"0": "capability", "1": "style"}})
+    assert predictor(folder)
+    write_json(folder / "config.json", config | {"id2label": {"0": "STYLE", "1": "CAPABILITY"}})
+    with pytest.raises(UserError, match=r"labels are 0 style, 1 capability; .* the other way round"):
+        predictor(folder)
 
 
 def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:

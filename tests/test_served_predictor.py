@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Server:
     """Calls every token style; `manner` says what it does instead, `later` what after its first answer."""
 
-    def __init__(self, manner: str = "", later: str = "") -> None:
-        self.manner, self.later = manner, later
+    def __init__(self, manner: str = "", later: str = "", name: str = "a") -> None:
+        self.manner, self.later, self.name = manner, later, name
 
     async def models(self, request: web.Request) -> web.Response:
-        names = ["a", "b"] if self.manner == "two" else ["a"]
+        names = ["a", "b"] if self.manner == "two" else [self.name]
         return web.json_response({"data": [{"id": name} for name in names]})
 
     async def pooling(self, request: web.Request) -> web.Response:
-        (ids,), manner = (await request.json())["input"], self.manner
+        asked = await request.json()
+        (ids,), manner = asked["input"], self.manner
         self.manner = self.later
+        if asked["model"] not in (self.name, "b"):
+            return web.Response(status=404, text="no such model")
         if manner.isdigit():
             return web.Response(status=int(manner), text="so it is")
         if manner == "gone":
             assert request.transport is not None
             request.transport.abort()
+        if manner == "half":
+            return web.json_response(text='{"data": [{"da')
         if manner == "silent":
             await asyncio.sleep(0.6)
         pair = [0.2, 0.3, 0.5] if manner == "three" else [0.1, 0.9]
@@ -48,20 +53,27 @@ class Server:
 
 
 async def connected(
-    checkpoint: Path, server: Server, use: Callable[[Any], Awaitable[Any]], url: str = "", **settings: Any
+    checkpoint: Path,
+    servers: Server | Sequence[Server],
+    use: Callable[[Any], Awaitable[Any]],
+    url: str = "",
+    **settings: Any,
 ) -> Any:
     from tessy.boundary.served import ServedPredictor
 
     app = web.Application()
-    app.router.add_get("/v1/models", server.models)
-    app.router.add_post("/pooling", server.pooling)
+    several = servers if isinstance(servers, Sequence) else [servers]
+    for number, server in enumerate(several):
+        app.router.add_get(f"/{number}/v1/models", server.models)
+        app.router.add_post(f"/{number}/pooling", server.pooling)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = url or "http://{}:{}/v1".format(*runner.addresses[0][:2])
+    here = "http://{}:{}".format(*runner.addresses[0][:2])
+    addresses = [url] if url else [f"{here}/{number}/v1" for number in range(len(several))]
     try:
         predictor = await ServedPredictor.connect(
-            str(checkpoint), "student", WINDOW, [address], timeout_s=0.3, **settings
+            str(checkpoint), "student", WINDOW, addresses, timeout_s=0.3, **settings
         )
         try:
             return await use(predictor)
@@ -79,6 +91,14 @@ def test_labels_are_what_the_server_says(checkpoint: Path) -> None:
     found = asyncio.run(connected(checkpoint, Server(), labels))
     assert len(found) >= 4
     assert not any(foreign for _, foreign in found)
+
+
+def test_servers_that_call_it_differently_are_asked_by_their_own_names(checkpoint: Path) -> None:
+    async def twice(predictor: Any) -> Any:
+        return [await labels(predictor), await labels(predictor)]
+
+    one, two = asyncio.run(connected(checkpoint, [Server(), Server(name="other")], twice))
+    assert one == two
 
 
 @pytest.mark.parametrize(
@@ -110,6 +130,7 @@ def test_an_address_where_nothing_listens_is_named(checkpoint: Path) -> None:
         ("400", False, True),
         ("gone", True, False),
         ("short", False, False),
+        ("half", False, False),
         ("silent", False, False),
     ],
 )

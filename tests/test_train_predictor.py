@@ -105,6 +105,17 @@ def test_a_window_longer_than_the_model_is_refused(base: str) -> None:
         check_base(base, None, Tokenizer(is_fast=True), 65)
 
 
+def test_a_batch_is_what_the_recipe_says_however_many_devices_there_are(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    from train.checkpoints import on_one_device
+
+    for devices in (0, 1, 8):
+        arguments = TrainingArguments(str(tmp_path), per_device_train_batch_size=16, use_cpu=True)
+        arguments._n_gpu = devices  # what transformers finds on a machine that has so many
+        assert on_one_device(arguments).train_batch_size == 16
+
+
 def test_a_tokenizer_without_offsets_is_refused(base: str) -> None:
     with pytest.raises(UserError, match="gives no offsets"):
         check_base(base, None, Tokenizer(is_fast=False), 64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -55,6 +55,16 @@ class Watch(TrainerCallback):
         _wait_for_all()
         if state.is_world_process_zero:
             (Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+A = TypeVar("A", bound=TrainingArguments)
+
+
+def on_one_device(arguments: A) -> A:
+    """Arguments for a process that trains on one device, however many it sees: a Trainer would split every
+    batch over all of them, and make it as many times larger."""
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 class KeepLast(TrainerCallback):

@@ -43,7 +43,7 @@ from tessy.boundary.token_scores import (
 from tessy.boundary.windows import Window, training_windows
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
-from train.checkpoints import Watch, export, train
+from train.checkpoints import Watch, export, on_one_device, train
 
 TIE_BREAK = 1e-3
 """Weight of the held-out loss in choosing an epoch: it decides among those that find the same boundaries."""
@@ -63,6 +63,8 @@ def run(job: Job) -> None:
     source, revision = job.model()
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     check_base(source, revision, tokenizer, settings["window_tokens"])
+    # Some models' have none, and whatever stands for it is masked.
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     thinkings = {row["sample_id"]: row for row in read_rows(job.inputs["annotations"] / THINKINGS)}
     segments = read_rows(job.inputs["annotations"] / SEGMENTS)
     held_out = held_out_problems(segments)
@@ -81,7 +83,7 @@ def run(job: Job) -> None:
     held = dataset(parts[True])
     trainer = Trainer(
         model=model,
-        args=arguments(job, settings, seed, len(parts[False])),
+        args=on_one_device(arguments(job, settings, seed, len(parts[False]))),
         train_dataset=dataset(parts[False]),
         eval_dataset=held,
         data_collator=DataCollatorForTokenClassification(tokenizer),

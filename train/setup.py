@@ -20,6 +20,7 @@ from trl.trainer.sft_config import SFTConfig
 from tessy.artifacts import read_json
 from tessy.training import TrainExecution
 from train.batches import Collator, Row, Split, schedule
+from train.checkpoints import on_one_device
 from train.examples import Example
 from train.losses import SpanTrainer
 
@@ -45,7 +46,7 @@ def make_trainer(
     """A trainer for `rows`; `load_model` is given the number type and attention implementation."""
     torch.manual_seed(setting.seed)
     # Before the model: from here on, ZeRO-3 spreads a model's weights while they are loaded.
-    args = arguments(setting, len(rows))
+    args = on_one_device(arguments(setting, len(rows)))
     model = load_model(dtype=number_type(setting), attn_implementation=setting.spread.attention)
     # The student's own is copied at the end. Some models' would be refused when a checkpoint is saved.
     model.generation_config = GenerationConfig()

@@ -291,6 +291,12 @@ def check_classifier(source: str, config: Any, tokenizer: Any, window_tokens: in
             f"predictor {source}: {config.num_labels} labels; a boundary predictor has 2 (0 "
             "capability, 1 style)"
         )
+    names = [str(config.id2label.get(label)).lower() for label in (0, 1)]
+    if names[0] == "style" or names[1] == "capability":
+        raise UserError(
+            f"predictor {source}: its labels are 0 {names[0]}, 1 {names[1]}; a boundary predictor has them "
+            "the other way round: swap the rows of its head and the names in config.json"
+        )
     if not tokenizer.is_fast:
         raise UserError(f"predictor {source}: its tokenizer gives no offsets; convert it to a fast tokenizer")
     if window_tokens > config.max_position_embeddings:

@@ -43,16 +43,15 @@ class _Reading:
 
 
 class ServedPredictor:
-    """Classifies with the servers at `urls`, which hold the checkpoint `source` under the name `model`;
-    made by `connect`."""
+    """Classifies with `servers`, each a URL and the name it has there for the checkpoint `source`; made by
+    `connect`."""
 
     def __init__(
         self,
         source: str,
         role: Role,
         window_tokens: int,
-        urls: Sequence[str],
-        model: str,
+        servers: Sequence[tuple[str, str]],
         *,
         revision: str | None = None,
         threshold: float | None = None,
@@ -63,7 +62,7 @@ class ServedPredictor:
         self.role, self.window_tokens = role, window_tokens
         point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
         self.threshold = point.threshold
-        self._urls, self._model, self._timeout_s = itertools.cycle(urls), model, timeout_s
+        self._servers, self._timeout_s = itertools.cycle(servers), timeout_s
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2), headers=headers
         )
@@ -97,8 +96,7 @@ class ServedPredictor:
             source,
             role,
             window_tokens,
-            urls,
-            names[0],
+            list(zip(urls, names, strict=True)),
             revision=revision,
             threshold=threshold,
             timeout_s=timeout_s,
@@ -136,10 +134,11 @@ class ServedPredictor:
 
     async def read(self, window: Sequence[int]) -> list[float]:
         """For each id of `window`, the probability that the token after it is style; raises `EngineFault`."""
-        body = {"model": self._model, "task": "token_classify", "input": [list(window)]}
+        url, model = next(self._servers)
+        body = {"model": model, "task": "token_classify", "input": [list(window)]}
         try:
             timeout = aiohttp.ClientTimeout(self._timeout_s)
-            async with self._session.post(next(self._urls) + PATH, json=body, timeout=timeout) as response:
+            async with self._session.post(url + PATH, json=body, timeout=timeout) as response:
                 if response.status != 200:
                     refused = 400 <= response.status < 500 and response.status not in (408, 425, 429)
                     raise EngineFault("predictor", (await response.text())[:300], permanent=refused)
@@ -148,6 +147,8 @@ class ServedPredictor:
             raise EngineFault("predictor", f"no answer for {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise EngineFault("predictor", repr(error), unreachable=True) from None
+        except ValueError as error:
+            raise EngineFault("predictor", f"malformed answer: {error!r}") from None
 
     def _take_in(self, reading: _Reading, context: str, chunk: str) -> tuple[list[int], list[int]]:
         """All ids so far, and the offsets in `chunk` of the tokens that reach into it."""
