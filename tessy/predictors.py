@@ -220,8 +220,8 @@ class Predictors(Section):
     annotator: Annotator
     """Who marks style in a segment."""
     agreement: Agreement | None = None
-    problems: Positive
-    """Prompts whose thinking is sampled for segments."""
+    problems: Annotated[int, Field(ge=2)]
+    """Prompts whose thinking is sampled for segments; a tenth of them, at least one, is held out."""
     segment_words: Positive
     """Words per segment (paper: 60)."""
     segments: Positive
@@ -281,6 +281,12 @@ class PredictorEngine(EngineSettings):
     def _servers_have_devices_of_their_own(self) -> Self:
         if self.kind == "server" and self.device != "cpu":
             raise ValueError(f"device {self.device!r} has no effect on servers; name their `devices`")
+        return self
+
+    @model_validator(mode="after")
+    def _precision_is_that_of_the_model_it_watches(self) -> Self:
+        if self.dtype:
+            raise ValueError("`dtype` has no effect here: a predictor has that of the engine it watches")
         return self
 
 

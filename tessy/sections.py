@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MINIATURE = "miniature"
 """The source that stands for "made by this project": problems and models of the miniature contest."""
+MINIATURE_CONTEXT = 1024
+"""Tokens that its models can read at once."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Positive = Annotated[int, Field(gt=0)]

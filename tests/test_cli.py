@@ -85,6 +85,33 @@ def test_a_full_disk_is_refused(tmp_path: Path) -> None:
         preflight(plan(load(ROOT / "recipes" / "mini.yaml")), tmp_path, disk_needed=1 << 60)
 
 
+def test_what_only_predictors_would_stumble_over_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    def refused(*overrides: str) -> str:
+        with pytest.raises(UserError) as caught:
+            preflight(plan(load(ROOT / "recipes" / "mini.yaml", overrides)), tmp_path)
+        return str(caught.value)
+
+    base, broken, empty = tmp_path / "base", tmp_path / "broken.txt", tmp_path / "empty.txt"
+    base.mkdir()
+    (base / "config.json").write_text('{"max_position_embeddings": 40}')
+    broken.write_bytes(b"caf\xe9")
+    empty.write_text("# nothing yet")
+    here = "predictors.window_tokens 64: predictors.base"
+    assert f"{here} '{base}' holds 40 tokens; lower it" in refused(f"predictors.base={{source: {base}}}")
+    said = refused("predictors.window_tokens=1025")
+    for role in ("student", "teacher"):
+        assert f"window_tokens 1025: models.{role} 'miniature' holds 1024 tokens" in said
+    asked = "model: teacher, thinking: true, max_tokens: 9, attempts: 1, sampler: {temperature: 0}"
+    said = refused(
+        f"predictors.annotator={{kind: llm, prompt: {empty}, {asked}}}",
+        f"predictors.agreement={{segments: 9, annotator: {{kind: lexicon, lexicon: {broken}}}}}",
+        f"synthesis.switch={{kind: lexicon, lexicon: {empty}}}",
+    )
+    assert f"prompt {empty}: holds {{segment}} 0 times" in said
+    assert f"lexicon {broken}: cannot be read: 'utf-8'" in said
+    assert "lexicon: no phrases in it" in said
+
+
 def test_without_a_sandbox_nothing_is_evaluated(tmp_path: Path) -> None:
     done = tessy("run", "recipes/mini.yaml", "--runs-dir", str(tmp_path), PATH="/nowhere")
     assert done.returncode == 2

@@ -34,7 +34,7 @@ class Lexicon:
     def load(cls, path: Path) -> Lexicon:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"lexicon {path}: cannot be read: {error}; check predictors.lexicon") from None
         return cls(line for line in lines if not line.startswith("#"))
 

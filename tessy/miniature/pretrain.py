@@ -22,6 +22,7 @@ from tessy.miniature.tokens import END_OF_ANSWER, prompt_text, response_text, tr
 from tessy.miniature.traces import pretraining_traces
 from tessy.miniature.world import World
 from tessy.records import Role, other
+from tessy.sections import MINIATURE_CONTEXT
 
 OnProgress = Callable[[int, int, float], None]
 """Called after each step with: steps done, steps in all, the loss."""
@@ -114,7 +115,7 @@ def _new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Qw
         num_key_value_heads=config.heads,
         intermediate_size=config.mlp,
         head_dim=32,
-        max_position_embeddings=1024,
+        max_position_embeddings=MINIATURE_CONTEXT,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,

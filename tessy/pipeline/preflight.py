@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tessy.artifacts import read_json
+from tessy.boundary.annotators import load_prompt
+from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import operating_point
 from tessy.errors import UserError
 from tessy.pipeline.estimate import require_fit
@@ -19,7 +22,7 @@ from tessy.pipeline.reuse import decide
 from tessy.predictors import PredictorCheckpoint
 from tessy.recipe import Recipe
 from tessy.records import ROLES
-from tessy.sections import MINIATURE
+from tessy.sections import MINIATURE, MINIATURE_CONTEXT
 
 DISK_NEEDED = 1 << 30
 """Bytes that must be free before a run starts: what a miniature run leaves, twice over."""
@@ -28,7 +31,7 @@ DISK_NEEDED = 1 << 30
 def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
     """Raise `UserError` naming everything that would stop `planned` later."""
     require_fit(planned.recipe)
-    faults = [*_sources(planned.recipe), *_devices(planned.recipe)]
+    faults = [*_sources(planned.recipe), *_windows(planned.recipe), *_devices(planned.recipe)]
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
     if todo & {"evaluate", "instrument", "switch_verdicts"}:
         faults += _judging(planned.recipe)
@@ -45,13 +48,18 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for annotator in recipe.predictors.annotators if recipe.predictors else ():
         if not annotator.file.is_file():
             yield f"predictors: {annotator.kind} annotator: '{annotator.file}': no such file or shipped name"
+        else:
+            yield from _fault(Lexicon.load if annotator.kind == "lexicon" else load_prompt, annotator.file)
     for field, prompt in _prompts(recipe):
         if not prompt.is_file():
             yield f"synthesis.{field}.prompt: '{prompt}': no such file or shipped name"
     compared = recipe.predictors.comparison.switches if recipe.predictors else ()
     for switch in (recipe.synthesis.switch, *compared):
-        if switch.kind == "lexicon" and not switch.file.is_file():
-            yield f"switch: lexicon '{switch.file}': no such file or shipped name"
+        if switch.kind == "lexicon":
+            if switch.file.is_file():
+                yield from _fault(Lexicon.load, switch.file)
+            else:
+                yield f"switch: lexicon '{switch.file}': no such file or shipped name"
         for one in switch.both if switch.kind == "checkpoints" else ():
             if is_missing(one.source):
                 yield f"switch: predictor {one.source!r}: no checkpoint there (config.json is missing)"
@@ -65,6 +73,34 @@ def _sources(recipe: Recipe) -> Iterator[str]:
     for field, model in {**models, "predictors.base": base, "train.start": recipe.train.start}.items():
         if model is not None and is_missing(model.source):
             yield f"{field}.source {model.source!r}: no checkpoint there (config.json is missing)"
+
+
+def _windows(recipe: Recipe) -> Iterator[str]:
+    """Models to train predictors from that hold no whole window, where it is known here what they hold."""
+    if recipe.predictors is None:
+        return
+    window, base = recipe.predictors.window_tokens, recipe.predictors.base
+    watched = {f"models.{role}": getattr(recipe.models, role) for role in ROLES}
+    for field, model in ({"predictors.base": base} if base else watched).items():
+        longest = _context(model.source)
+        if longest is not None and window > longest:
+            held = f"{field} {model.source!r} holds {longest} tokens"
+            yield f"predictors.window_tokens {window}: {held}; lower it"
+
+
+def _context(source: str) -> int | None:
+    """Tokens a model can read at once; None where only the hub knows."""
+    if source == MINIATURE:
+        return MINIATURE_CONTEXT
+    config = Path(source) / "config.json"
+    return read_json(config).get("max_position_embeddings") if config.is_file() else None
+
+
+def _fault(check: Callable[..., object], *arguments: object) -> Iterator[str]:
+    try:
+        check(*arguments)
+    except UserError as error:
+        yield str(error)
 
 
 def _predictor(checkpoint: PredictorCheckpoint, window_tokens: int | None) -> Iterator[str]:
@@ -85,10 +121,7 @@ def _devices(recipe: Recipe) -> Iterator[str]:
         # Whoever computes on the CPU only need not wait for PyTorch here.
         from tessy.boundary.predictor import require_device
     for device in sorted(devices):
-        try:
-            require_device(device)
-        except UserError as error:
-            yield str(error)
+        yield from _fault(require_device, device)
 
 
 def is_missing(source: str) -> bool:
