@@ -188,6 +188,11 @@ class BadServer:
         if manner == "late_refusal":
             await send(response, {"error": {"message": "too long", "code": 400}})
             return
+        if manner == "obedient":
+            # Keeps to a schema of one constant, whose characters are its ids.
+            constant = asked["structured_outputs"]["json"]["const"]
+            await send(response, choice([ord(character) for character in str(constant)], "length"))
+            return
         whole = counted(asked)
         ids, finish = whole["token_ids"], whole["finish_reason"]
         if manner in ("slow", "stubborn"):

@@ -102,7 +102,7 @@ def test_an_interrupted_annotation_asks_only_what_is_missing(tmp_path: Path) -> 
     with pytest.raises(ExceptionGroup):
         ask_all(path, ask)
     with path.open("a") as stream:
-        stream.write('{"segment_id": "s3", "ans')
+        stream.write('{"about": "s3", "ans')
     before = len(asked)
     undisturbed = ask_all(tmp_path / "other.jsonl", lambda *_: _soon(GOOD))
     assert ask_all(path, ask) == undisturbed
@@ -242,5 +242,5 @@ def test_kappa_by_hand() -> None:
 def test_answers_are_kept_as_json_lines(tmp_path: Path) -> None:
     ask_all(tmp_path / "answers.jsonl", lambda *_: _soon(GOOD), attempts=1)
     rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
-    assert sorted(row["segment_id"] for row in rows) == ["s0", "s1", "s2", "s3"]
+    assert sorted(row["about"] for row in rows) == ["s0", "s1", "s2", "s3"]
     assert {row["answer"] for row in rows} == {GOOD}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jobs import job_at
 
 from tessy.artifacts import read_json, read_parquet, write_parquet
+from tessy.boundary.annotators import AnswerJournal
 from tessy.chat import Renderer
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
@@ -227,8 +228,12 @@ def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
     inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
     config = {"candidates": 3, "scorer": {"kind": "likelihood"}}
     job = job_at(folder, "teacher_score", inputs, **config)
+    with AnswerJournal(job.work / "likelihoods.jsonl") as before:
+        # Read before the stage was killed.
+        before.append("p4#0", "-0.125")
     best.run(job)
     scores = read_json(job.out / "scores.json")
+    assert scores["p4#0"] == -0.125
     chosen = [t.sample_id for t in kept(job)]
     groups = [[f"p{number}#0" for number in range(start, start + 3)] for start in range(0, 21, 3)]
     assert chosen == [max(group, key=scores.__getitem__) for group in groups]

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from scripted import CharacterRenderer, samples
 
 from tessy.engines import Continuation, Engine, EngineStats, Request, SamplingParams
 from tessy.engines.server import ServerEngine
+from tessy.errors import UserError
 from tessy.records import Trajectory, from_row
+from tessy.stages.writing import keeps_to_schemas
 from tessy.synthesis.drafts import Assignment, Author
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -63,7 +66,12 @@ def server() -> Iterator[BadServer]:
 
 
 def write(
-    folder: Path, url: str, manners: Iterator[str], patience: Patience, used: Sequence[str]
+    folder: Path,
+    url: str,
+    manners: Iterator[str],
+    patience: Patience,
+    used: Sequence[str],
+    must_finish: bool = False,
 ) -> tuple[list[Trajectory], Meters]:
     meters, wanted = Meters(), samples(12)
 
@@ -80,6 +88,7 @@ def write(
             renderer = {"student": CountingRenderer()}
             method = METHODS["student_only"]
             spec = Assignment("s", method, {"student": author}, renderer, "student", 900, 0, {})  # type: ignore[arg-type, dict-item]
+            spec = replace(spec, must_finish=must_finish)
             with Journal(folder) as journal:
                 await write_all(wanted, spec, journal, Schedule(4, 512, patience=patience), meters)
 
@@ -118,6 +127,35 @@ def test_a_sample_that_keeps_failing_is_recorded_with_its_reason_and_no_other_su
     assert all("500" in t.failure for t in failed)
     assert sum(t.stop_reason == "finished" for t in written) == 9
     assert meters.outcomes == {"failed": 3, "finished": 9}
+
+
+def test_where_every_sample_must_finish_a_failure_ends_the_work_and_is_not_kept(
+    tmp_path: Path, server: BadServer
+) -> None:
+    patience, used = Patience(attempts=1, seconds=60, pause_s=0.001), ["broken", "good"]
+    order = iter(["good"] * 5 + ["broken"] + ["good"] * 1000)
+    with pytest.raises(UserError, match=r"the engine failed on p\d+#0: server error.*run again"):
+        write(tmp_path / "j", server.url, order, patience, used, must_finish=True)
+    written, _ = write(tmp_path / "j", server.url, order, patience, used, must_finish=True)
+    assert {t.stop_reason for t in written} == {"finished"}
+
+
+@pytest.mark.parametrize(
+    ("manners", "kept"),
+    [(["obedient"], True), (["obedient", "good"], False), (["good", "obedient"], False), (["refuse"], False)],
+)
+def test_schemas_are_kept_to_where_every_server_keeps_to_them(
+    server: BadServer, manners: list[str], kept: bool
+) -> None:
+    async def ask() -> bool:
+        urls = [f"{server.url}/{manner}" for manner in manners]
+        engine = await ServerEngine.connect(urls, SamplingParams(0.0), timeout_s=0.3, vocabulary=VOCABULARY)
+        try:
+            return await keeps_to_schemas(engine, CharacterRenderer())  # type: ignore[arg-type]
+        finally:
+            await engine.close()
+
+    assert asyncio.run(ask()) is kept
 
 
 def test_a_request_that_is_refused_is_not_repeated(tmp_path: Path, server: BadServer) -> None:

@@ -39,7 +39,8 @@ class Annotated:
 
 
 class AnswerJournal:
-    """Every answer as a line of JSON, written before anything is made of it."""
+    """Every answer as a line of JSON, written before anything is made of it; `answers` are those about
+    each thing that was asked about, in order."""
 
     def __init__(self, path: Path) -> None:
         self.answers: dict[str, list[str]] = defaultdict(list)
@@ -49,11 +50,11 @@ class AnswerJournal:
         whole = [line for line in self._stream if line.endswith(b"\n")]
         self._stream.truncate(sum(map(len, whole)))
         for row in map(json.loads, whole):
-            self.answers[row["segment_id"]].append(row["answer"])
+            self.answers[row["about"]].append(row["answer"])
 
-    def append(self, segment_id: str, answer: str) -> None:
-        self.answers[segment_id].append(answer)
-        self._stream.write(json.dumps({"segment_id": segment_id, "answer": answer}).encode() + b"\n")
+    def append(self, about: str, answer: str) -> None:
+        self.answers[about].append(answer)
+        self._stream.write(json.dumps({"about": about, "answer": answer}).encode() + b"\n")
         self._stream.flush()
 
     def __enter__(self) -> Self:
@@ -67,7 +68,7 @@ def load_prompt(path: Path) -> str:
     """A prompt with a place for the segment."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"prompt {path}: cannot be read: {error}; check predictors.annotator.prompt"
         ) from None

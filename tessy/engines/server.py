@@ -154,7 +154,13 @@ class ServerEngine:
         able = {url: replica.open for url, replica in self._replicas.items() if replica.healthy}
         if room < 1 or not able:
             return _closed(able)
-        replica = self._replicas[choose(request.sample_id, able)]
+        return self._open_on(self._replicas[choose(request.sample_id, able)], request)
+
+    def open_on_each(self, request: Request) -> list[Continuation]:
+        """The same request to every server, to find out what each of them can do."""
+        return [self._open_on(replica, request) for replica in self._replicas.values()]
+
+    def _open_on(self, replica: _Replica, request: Request) -> Continuation:
         stream = _Stream(f"{self._prefix}-{next(self._numbers)}", request, replica)
         stream.continuation = Continuation(lambda: self._abort(stream))
         replica.open += 1

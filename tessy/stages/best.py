@@ -3,7 +3,7 @@
 The teacher scores in one of two ways. `grade`: it is asked for a number, like any question, and its
 answer is read tolerantly. `likelihood`: the mean log-probability it gives to the response, in its own
 chat format; that needs no instruction to be understood, so any model can do it. What cannot be read is
-counted. Grades are journaled; a stage that was killed reads likelihoods anew.
+counted. Both are journaled: a stage that was killed goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 
 from tessy.artifacts import read_parquet, write_json
+from tessy.boundary.annotators import AnswerJournal
 from tessy.chat import Renderer
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Trajectory
@@ -61,9 +62,8 @@ def grades(job: Job) -> dict[str, float | None]:
         sampler=scorer["sampler"],
         max_tokens=scorer["max_tokens"],
         home="teacher",
+        must_finish=True,
     ):
-        if response.stop_reason == "failed":
-            raise RuntimeError(f"the engine failed on {response.sample_id}: {response.failure}")
         answer = "".join(span.text for span in response.spans if span.kind == "answer")
         out[response.problem_id] = read_grade(answer)
     return out
@@ -81,9 +81,13 @@ def likelihoods(job: Job) -> dict[str, float | None]:
 
     reader, renderer = LikelihoodReader(*job.model("teacher")), renderer_of(job, "teacher")
     candidates, out = list(_finished(job)), dict[str, float | None]()
-    for number, candidate in enumerate(candidates, start=1):
-        out[candidate.sample_id] = reader.mean_log_probability(*as_written_by(renderer, candidate))
-        job.progress(number, len(candidates), "candidates read")
+    with AnswerJournal(job.work / "likelihoods.jsonl") as read:
+        for number, candidate in enumerate(candidates, start=1):
+            name = candidate.sample_id
+            if name not in read.answers:
+                read.append(name, repr(reader.mean_log_probability(*as_written_by(renderer, candidate))))
+            out[name] = float(read.answers[name][0])
+            job.progress(number, len(candidates), "candidates read")
     return out
 
 

@@ -93,8 +93,8 @@ async def mark_at_endpoint(job: Job, annotator: LanguageModelAnnotator, task: Ta
             except* (EndpointFault, Refused) as stopped:
                 raise UserError(
                     f"execution.annotator.url: {endpoint.url}: {stopped.exceptions[0]}; run again when it "
-                    "answers (what it has said is kept). A question and predictors.annotator.max_tokens for its "
-                    "answer have to fit into the model's context"
+                    "answers (what it has said is kept). A question and predictors.annotator.max_tokens for "
+                    "its answer have to fit into the model's context"
                 ) from None
 
 
@@ -122,10 +122,9 @@ def mark_by_own_model(
             model_inputs={role: f"annotator-{role}"},
             home=role,
             answer_schema=json.dumps(SCHEMA),
+            must_finish=True,
         )
         for segment, response in zip(left, responses, strict=True):
-            if response.stop_reason == "failed":
-                raise RuntimeError(f"{name}: the engine failed on {segment.segment_id}: {response.failure}")
             answer = "".join(span.text for span in response.spans if span.kind == "answer")
             answers[segment.segment_id].append(answer)
     return summarize(task.segments, answers)

@@ -27,6 +27,7 @@ from tessy.engines import Engine, EngineFault, Request, SamplingParams
 from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.launch import Checkpoint, connected
+from tessy.engines.server import ServerEngine
 from tessy.engines.settings import EngineSettings
 from tessy.engines.turns import Turns
 from tessy.pipeline.job import Job, with_parent
@@ -73,13 +74,14 @@ def drain(
     home: Role = "student",
     formats: Mapping[str, str] = MappingProxyType({}),
     answer_schema: str | None = None,
+    must_finish: bool = False,
 ) -> None:
     """Write all `samples` with the job's models and predictors, together with whoever else does.
 
     `model_inputs` names the job's model input for a role, where that is not the role's own name;
     `home` is the role in whose ids trajectories are kept; `switch` decides where authors hand over;
     `formats` names the chat format to use in place of another; answers are held to `answer_schema` where
-    their author's engine can do that, which goes on record.
+    their author's engine can do that, which goes on record; `must_finish` as in `Assignment`.
     """
     names: dict[Role, str] = {role: (model_inputs or {}).get(role, role) for role in ROLES}
     renderers = {role: renderer_of(job, names[role], formats) for role in method.authors | {home}}
@@ -124,6 +126,7 @@ def drain(
                 answer_schema=await _schema(
                     job, name, answer_schema, authors[method.answer].engine, renderers[method.answer]
                 ),
+                must_finish=must_finish,
             )
             schedule = await _schedule(job, authors.values(), compat)
             limit = await _limit(job, assignment, samples[:live])
@@ -179,22 +182,20 @@ async def _schema(job: Job, name: str, wanted: str | None, engine: Engine, rende
 
 
 async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
-    """Whether an engine holds answers to a JSON schema: asked under one that allows a single number only.
-
-    Of several servers the one that the question falls to answers for all.
-    """
+    """Whether an engine, and each of its servers, holds answers to a JSON schema: asked under one that allows
+    a single number only."""
     prompt = [*renderer.prompt_ids("?"), *renderer.no_thinking_ids()]
     name, number = "schema", "271828"
     ends = renderer.answer_end_ids
+    question = Request(name, prompt, len(number) + 1, ends, name, schema=f'{{"const":{number}}}')
+    opened = engine.open_on_each(question) if isinstance(engine, ServerEngine) else [engine.open(question)]
     try:
-        written = await engine.open(
-            Request(name, prompt, len(number) + 1, ends, name, schema=f'{{"const":{number}}}')
-        ).finished()
+        written = await asyncio.gather(*(continuation.finished() for continuation in opened))
     except EngineFault:
         return False
     engine.release(name)
-    text = "".join(renderer.pieces([token for token in written.token_ids if token not in ends]))
-    return text.strip() == number
+    said = (renderer.pieces([token for token in one.token_ids if token not in ends]) for one in written)
+    return all("".join(pieces).strip() == number for pieces in said)
 
 
 async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Schedule:

@@ -75,7 +75,8 @@ class Assignment:
 
     `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
     ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in the
-    author's tokens and in home's. `answer_schema` is what answers keep to (`Request.schema`).
+    author's tokens and in home's. `answer_schema` is what answers keep to (`Request.schema`). `must_finish`:
+    a sample that the engines fail on ends the work, to be gone on with when they are back, and is no outcome.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Assignment:
     system: str = ""
     compat: Compat = PAPER
     answer_schema: str | None = None
+    must_finish: bool = False
 
     @property
     def cooperative(self) -> bool:

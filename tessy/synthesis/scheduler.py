@@ -87,6 +87,11 @@ async def write_all(
                 trajectory = await write(
                     by_id[sample_id], assignment, journal, schedule, meters, foresight, room
                 )
+                if trajectory.failure and assignment.must_finish:
+                    raise UserError(
+                        f"{assignment.name}: the engine failed on {sample_id}: {trajectory.failure}; run "
+                        "again when it is back: what is written is kept"
+                    )
                 journal.finish(sample_id, to_row(trajectory))
                 meters.finish(trajectory)
                 on_done()
