@@ -23,9 +23,9 @@ from tessy.miniature.world import World
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Role, Trajectory
 from tessy.stages.miniature import CONTESTS, TRAIN_CONTESTS, load_world
-from tessy.stages.switches import RIGHT, folder_of
+from tessy.stages.names import RIGHT_TRACES, TRAJECTORIES
+from tessy.stages.switches import folder_of
 from tessy.stages.switching import title
-from tessy.stages.synthesize import FILE
 from tessy.stages.writing import write_responses
 from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.drafts import samples_of
@@ -176,7 +176,7 @@ def answers_from_gold(job: Job, world: World, problems: Sequence[Problem]) -> Ch
 
 def right_traces(job: Job, world: World) -> Iterator[Check]:
     for method in job.config["methods"]:
-        trajectories = list(read_parquet(job.inputs[f"synthesize-{method}"] / FILE, Trajectory))
+        trajectories = list(read_parquet(job.inputs[f"synthesize-{method}"] / TRAJECTORIES, Trajectory))
         right = share(right_answers(job, TRAIN_CONTESTS, world.train, trajectories).values())
         yield Check(f"right training traces, {TITLES[method]}", right, "reported", None)
         if cooperative(method):
@@ -200,10 +200,10 @@ def judge_switches(job: Job) -> None:
     world, shares = load_world(job.inputs["world"]), {}
     for settings in job.config["switches"]:
         folder = job.inputs["switches"] / folder_of(settings)
-        trajectories = list(read_parquet(folder / FILE, Trajectory))
+        trajectories = list(read_parquet(folder / TRAJECTORIES, Trajectory))
         right = right_answers(job, TRAIN_CONTESTS, world.train, trajectories)
         shares[title(settings)] = share(right.values())
-    write_json(job.out / RIGHT, shares)
+    write_json(job.out / RIGHT_TRACES, shares)
     job.tracker.log({f"{name}/right_traces": value for name, value in shares.items()})
 
 

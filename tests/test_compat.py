@@ -16,6 +16,7 @@ from tessy.chat import Renderer
 from tessy.recipe import load
 from tessy.records import Problem, Trajectory, from_row
 from tessy.stages import synthesize
+from tessy.stages.names import TRAJECTORIES
 from tessy.synthesis.drafts import Compat
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -109,7 +110,7 @@ def test_a_whole_set_by_the_release(tmp_path: Path) -> None:
         job.execution["probe_tokens"] = 4
         synthesize.run(job)
         assert read_metrics(job.out)[0]["tessy/share_of_limit"] > 0
-        found[name] = list(read_parquet(job.out / synthesize.FILE, Trajectory))
+        found[name] = list(read_parquet(job.out / TRAJECTORIES, Trajectory))
     assert [t.problem_id for t in found["paper"]] == ["p0", "p1", "p2", "p3", "p4"]
     assert [t.problem_id for t in found["release"]] == ["p0", "p1", "p2", "p3"]
     student = Renderer(training_stage.tokenizer(), "qwen3")

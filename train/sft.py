@@ -25,7 +25,7 @@ from tessy.chat import Renderer, load_tokenizer
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Trajectory
-from tessy.stages.synthesize import FILE
+from tessy.stages.names import TRAJECTORIES
 from tessy.training import EPOCHS, TrainExecution
 from train.answer import require_answer
 from train.attention import check_packing
@@ -44,7 +44,7 @@ def run(job: Job) -> None:
         launch(job, spread)
     else:
         fine_tune(job)
-    trajectories = read_parquet(job.inputs["trajectories"] / FILE, Trajectory)
+    trajectories = read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory)
     first = next(t for t in trajectories if t.stop_reason == "finished")
     prompt = first.student_token_ids[: first.prompt_tokens]
     answer = require_answer(job.out / "model", prompt, spread.answer_with)
@@ -87,7 +87,7 @@ def load_examples(job: Job, config: Any, tokenizer: Any) -> list[Example]:
     settings = job.config["train"]
     vocabulary = min(config.vocab_size, 1 + max(tokenizer.get_vocab().values()))
     return examples(
-        read_parquet(job.inputs["trajectories"] / FILE, Trajectory),
+        read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory),
         Renderer(tokenizer, job.reference("model")["format"]),
         Limits(settings["max_length"], config.max_position_embeddings, vocabulary),
         settings["system_prompt"],

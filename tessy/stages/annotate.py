@@ -15,13 +15,11 @@ from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Role, Trajectory
 from tessy.stages.marking import Task, mark
+from tessy.stages.names import ANNOTATIONS
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.writing import write_responses
 from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.methods import METHODS
-
-RECORD = "annotations.json"
-"""How the annotation went: segments, outcomes by reason, agreement."""
 
 
 def run(job: Job) -> None:
@@ -37,7 +35,7 @@ def run(job: Job) -> None:
         "outcomes": dict(annotated.outcomes),
         "agreement": agreement(job, annotated, Task(cut, thinkings)) if settings["agreement"] else None,
     }
-    write_json(job.out / RECORD, record)
+    write_json(job.out / ANNOTATIONS, record)
     require_both_kinds(cut, annotated, role)
     rows = [
         row(segment, annotated.style[segment.segment_id])

@@ -17,7 +17,8 @@ from tessy.boundary.annotators import AnswerJournal
 from tessy.chat import Renderer
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Trajectory
-from tessy.stages.synthesize import FILE, write_set
+from tessy.stages.names import TRAJECTORIES
+from tessy.stages.synthesize import write_set
 from tessy.stages.writing import renderer_of, responses
 from tessy.synthesis.drafts import Sample
 from tessy.synthesis.methods import METHODS
@@ -104,7 +105,7 @@ def _text(trajectory: Trajectory, kind: str) -> str:
 
 
 def _candidates(job: Job) -> Iterator[Trajectory]:
-    return read_parquet(job.inputs["candidates"] / FILE, Trajectory)
+    return read_parquet(job.inputs["candidates"] / TRAJECTORIES, Trajectory)
 
 
 def _finished(job: Job) -> Iterator[Trajectory]:

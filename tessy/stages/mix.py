@@ -15,7 +15,8 @@ from dataclasses import replace
 from tessy.artifacts import read_parquet
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
-from tessy.stages.synthesize import FILE, write_set
+from tessy.stages.names import TRAJECTORIES
+from tessy.stages.synthesize import write_set
 
 
 def run(job: Job) -> None:
@@ -23,7 +24,7 @@ def run(job: Job) -> None:
     finished: Counter[str] = Counter()
 
     def chosen() -> Iterator[Trajectory]:
-        sets = [read_parquet(job.inputs[role] / FILE, Trajectory) for role in ROLES]
+        sets = [read_parquet(job.inputs[role] / TRAJECTORIES, Trajectory) for role in ROLES]
         for pair in zip(*sets, strict=True):
             role = authors[pair[0].sample_id]
             trajectory = pair[ROLES.index(role)]
@@ -41,4 +42,4 @@ def mixed(sample_ids: Sequence[str], seed: int) -> dict[str, Role]:
 
 
 def _sample_ids(job: Job) -> list[str]:
-    return [t.sample_id for t in read_parquet(job.inputs["student"] / FILE, Trajectory)]
+    return [t.sample_id for t in read_parquet(job.inputs["student"] / TRAJECTORIES, Trajectory)]

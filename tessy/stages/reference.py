@@ -15,8 +15,9 @@ from tessy.artifacts import read_parquet
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Trajectory
+from tessy.stages.names import TRAJECTORIES
 from tessy.stages.problems import FILE as PROBLEMS
-from tessy.stages.synthesize import FILE, write_set
+from tessy.stages.synthesize import write_set
 from tessy.stages.writing import drain, renderer_of, responses
 from tessy.synthesis.drafts import Sample, samples_of
 from tessy.synthesis.methods import METHODS
@@ -42,7 +43,7 @@ def _samples(job: Job) -> list[Sample]:
 
 def _asked(job: Job, samples: list[Sample]) -> list[Sample]:
     """The samples with a reference, which the student is shown."""
-    references = answers(read_parquet(job.inputs["references"] / FILE, Trajectory))
+    references = answers(read_parquet(job.inputs["references"] / TRAJECTORIES, Trajectory))
     if not references:
         raise UserError("Teacher-Reference: the teacher finished no answer, so there is nothing to show")
     path = prompt_file(job.config["reference"]["prompt"])

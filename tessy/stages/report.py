@@ -17,10 +17,7 @@ from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, to_row
 from tessy.report import LineageRow, ReportInput, write_report
 from tessy.stages import scores
-from tessy.stages.annotate import RECORD
-from tessy.stages.switches import RESULT as SWITCHES
-from tessy.stages.switches import RIGHT
-from tessy.stages.synthesize import FILE, SUMMARY
+from tessy.stages.names import ANNOTATIONS, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
 from tessy.synthesis.methods import TITLES
 
 TRACES_PER_METHOD = 3
@@ -102,14 +99,14 @@ def _losses(job: Job, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _synthesis(job: Job, method: str) -> dict[str, Any]:
-    summary = read_json(job.inputs[f"synthesize-{method}"] / SUMMARY)
+    summary = read_json(job.inputs[f"synthesize-{method}"] / SYNTHESIS)
     return {key: summary[key] for key in ("trajectories", "failed", "mean_tokens", "teacher_token_share")}
 
 
 def _training(job: Job, role: Role) -> dict[str, Any]:
     """How `role`'s predictor was trained, and on what."""
     metrics = read_json(job.inputs[f"predictor-{role}"] / "metrics.json")
-    record = read_json(job.inputs[f"annotations-{role}"] / RECORD)
+    record = read_json(job.inputs[f"annotations-{role}"] / ANNOTATIONS)
     agreed = record["agreement"] or {"kappa": None}
     return {**metrics, "outcomes": record["outcomes"], "kappa": agreed["kappa"]}
 
@@ -120,7 +117,7 @@ def _instrument(job: Job) -> dict[str, Any]:
     found = read_json(job.inputs["instrument"] / "instrument.json")
     switches = read_json(job.inputs["switches"] / SWITCHES) if "switches" in job.inputs else {}
     if switches:
-        right = read_json(job.inputs["switches-judged"] / RIGHT)
+        right = read_json(job.inputs["switches-judged"] / RIGHT_TRACES)
         switches = {name: row | {"right_traces": right[name]} for name, row in switches.items()}
     return {"instrument": found["checks"], "predictors": switches}
 
@@ -137,7 +134,7 @@ def _curves(job: Job, recipe: Mapping[str, Any]) -> dict[str, list[dict[str, flo
 
 def _traces(job: Job, recipe: Mapping[str, Any]) -> Iterable[Trajectory]:
     for method in recipe["synthesis"]["methods"]:
-        trajectories = read_parquet(job.inputs[f"synthesize-{method}"] / FILE, Trajectory)
+        trajectories = read_parquet(job.inputs[f"synthesize-{method}"] / TRAJECTORIES, Trajectory)
         finished = (t for t in trajectories if t.stop_reason == "finished")
         yield from (replace(t, method=TITLES[method]) for t in islice(finished, TRACES_PER_METHOD))
 

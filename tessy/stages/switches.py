@@ -31,15 +31,12 @@ from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory
 from tessy.stages.gold_doubts import TokenLogprobs, gold_logprobs
 from tessy.stages.miniature import load_world
+from tessy.stages.names import SWITCHES, TRAJECTORIES
 from tessy.stages.switching import open_switch, require_usable, title, token_rule
-from tessy.stages.synthesize import FILE
 from tessy.stages.writing import renderer_of, write_responses
 from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.methods import METHODS
 
-RESULT = "switches.json"
-RIGHT = "right_traces.json"
-"""What the stage `switch_verdicts` says of the traces: by switch, the share whose program is right."""
 DIALECTS: dict[Role, Dialect] = {"student": STUDENT, "teacher": TEACHER}
 
 
@@ -66,7 +63,7 @@ def run(job: Job) -> None:
         quality = Quality(found.token_f1, found.boundary_f1, style, capability)
         rows[title(settings)] = {name: getattr(quality, name) for name in Quality.__slots__}
         job.tracker.log({f"{title(settings)}/{key}": value for key, value in rows[title(settings)].items()})
-    write_json(job.out / RESULT, rows)
+    write_json(job.out / SWITCHES, rows)
 
 
 class Gold:
@@ -143,7 +140,9 @@ def written(job: Job, settings: Mapping[str, Any], world: World) -> Sequence[Tra
         chunk_tokens=synthesis["chunk_tokens"],
         switch=settings,
     )
-    write_parquet(job.out / name / FILE, traces, name, f"Cooperative traces, authors switched by: {name}.")
+    write_parquet(
+        job.out / name / TRAJECTORIES, traces, name, f"Cooperative traces, authors switched by: {name}."
+    )
     return traces
 
 

@@ -11,6 +11,7 @@ from tessy.chat import QWEN3_NO_NEWLINE
 from tessy.errors import UserError
 from tessy.pipeline.job import Job
 from tessy.records import Problem, Trajectory
+from tessy.stages.names import SYNTHESIS, TRAJECTORIES
 from tessy.stages.problems import FILE as PROBLEMS
 from tessy.stages.switching import TRAINED, require_usable
 from tessy.stages.writing import drain, renderer_of, responses
@@ -20,8 +21,6 @@ from tessy.synthesis.official import counted_by_student, samples_by_prompt
 from tessy.synthesis.prompts import answering
 from tessy.synthesis.settings import Compatibility
 
-FILE = "trajectories.parquet"
-SUMMARY = "synthesis.json"
 ROWS_AT_ONCE = 256
 """Trajectories in memory while they are written out."""
 
@@ -45,9 +44,11 @@ def write_set(
     which are asked for when all trajectories have passed."""
     summary = Summary()
     about = f"Training responses by the method {TITLES[job.config['method']]}."
-    write_parquet(job.out / FILE, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE)
+    write_parquet(
+        job.out / TRAJECTORIES, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE
+    )
     values = {**summary.values(), **more()}
-    write_json(job.out / SUMMARY, values)
+    write_json(job.out / SYNTHESIS, values)
     job.tracker.log({k: v for k, v in values.items() if not isinstance(v, dict)})
 
 
