@@ -6,6 +6,7 @@ VENV ?= .venv
 RECIPE ?= recipes/mini.yaml
 RUNS ?= runs
 SET ?=
+SWEEP ?= recipes/sweeps/learning-rate.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
 VLLM := $(READY)-vllm
@@ -14,16 +15,16 @@ VLLM := $(READY)-vllm
 NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
-MARKED := sandbox slow distributed vllm browser crash
+MARKED := sandbox slow distributed vllm browser sweep crash
 # The others measure time, use every core themselves, or kill.
 SIDE_BY_SIDE := slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm reproduce smoke bench test test-all check format doctor clean
+.PHONY: help setup vllm reproduce smoke sweep bench test test-all check format doctor clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s'|'
-	@echo "Variables: RECIPE=$(RECIPE) RUNS=$(RUNS) SET='section.key=value ...' VENV=$(VENV)"
+	@echo "Variables: RECIPE=$(RECIPE) RUNS=$(RUNS) SWEEP=$(SWEEP) SET='section.key=value ...' VENV=$(VENV)"
 
 setup: $(READY) ## Install everything that is missing
 	@$(call install,$(NEEDED))
@@ -35,6 +36,9 @@ reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what w
 
 smoke: setup ## Run everything real but tiny
 	$(BIN)/tessy run recipes/smoke.yaml $(SET) --runs-dir $(RUNS)
+
+sweep: setup ## Run a recipe at every point of SWEEP (default: three learning rates), on this machine
+	$(BIN)/tessy sweep $(SWEEP) --runs-dir $(RUNS)
 
 bench: setup vllm ## Measure speed, or one part: ONLY=synthesis|predictors|judge|training
 	$(BIN)/tessy bench all $(if $(ONLY),--only $(ONLY)) --runs-dir $(RUNS)

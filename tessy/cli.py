@@ -99,6 +99,31 @@ def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
 
 @main.command(
     epilog="""\b
+Examples:
+  tessy sweep recipes/sweeps/learning-rate.yaml
+  tessy sweep recipes/sweeps/exposure.yaml --runs-dir /data/runs
+
+\b
+The same file with W&B's server, on several machines; one agent for each folder of runs:
+  wandb sweep recipes/sweeps/learning-rate.yaml
+  wandb agent SWEEP_ID
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@_runs_dir
+def sweep(file: Path, runs_dir: Path) -> None:
+    """Run a recipe at every point of the grid in FILE, a W&B sweep configuration; no server is needed.
+
+    Points share what they do not change, and what is finished is not done again. Results are in
+    RUNS_DIR/<recipe name>/sweep-<name>/. A point that fails does not stop the others; the status is then 1.
+    """
+    from tessy.pipeline.sweep import run_sweep
+
+    sys.exit(run_sweep(file, runs_dir))
+
+
+@main.command(
+    epilog="""\b
 Example, on a second machine that shares the folder with the one that runs the recipe:
   tessy join runs/cluster/synthesize-tessy-0123456789ab.partial
 """

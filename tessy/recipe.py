@@ -110,7 +110,7 @@ class Tracking(Section):
     """W&B mirrors what is always written locally."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """`auto`: online where an API key is set, offline otherwise."""
+    """`auto`: what WANDB_MODE says; without it, online where an API key is set, offline otherwise."""
     project: str = "tessy"
 
 

@@ -1,9 +1,10 @@
 """Metrics: `metrics.jsonl` always, W&B as its mirror.
 
-One W&B run per stage, grouped by recipe. Without an API key runs are written offline, to be synced
-later; the local manifests stay the truth, so nothing ever depends on W&B answering.
+One W&B run per stage, grouped by recipe; what a sweep's agent asks for is one more, of the whole recipe
+(`tessy.pipeline.main`). Without an API key runs are written offline, to be synced later; the local manifests
+stay the truth, so nothing ever depends on W&B answering.
 
-Not covered: sweeps.
+Not covered: which points a sweep has (`tessy.pipeline.sweep`, or W&B's server).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 METRICS = "metrics.jsonl"
+SWEEP_ID = "WANDB_SWEEP_ID"
+OF_ONE_RUN = frozenset({SWEEP_ID, "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_SERVICE"})
+"""Variables that tie a process to one W&B run: an agent sets them for the recipe's; stages have their own."""
 
 
 class Tracker:
@@ -73,11 +77,27 @@ class Tracker:
                     self._run.use_artifact(f"{source.rpartition('-')[0]}:latest")
             self._run.log_artifact(artifact)
 
-    def close(self) -> None:
+    def close(self, exit_code: int = 0) -> None:
+        """End the run; with an `exit_code` other than 0 W&B counts it as failed."""
         self._stream.close()
         if self._run is not None:
             with _mirroring():
-                self._run.finish()
+                self._run.finish(exit_code=exit_code)
+
+
+def for_agent() -> bool:
+    """Whether a W&B sweep's agent started this process."""
+    return SWEEP_ID in os.environ
+
+
+def score_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """A report's rows by the names a sweep's metric has: `<method>/<benchmark>/<metric>`; below it, the ends
+    of its interval."""
+    out: dict[str, float] = {}
+    for row in rows:
+        name = f"{row['method']}/{row['benchmark']}/{row['metric']}"
+        out |= {name: row["value"], f"{name}/ci_low": row["ci_low"], f"{name}/ci_high": row["ci_high"]}
+    return out
 
 
 @contextmanager
@@ -92,8 +112,8 @@ def _mirroring() -> Iterator[None]:
 def _wandb_run(
     mode: str, project: str, group: str, name: str, kind: str, config: Mapping[str, Any], mirror: Path
 ) -> Any:
-    online = mode == "online" or (mode == "auto" and "WANDB_API_KEY" in os.environ)
-    if mode == "disabled":
+    resolved = _resolved(mode)
+    if resolved == "disabled":
         return None
     try:
         import wandb
@@ -109,10 +129,18 @@ def _wandb_run(
         name=name,
         job_type=kind,
         config=dict(config),
-        mode="online" if online else "offline",
+        mode=resolved,
         dir=mirror,
         settings=settings,
     )
+
+
+def _resolved(mode: str) -> Any:
+    """What `auto` stands for: W&B's own WANDB_MODE, or else whether a server is known to be there."""
+    if mode != "auto":
+        return mode
+    known = "WANDB_API_KEY" in os.environ or for_agent()
+    return os.environ.get("WANDB_MODE", "online" if known else "offline")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

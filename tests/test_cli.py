@@ -24,7 +24,7 @@ def tessy(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["plan"], ["judge"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["plan"], ["sweep"], ["judge"], ["doctor"]])
 def test_every_command_has_help(command: list[str]) -> None:
     done = tessy(*command, "--help")
     assert done.returncode == 0
@@ -37,6 +37,15 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"torch", "transformers", "pydantic", "pyarrow", "numpy", "rich", "wandb"} & set(loaded)
+
+
+@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.pipeline.sweep"])
+def test_reporting_loads_no_model_library(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert not {"torch", "transformers", "datasets", "wandb"} & set(loaded.stdout.split())
 
 
 def test_the_judge_needs_no_model_library() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -19,15 +20,55 @@ from tessy.pipeline.preflight import preflight
 from tessy.pipeline.reuse import decide
 from tessy.pipeline.run import StageFailed, execute
 from tessy.recipe import load
+from tessy.tracking import Tracker, for_agent, score_metrics
 
 REPORT = "report"
+RESULTS = "results.json"
 
 
 def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
     """Run to the end and print the result table; returns the exit status."""
-    console, started = Console(), time.monotonic()
     planned = plan(load(path, overrides))
     preflight(planned, runs_dir)
+    if for_agent():
+        return _run_for_agent(planned, overrides, runs_dir)
+    return run_planned(planned, runs_dir, Console())
+
+
+def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> int:
+    """As `run_recipe`, and what came out is the W&B run that a sweep's agent asked for."""
+    recipe, folder = planned.recipe, runs_dir / planned.recipe.name
+    changed = (override.split("=", 1) for override in overrides)
+    tracker = Tracker(
+        folder,
+        mode=recipe.execution.tracking.wandb,
+        project=recipe.execution.tracking.project,
+        group=recipe.name,
+        name=" ".join(overrides),
+        kind="recipe",
+        config={
+            "recipe": recipe.name,
+            "fingerprint": planned.fingerprint,
+            **{field: yaml.safe_load(value) for field, value in changed},
+        },
+        mirror=folder / "wandb",
+    )
+    status = 1
+    try:
+        status = run_planned(planned, runs_dir, Console())
+        if status == 0:
+            tracker.log(score_metrics(read_json(folder / planned.stages[-1].folder / RESULTS)["rows"]))
+    finally:
+        tracker.close(status)
+    return status
+
+
+def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
+    """Bring about what was planned and passed its checks; returns the exit status.
+
+    Raises `UserError` where a stage refused its input.
+    """
+    started = time.monotonic()
     try:
         with Display(console) as display:
             folder = execute(planned, runs_dir, display)
@@ -48,7 +89,7 @@ def publish(planned: Plan, folder: Path) -> Path:
     """Put the report of this plan at `report/`; returns the page."""
     source, target = folder / planned.stages[-1].folder, folder / REPORT
     target.mkdir(exist_ok=True)
-    for name in ("results.json", "index.html"):
+    for name in (RESULTS, "index.html"):
         temporary = target / f".{name}"
         shutil.copyfile(source / name, temporary)
         os.replace(temporary, target / name)
@@ -58,7 +99,7 @@ def publish(planned: Plan, folder: Path) -> Path:
 def _print_results(console: Console, report: Path) -> None:
     from tessy.report import terminal_table
 
-    console.print(terminal_table(read_json(report / "results.json")))
+    console.print(terminal_table(read_json(report / RESULTS)))
 
 
 def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:

@@ -33,6 +33,8 @@ PLACEHOLDERS = {
     METHOD_COLOURS["Teacher-Only"]: "var(--teacher)",
     METHOD_COLOURS["TESSY"]: "var(--tessy)",
 }
+FACTORS = 3.0
+"""Where the largest value is so many times the smallest, steps are read as factors: a logarithmic axis."""
 MARKERS = {"Student": "o", "Teacher-Only": "s", "TESSY": "D"}
 LINES = {"Student": ":", "Teacher-Only": "--", "TESSY": "-"}
 STYLE: dict[Any, Any] = {
@@ -102,6 +104,48 @@ def loss_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
         axes.legend(frameon=False, handlelength=2.6)
         _clear_frame(axes, grid="y")
         return _svg(figure, "Training loss by step for " + ", ".join(curves))
+
+
+def curve_panel(title: str, xlabel: str, lines: Sequence[Sequence[tuple[float, Dot]]]) -> str:
+    """Estimates in percent against a number: each line one method's, by growing x, a whisker at each dot."""
+    values = sorted({x for line in lines for x, _ in line})
+    with mpl.rc_context(STYLE | {"svg.hashsalt": title}):
+        figure = Figure(figsize=(WIDTH, 2.3))
+        axes = figure.add_axes((0.15, 0.18, 0.81, 0.68))
+        named: set[str] = set()
+        for line in lines:
+            method = line[0][1].method
+            _draw_curve(axes, line, "_" + method if method in named else method)
+            named.add(method)
+        axes.set(xlabel=xlabel, ylabel="percent", ylim=(0, 100), yticks=range(0, 101, 25))
+        if values[0] > 0 and values[-1] / values[0] >= FACTORS:
+            axes.set_xscale("log")
+        axes.set_xticks(values, [f"{x:g}" for x in values], fontsize=7.5)
+        axes.minorticks_off()
+        axes.margins(x=0.08)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.17, 1), ncols=3, frameon=False, fontsize=7.5)
+        _clear_frame(axes, grid="y")
+        spoken = (f"{xlabel} {x:g}, {_spoken(dot)}" for line in lines for x, dot in line)
+        return _svg(figure, f"{title}: " + "; ".join(spoken))
+
+
+def _draw_curve(axes: Axes, line: Sequence[tuple[float, Dot]], label: str) -> None:
+    method = line[0][1].method
+    axes.errorbar(
+        [x for x, _ in line],
+        [100 * dot.value for _, dot in line],
+        yerr=[
+            [100 * max(0.0, dot.value - dot.low) for _, dot in line],
+            [100 * max(0.0, dot.high - dot.value) for _, dot in line],
+        ],
+        color=METHOD_COLOURS.get(method, OTHER),
+        linestyle=LINES.get(method, "-."),
+        marker=MARKERS.get(method, "v"),
+        markersize=5,
+        linewidth=1.3,
+        clip_on=False,
+        label=label,
+    )
 
 
 def _draw_dot(axes: Axes, y: int, dot: Dot) -> None:

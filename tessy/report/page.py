@@ -2,7 +2,7 @@
 
 Text written by models is hostile until escaped: the template escapes everything, and the page's
 content security policy lets no script run but its own and no request leave. Not covered: pages for
-several runs side by side.
+several runs side by side (`tessy.report.sweep`).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def render_page(report: ReportInput) -> str:
     """The whole page as HTML; raises `ValueError` where `results` breaks the contract."""
     results = parse_results(report.results)
     script = (HERE / "page.js").read_text(encoding="utf-8")
-    return _template().render(
+    return template("page.html.jinja").render(
         results=results,
         report=report,
         claim=CLAIM,
@@ -172,7 +172,8 @@ def stages(results: Results, lineage: Sequence[LineageRow]) -> list[LineageRow]:
     return [*lineage, *timed]
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page's template: everything is escaped, and what is missing is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -181,7 +182,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "duration": _duration, "plain": _plain, "listed": _listed}
-    return environment.get_template("page.html.jinja")
+    return environment.get_template(name)
 
 
 def _percent(fraction: float) -> str:
