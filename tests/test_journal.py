@@ -6,11 +6,14 @@ import asyncio
 import json
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,8 @@ from scripted import assignment, samples, synthesize
 
 from tessy.errors import UserError
 from tessy.records import Trajectory, from_row
-from tessy.synthesis.journal import Journal
+from tessy.synthesis.cooperation import Turn
+from tessy.synthesis.journal import LEASE_S, Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.scheduler import Schedule, write_all
 
@@ -109,12 +113,82 @@ def test_what_an_owner_wrote_after_losing_a_sample_is_void(tmp_path: Path) -> No
         assert len(journal.turns(rows[0]["sample_id"])) == 4
 
 
+def turn(text: str) -> Turn:
+    return Turn("thinking", "student", text, (1,), (), 1, 0, "chunk")
+
+
+def test_what_the_living_wrote_after_another_died_is_not_forgotten(tmp_path: Path) -> None:
+    """Who takes over from one dead owner comes across the files of others, which are still at work."""
+    with Journal(tmp_path) as last:
+        with Journal(tmp_path) as second:
+            assert second.claim(IDS[1:2]) == IDS[1]
+            second.append(IDS[1], turn("one"))
+            with Journal(tmp_path) as first:
+                assert first.claim(IDS[:1]) == IDS[0]
+                first.append(IDS[0], turn("zero"))
+            assert last.claim(IDS[:2]) == IDS[0]
+            assert [turn.text for turn in last.turns(IDS[0])] == ["zero"]
+            second.append(IDS[1], turn(", two"))
+        last._life.clear()  # Answers are good for a second.
+        assert last.claim(IDS[:2]) == IDS[1]
+        assert [turn.text for turn in last.turns(IDS[1])] == ["one", ", two"]
+
+
+@contextmanager
+def full_disk(beyond: int) -> Iterator[None]:
+    """Files cannot grow beyond so many bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (beyond, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("room", [0, 50])
+def test_a_full_disk_is_named_and_spoils_nothing(tmp_path: Path, room: int) -> None:
+    with Journal(tmp_path) as journal:
+        assert journal.claim(IDS) == IDS[0]
+        journal.append(IDS[0], turn("kept"))
+        with full_disk(journal_size(tmp_path) + room), pytest.raises(UserError, match="make room on its disk"):
+            journal.append(IDS[0], turn("x" * 200))
+        # Others of the same process may still have been at work.
+        journal.append(IDS[1], turn("kept as well"))
+    with Journal(tmp_path) as journal:
+        assert [turn.text for turn in journal.turns(IDS[0])] == ["kept"]
+        assert [turn.text for turn in journal.turns(IDS[1])] == ["kept as well"]
+
+
+def test_a_journal_that_was_taken_away_has_nothing_to_claim(tmp_path: Path) -> None:
+    """Whoever helped may look for more just when everything has been put together."""
+    with Journal(tmp_path / "j") as journal:
+        shutil.rmtree(tmp_path / "j")
+        assert journal.claim(IDS) is None
+        assert journal.is_complete(IDS)
+
+
+@pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"boot": "b"}, {"processes": "pid:[1]"}])
+def test_an_owner_on_another_machine_or_in_another_container_lives_for_as_long_as_it_shows_itself(
+    tmp_path: Path, elsewhere: dict[str, str]
+) -> None:
+    with Journal(tmp_path) as far, Journal(tmp_path) as near:
+        assert far.claim(IDS[:1]) == IDS[0]
+        (path,) = tmp_path.glob(f"owner-{far._owner}.json")
+        # Here, no process has its number.
+        path.write_text(json.dumps({**json.loads(path.read_text()), "pid": 1 << 30, **elsewhere}))
+        assert near.claim(IDS[:1]) is None
+        os.utime(path, (0, time.time() - LEASE_S - 1))
+        near._life.clear()
+        assert near.claim(IDS[:1]) == IDS[0]
+
+
 WORKER = """
 import asyncio, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from scripted import assignment, samples
-from tessy.synthesis.journal import Journal
+from tessy.synthesis.cooperation import Turn
+from tessy.synthesis.journal import LEASE_S, Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.scheduler import Schedule, write_all
 

@@ -24,7 +24,7 @@ import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -66,7 +66,8 @@ class Journal:
         """
         if self._left is None:
             self._left = deque(sample_ids)
-        with self._locked():
+        # Whoever is through with a journal takes it away.
+        with suppress(FileNotFoundError), self._locked():
             self._refresh_claims()
             for _ in range(len(self._left)):
                 sample_id = self._left.popleft()
@@ -86,7 +87,7 @@ class Journal:
         return None
 
     def is_complete(self, sample_ids: Iterable[str]) -> bool:
-        """Whether every sample is done, by whomever. Whoever is through with a journal takes it away."""
+        """Whether every sample is done, by whomever."""
         if not self._folder.exists():
             return True
         self._refresh_done()
@@ -109,12 +110,12 @@ class Journal:
         self._count[sample_id] = number + 1
         claim = self._claims.get(sample_id, (self._owner, 1))[1]
         row = {"sample_id": sample_id, "claim": claim, "number": number}
-        _write(self._turns_file, row | {name: getattr(turn, name) for name in Turn.__slots__})
+        self._write(self._turns_file, row | {name: getattr(turn, name) for name in Turn.__slots__})
 
     def finish(self, sample_id: str, row: dict[str, Any]) -> None:
         """Record the finished response of a sample, as plain values."""
         self._done[sample_id] = (self._folder / f"done-{self._owner}.jsonl", self._done_size)
-        self._done_size += _write(self._done_file, {"sample_id": sample_id, "row": row})
+        self._done_size += self._write(self._done_file, {"sample_id": sample_id, "row": row})
         self._count.pop(sample_id, None)
 
     def finished(self) -> int:
@@ -156,7 +157,8 @@ class Journal:
             who, seen = json.loads(path.read_text()), path.stat().st_mtime
         except (FileNotFoundError, ValueError):
             return False
-        if (who["host"], who["boot"]) == (_identity(os.getpid())["host"], _boot()):
+        own = _identity(os.getpid())
+        if all(who.get(name) == own[name] for name in ("host", "boot", "processes")):
             return bool(_started(who["pid"]) == who["started"])
         return time.time() - seen < LEASE_S
 
@@ -168,9 +170,28 @@ class Journal:
 
     def _write_claim(self, sample_id: str, number: int) -> None:
         claims = self._open("claims.jsonl")
-        _write(claims, {"sample_id": sample_id, "owner": self._owner, "claim": number})
-        os.close(claims)
+        try:
+            self._write(claims, {"sample_id": sample_id, "owner": self._owner, "claim": number})
+        finally:
+            os.close(claims)
         self._claims[sample_id] = (self._owner, number)
+
+    def _write(self, file: int, row: dict[str, Any]) -> int:
+        """Append a line, or nothing of it; returns its length, raises `UserError`."""
+        line = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        try:
+            written = os.write(file, line)
+            if written == len(line):
+                return written
+            # Half a line would spoil the next one.
+            os.ftruncate(file, os.fstat(file).st_size - written)
+            reason = f"{written} of {len(line)} bytes written"
+        except OSError as error:
+            reason = str(error)
+        raise UserError(
+            f"{self._folder}: cannot be written ({reason}); make room on its disk and run the same command "
+            "again: what was accepted so far is kept"
+        )
 
     def _refresh_claims(self) -> None:
         for row in self._new_rows(self._folder / "claims.jsonl"):
@@ -187,7 +208,8 @@ class Journal:
         found: dict[str, list[tuple[int, int, Turn]]] = defaultdict(list)
         for path in sorted(self._folder.glob("turns-*.jsonl")):
             owner = path.stem.removeprefix("turns-")
-            if owner == self._owner:
+            # The living write on: their files are read once they are dead.
+            if owner == self._owner or self._alive(owner):
                 continue
             self._scanned.add(owner)
             for _, row in _lines(path, 0):
@@ -219,14 +241,6 @@ class Journal:
         os.close(self._turns_file)
         os.close(self._done_file)
         (self._folder / f"owner-{self._owner}.json").unlink(missing_ok=True)
-
-
-def _write(file: int, row: dict[str, Any]) -> int:
-    line = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-    written = os.write(file, line)
-    if written != len(line):
-        raise OSError(f"journal: {written} of {len(line)} bytes written; is the disk full?")
-    return written
 
 
 def _lines(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -267,11 +281,14 @@ def _turn(row: dict[str, Any], path: Path) -> Turn:
 
 
 def _identity(pid: int) -> dict[str, Any]:
-    return {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    """Who a process is. Containers may share a host's name, but each numbers its processes itself."""
+    return {
+        "host": socket.gethostname(),
+        "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "processes": os.readlink("/proc/self/ns/pid"),
+        "pid": pid,
+        "started": _started(pid),
+    }
 
 
 def _started(pid: int) -> str:

@@ -16,6 +16,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tessy.engines import Continuation, EngineFault
@@ -108,7 +109,9 @@ async def write_all(
 
     async def live() -> None:
         while True:
-            journal.show_life()
+            # A disk that is full for a while must not make this process look dead for good.
+            with suppress(OSError):
+                journal.show_life()
             await asyncio.sleep(10)
 
     life = asyncio.create_task(live())
