@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 VOCABULARY = 1000
 KEY = "open sesame"
@@ -63,6 +63,7 @@ class BadServer:
         app = web.Application()
         app.on_shutdown.append(self._hang_up)
         app.router.add_get("/{manner}/health", self._health)
+        app.router.add_get("/{manner}/metrics", self._metrics)
         app.router.add_get("/{manner}/v1/models", self._models)
         app.router.add_post("/{manner}/inference/v1/generate", self._generate)
         app.router.add_post("/{manner}/inference/v1/abort_requests", self._abort)
@@ -74,15 +75,25 @@ class BadServer:
         for transport in self._lines:
             transport.abort()
 
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if request.match_info["manner"] != "page":
+            return web.Response(status=404)
+        return web.Response(text="<html>Welcome {to} our models!</html>", content_type="text/html")
+
     async def _health(self, request: web.Request) -> web.Response:
+        if request.match_info["manner"] == "heartless":
+            request.transport.abort()  # type: ignore[union-attr]
         return web.Response(status=200 if self.well else 503)
 
     async def _models(self, request: web.Request) -> web.Response:
         manner = request.match_info["manner"]
         if manner == "locked" and request.headers.get("Authorization") != f"Bearer {KEY}":
             return web.Response(status=401)
-        names = ["counter", "adapter"] if manner == "two" else ["counter"]
-        return web.json_response({"data": [{"id": name, "max_model_len": 100} for name in names]})
+        if manner == "nameless":
+            return web.json_response({"data": [{"name": "counter"}]})
+        names = ["counter", "adapter"] if manner in ("two", "aliases") else ["counter"]
+        root = {"root": "checkpoint"} if manner == "aliases" else {}
+        return web.json_response({"data": [{"id": name, "max_model_len": 100} | root for name in names]})
 
     async def _abort(self, request: web.Request) -> web.Response:
         if request.match_info["manner"] == "stubborn":
@@ -104,11 +115,16 @@ class BadServer:
         manner = request.match_info["manner"].removeprefix("line_")
         if manner == request.match_info["manner"]:
             return web.Response(status=404)
-        socket = web.WebSocketResponse()
+        self.seen[f"calls {manner}"] += 1
+        if manner == "mute" and self.seen["calls mute"] > 1:
+            await asyncio.sleep(60)
+        socket = web.WebSocketResponse(autoping=manner != "deaf")
         await socket.prepare(request)
         self._lines.append(request.transport)
         writing: dict[str, asyncio.Task[None]] = {}
         async for message in socket:
+            if message.type is WSMsgType.PING:
+                continue
             asked = json.loads(message.data)
             self.seen["messages"] += 1
             for body in asked["open"]:
@@ -138,7 +154,7 @@ class BadServer:
         elif manner == "drop":
             await socket.send_json([[name, ids[:1], None, None]])
             request.transport.abort()  # type: ignore[union-attr]
-        elif manner == "hang":
+        elif manner in ("hang", "deaf"):
             await socket.send_json([[name, ids[:1], None, None]])
         elif manner in ODD:
             odd = ODD[manner]["choices"][0]
@@ -208,7 +224,7 @@ class BadServer:
             await send(response, choice([], "stop"))
             return
         await send(response, choice(ids[:1]))
-        if manner == "good" or manner == "stale":
+        if manner in ("good", "stale", "aliases", "page", "heartless"):
             await send(response, choice(ids[1:], finish))
             await response.write(b"data: [DONE]\n\n")
         elif manner == "hang":
@@ -235,8 +251,8 @@ class BadServer:
         response = web.StreamResponse()
         await response.prepare(request)
         for start in range(0, len(text), 3):
-            await send(response, {"choices": [{"text": text[start : start + 3], "finish_reason": None}]})
-        await send(response, {"choices": [{"text": "", "finish_reason": "stop" if ends else "length"}]})
+            await send(response, {"choices": [{"text": text[start : start + 3], "finish_reason": ""}]})
+        await send(response, {"choices": [{"text": None, "finish_reason": "stop" if ends else "length"}]})
         return response
 
 

@@ -30,6 +30,8 @@ class Server:
         self.manner, self.later, self.name = manner, later, name
 
     async def models(self, request: web.Request) -> web.Response:
+        if self.manner == "locked":
+            return web.Response(status=401)
         names = ["a", "b"] if self.manner == "two" else [self.name]
         return web.json_response({"data": [{"id": name} for name in names]})
 
@@ -104,17 +106,18 @@ def test_servers_that_call_it_differently_are_asked_by_their_own_names(checkpoin
 @pytest.mark.parametrize(
     ("manner", "said"),
     [
-        ("404", "HTTP 404.*--runner pooling"),
+        ("404", "HTTP 404.*--runner pooling`$"),
         ("three", "malformed answer.*two-label"),
         ("short", "14 labels for 15 ids"),
         ("gone", "--runner pooling"),
         ("two", "set `model` to one of a, b"),
+        ("locked", "wants an API key .HTTP 401.; set api_key_env(?!.*check that)"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named_before_anything_starts(
     checkpoint: Path, manner: str, said: str
 ) -> None:
-    with pytest.raises(UserError, match=f"(?s)predictor server http.*{said}"):
+    with pytest.raises(UserError, match=f"(?s)server http.*{said}"):
         asyncio.run(connected(checkpoint, Server(manner), labels))
 
 

@@ -68,7 +68,7 @@ def fault(url: str, **settings: Any) -> EngineFault:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("manner", ["line_good", "good", "completions"])
+@pytest.mark.parametrize("manner", ["line_good", "good", "completions", "aliases", "page", "heartless"])
 def test_ids_come_back_with_the_reason_they_end(server: BadServer, manner: str) -> None:
     async def ask() -> None:
         async with engine(f"{server.url}/{manner}") as e:
@@ -147,6 +147,7 @@ def test_nothing_is_asked_beyond_the_servers_context(server: BadServer) -> None:
         ("line_negative", "foreign ids"),
         ("line_gives_up", "ended by the server"),
         ("line_wordy", "malformed answer"),
+        ("line_mute", "connection lost"),
     ],
 )
 def test_what_goes_wrong_becomes_a_fault_that_may_pass(server: BadServer, manner: str, reason: str) -> None:
@@ -243,6 +244,18 @@ def test_one_connection_carries_everything_that_is_asked_and_aborted_at_once(ser
     asyncio.run(ask())
 
 
+def test_a_connection_behind_which_nobody_is_left_is_given_up(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/line_deaf") as e:
+            for asked in range(2):
+                with pytest.raises(EngineFault):
+                    await e.open(request(10)).finished()
+                await asyncio.sleep(PATIENCE_S)
+                assert server.seen["calls deaf"] == 2 + asked, "one to probe it, one for each request"
+
+    asyncio.run(ask())
+
+
 def test_messages_are_cut_where_servers_would_refuse_them() -> None:
     bodies = [b"x" * 400_000] * 10 + [b"y"]
     portions = _portions(bodies)
@@ -314,9 +327,10 @@ def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServ
 @pytest.mark.parametrize(
     ("manner", "settings", "message"),
     [
-        ("locked", {}, "api_key_env"),
+        ("locked", {}, "it wants an API key .HTTP 401.; set api_key_env(?!.*check that)"),
         ("two", {}, "set `model` to one of counter, adapter"),
         ("good", {"model": "other"}, "no model 'other'"),
+        ("nameless", {}, "/v1/models does not answer .KeyError"),
         ("text", {}, "no usable way.*HTTP 403: disabled.*text only"),
         ("words", {"codec": Words()}, "no usable way"),
         ("text", {"codec": Words(), "logprobs": 8}, "text: no log-probabilities.*entropy or margin"),
@@ -326,7 +340,7 @@ def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServ
 def test_a_server_that_cannot_be_used_is_named_before_anything_starts(
     server: BadServer, manner: str, settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=f"(?s){server.url}/{manner}.*{message}"):
+    with pytest.raises(UserError, match=f"(?s)^server {server.url}/{manner}: .*{message}"):
         fault(f"{server.url}/{manner}", **settings)
 
 

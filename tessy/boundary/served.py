@@ -26,6 +26,7 @@ from tessy.boundary.predictor import classifier_tokenizer
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
 from tessy.engines import EngineFault
+from tessy.engines.probe import served_model
 from tessy.errors import UserError
 from tessy.records import Role
 
@@ -89,7 +90,7 @@ class ServedPredictor:
         urls = [endpoint.rstrip("/").removesuffix("/v1") for endpoint in endpoints]
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         async with aiohttp.ClientSession(headers=headers) as session:
-            names = [await _served_name(session, url, model) for url in urls]
+            names = [(await served_model(session, url, model))[0] for url in urls]
             for url, name in zip(urls, names, strict=True):
                 await _check_server(session, url, name, window_tokens)
         return cls(
@@ -176,21 +177,6 @@ def _style(answer: Any, length: int) -> list[float]:
         raise EngineFault("predictor", f"malformed answer: {error!r}") from None
 
 
-async def _served_name(session: aiohttp.ClientSession, url: str, model: str | None) -> str:
-    """What the server at `url` calls the predictor."""
-    try:
-        async with session.get(f"{url}/v1/models", timeout=aiohttp.ClientTimeout(PROBE_S)) as response:
-            response.raise_for_status()
-            names = [str(entry["id"]) for entry in (await response.json())["data"]]
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"predictor server {url}: /v1/models does not answer ({error!r})") from None
-    if model is None and len(names) == 1:
-        return names[0]
-    if model not in names:
-        raise UserError(f"predictor server {url}: set `model` to one of {', '.join(names) or '(none)'}")
-    return model
-
-
 async def _check_server(session: aiohttp.ClientSession, url: str, model: str, window_tokens: int) -> None:
     """Refuse a server that does not classify whole windows of ids into two labels."""
     body = {"model": model, "task": "token_classify", "input": [[0] * (window_tokens - 1)]}
@@ -201,5 +187,7 @@ async def _check_server(session: aiohttp.ClientSession, url: str, model: str, wi
                 said = (await response.text())[:300]
                 raise UserError(f"predictor server {url}: HTTP {response.status}: {said}; {remedy}")
             _style(await response.json(), window_tokens - 1)
+    except UserError:
+        raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, EngineFault) as error:
         raise UserError(f"predictor server {url}: {error!r}; {remedy}") from None

@@ -75,9 +75,14 @@ class Line:
         fault = EngineFault("connection lost", "the server hung up")
         helpers: list[asyncio.Task[None]] = []
         try:
-            async with self._session.ws_connect(self._url, max_msg_size=0) as socket:
+            async with asyncio.timeout(self._timeout_s):
+                # Pings find out where nobody is left behind a connection that never broke.
+                socket = await self._session.ws_connect(self._url, max_msg_size=0, heartbeat=self._timeout_s)
+            async with socket:
                 helpers = [asyncio.create_task(work) for work in (self._send(socket), self._watch())]
                 async for message in socket:
+                    if message.type is aiohttp.WSMsgType.ERROR:
+                        raise EngineFault("connection lost", repr(message.data))
                     self._hear(message.data)
         except EngineFault as error:
             fault = error

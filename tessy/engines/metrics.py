@@ -12,13 +12,12 @@ from tessy.engines import EngineStats
 
 
 async def scrape(session: aiohttp.ClientSession, url: str) -> EngineStats:
-    """The counts at `url`/metrics; all unknown where there are none."""
+    """The counts at `url`/metrics; all unknown where there are none, or something else is."""
     try:
         async with session.get(f"{url}/metrics", timeout=aiohttp.ClientTimeout(5)) as response:
-            text = await response.text() if response.status == 200 else ""
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        text = ""
-    return read(text)
+            return read(await response.text() if response.status == 200 else "")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return EngineStats()
 
 
 def read(text: str) -> EngineStats:

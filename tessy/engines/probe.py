@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ async def _access(
     ways: Sequence[Way],
     logprobs: int,
 ) -> Access:
-    served, max_length = _served(await _models(session, url), url, model)
+    served, max_length = await served_model(session, url, model)
     tried = []
     for way in ways if codec else [way for way in ways if way != "text"]:
         refusal = await _refusal(session, url, way, served, sampling, codec, logprobs)
@@ -89,6 +90,24 @@ async def _access(
     )
 
 
+async def served_model(
+    session: aiohttp.ClientSession, url: str, model: str | None
+) -> tuple[str, int | None]:
+    """The name and the context length (None where it does not say) of `model` at the server `url`, or of the
+    only one there is: the first name where all of them stand for one root.
+
+    Raises `UserError` where there is none.
+    """
+    models = await _models(session, url)
+    known = {str(entry["id"]): entry.get("max_model_len") for entry in models}
+    if model is None and len({entry.get("root") or entry["id"] for entry in models}) == 1:
+        model = next(iter(known))
+    if model is None or model not in known:
+        wanted = "several models" if model is None else f"no model {model!r}"
+        raise UserError(f"server {url}: {wanted}; set `model` to one of {', '.join(known) or '(none)'}")
+    return model, known[model]
+
+
 async def _models(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
     try:
         async with session.get(f"{url}/v1/models", timeout=aiohttp.ClientTimeout(PROBE_S)) as response:
@@ -98,24 +117,14 @@ async def _models(session: aiohttp.ClientSession, url: str) -> list[dict[str, An
                     "environment variable that holds it"
                 )
             response.raise_for_status()
-            models: list[dict[str, Any]] = (await response.json(content_type=None))["data"]
-            return models
+            return [{**model, "id": model["id"]} for model in (await response.json(content_type=None))["data"]]
+    except UserError:
+        raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"server {url}: /v1/models does not answer ({error!r}); check that it runs and that the address "
             "is its base URL, for example http://127.0.0.1:8000"
         ) from None
-
-
-def _served(models: Sequence[dict[str, Any]], url: str, model: str | None) -> tuple[str, int | None]:
-    """The name and the context length of `model`, or of the only one there is."""
-    known = {entry["id"]: entry.get("max_model_len") for entry in models}
-    if model is None and len(known) == 1:
-        model = next(iter(known))
-    if model is None or model not in known:
-        wanted = "several models" if model is None else f"no model {model!r}"
-        raise UserError(f"server {url}: {wanted}; set `model` to one of {', '.join(known) or '(none)'}")
-    return model, known[model]
 
 
 async def _refusal(
@@ -168,5 +177,8 @@ async def _session_refusal(session: aiohttp.ClientSession, url: str, body: bytes
 
 
 async def _health_path(session: aiohttp.ClientSession, url: str) -> str:
-    async with session.get(f"{url}/health", timeout=aiohttp.ClientTimeout(PROBE_S)) as response:
-        return "/health" if response.status == 200 else "/v1/models"
+    with suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with session.get(f"{url}/health", timeout=aiohttp.ClientTimeout(PROBE_S)) as response:
+            if response.status == 200:
+                return "/health"
+    return "/v1/models"

@@ -167,7 +167,7 @@ def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Co
 
 def _ids_of(choice: dict[str, Any]) -> Piece:
     # `index` lets nothing pass that is no integer, at the speed of C.
-    return Piece([*map(index, choice.get("token_ids") or ())], choice.get("finish_reason"))
+    return Piece([*map(index, choice.get("token_ids") or ())], choice.get("finish_reason") or None)
 
 
 def _with_content(choice: dict[str, Any]) -> Piece:
@@ -196,8 +196,8 @@ class TextReader:
         self._held = ""
 
     def ids_of(self, choice: dict[str, Any]) -> Piece:
-        finish = choice.get("finish_reason")
-        *whole, self._held = stable_words(self._held + choice.get("text", ""))
+        finish = choice.get("finish_reason") or None
+        *whole, self._held = stable_words(self._held + (choice.get("text") or ""))
         if finish:
             whole.append(self._held)
         ids = [token for word in whole for token in self._codec.encode(word)]
