@@ -150,7 +150,10 @@ def test_a_full_disk_is_named_and_spoils_nothing(tmp_path: Path, room: int) -> N
     with Journal(tmp_path) as journal:
         assert journal.claim(IDS) == IDS[0]
         journal.append(IDS[0], turn("kept"))
-        with full_disk(journal_size(tmp_path) + room), pytest.raises(UserError, match="make room on its disk"):
+        with (
+            full_disk(journal_size(tmp_path) + room),
+            pytest.raises(UserError, match="make room on its disk"),
+        ):
             journal.append(IDS[0], turn("x" * 200))
         # Others of the same process may still have been at work.
         journal.append(IDS[1], turn("kept as well"))

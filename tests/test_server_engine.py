@@ -351,6 +351,13 @@ def test_an_address_where_nothing_listens_is_named() -> None:
         fault(url)
 
 
+@pytest.mark.parametrize("manner", ["words", "nothing/here"])
+def test_the_key_is_in_no_message(server: BadServer, manner: str) -> None:
+    with pytest.raises(UserError) as caught:
+        fault(f"{server.url}/{manner}", api_key=KEY)
+    assert KEY not in str(caught.value)
+
+
 def test_the_key_opens_a_locked_server(server: BadServer) -> None:
     async def ask() -> None:
         async with engine(f"{server.url}/locked", api_key=KEY) as e:

@@ -27,7 +27,7 @@ from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
 from tessy.engines import EngineFault
 from tessy.engines.probe import served_model
-from tessy.errors import UserError
+from tessy.errors import UserError, described
 from tessy.records import Role
 
 PATH = "/pooling"
@@ -147,7 +147,7 @@ class ServedPredictor:
         except TimeoutError:
             raise EngineFault("predictor", f"no answer for {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineFault("predictor", repr(error), unreachable=True) from None
+            raise EngineFault("predictor", described(error), unreachable=True) from None
         except ValueError as error:
             raise EngineFault("predictor", f"malformed answer: {error!r}") from None
 
@@ -190,4 +190,4 @@ async def _check_server(session: aiohttp.ClientSession, url: str, model: str, wi
     except UserError:
         raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, EngineFault) as error:
-        raise UserError(f"predictor server {url}: {error!r}; {remedy}") from None
+        raise UserError(f"predictor server {url}: {described(error)}; {remedy}") from None

@@ -19,6 +19,7 @@ import aiohttp
 
 from tessy.engines import EngineFault
 from tessy.engines.wire import Piece, fault_of
+from tessy.errors import described
 
 MESSAGE_BYTES = 1 << 20
 """Servers refuse messages that are much longer (uvicorn: 16 MiB)."""
@@ -82,12 +83,12 @@ class Line:
                 helpers = [asyncio.create_task(work) for work in (self._send(socket), self._watch())]
                 async for message in socket:
                     if message.type is aiohttp.WSMsgType.ERROR:
-                        raise EngineFault("connection lost", repr(message.data))
+                        raise EngineFault("connection lost", described(message.data))
                     self._hear(message.data)
         except EngineFault as error:
             fault = error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            fault = EngineFault("connection lost", repr(error))
+            fault = EngineFault("connection lost", described(error))
         finally:
             for helper in helpers:
                 helper.cancel()

@@ -18,7 +18,7 @@ import aiohttp
 from tessy.engines import EngineFault, Request, SamplingParams
 from tessy.engines.line import Line
 from tessy.engines.wire import PATHS, WAYS, Codec, Piece, Way, dialogue, events
-from tessy.errors import UserError
+from tessy.errors import UserError, described
 
 log = logging.getLogger(__name__)
 PROBE_S = 60.0
@@ -90,9 +90,7 @@ async def _access(
     )
 
 
-async def served_model(
-    session: aiohttp.ClientSession, url: str, model: str | None
-) -> tuple[str, int | None]:
+async def served_model(session: aiohttp.ClientSession, url: str, model: str | None) -> tuple[str, int | None]:
     """The name and the context length (None where it does not say) of `model` at the server `url`, or of the
     only one there is: the first name where all of them stand for one root.
 
@@ -117,13 +115,14 @@ async def _models(session: aiohttp.ClientSession, url: str) -> list[dict[str, An
                     "environment variable that holds it"
                 )
             response.raise_for_status()
-            return [{**model, "id": model["id"]} for model in (await response.json(content_type=None))["data"]]
+            listed = (await response.json(content_type=None))["data"]
+            return [{**model, "id": model["id"]} for model in listed]
     except UserError:
         raise
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"server {url}: /v1/models does not answer ({error!r}); check that it runs and that the address "
-            "is its base URL, for example http://127.0.0.1:8000"
+            f"server {url}: /v1/models does not answer ({described(error)}); check that it runs and that the "
+            "address is its base URL, for example http://127.0.0.1:8000"
         ) from None
 
 
@@ -161,7 +160,7 @@ async def _refusal(
             return f"HTTP {response.status}: {body[:300].decode(errors='replace')}"
         ids = [token for data in events(body) for token in asked.read(data).token_ids]
     except (aiohttp.ClientError, TimeoutError, OSError, EngineFault) as error:
-        return repr(error)
+        return described(error)
     return None if ids else "the answer holds no token ids"
 
 
@@ -172,7 +171,7 @@ async def _session_refusal(session: aiohttp.ClientSession, url: str, body: bytes
     answer = await answered
     await line.close()
     if isinstance(answer, EngineFault):
-        return repr(answer)
+        return str(answer)
     return None if answer.token_ids else "the answer holds no token ids"
 
 

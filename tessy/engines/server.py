@@ -50,6 +50,7 @@ from tessy.engines.wire import (
     events,
     fault_of,
 )
+from tessy.errors import described
 
 T = TypeVar("T")
 KEEP_ALIVE_S = 2.0
@@ -230,13 +231,13 @@ class ServerEngine:
         except EngineFault as fault:
             await self._fail(stream, fault)
         except aiohttp.ClientError as error:
-            await self._fail(stream, EngineFault("connection lost", repr(error)))
+            await self._fail(stream, EngineFault("connection lost", described(error)))
         except TimeoutError:
             await self._fail(stream, EngineFault("hangs", f"no token for {self._timeout_s:g} s"))
         except (Exception, asyncio.CancelledError) as error:
             # Closed, or a fault of this program: nobody may wait for what will not come.
             if stream.live:
-                stream.continuation.fail(EngineFault("given up", repr(error)))
+                stream.continuation.fail(EngineFault("given up", described(error)))
             raise
 
     async def _converse(self, stream: _Stream) -> None:
