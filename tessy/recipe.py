@@ -221,7 +221,20 @@ class Recipe(Section):
         if self.synthesis.compat.window == "sliding":
             self._sliding_windows_fit()
         self.execution.train.check(self.train)
+        self._models_have_servers_of_their_own()
         return self
+
+    def _models_have_servers_of_their_own(self) -> None:
+        student, teacher = (
+            {(url.rstrip("/").removesuffix("/v1"), engine.model) for url in engine.endpoints}
+            for engine in (self.execution.engines.student, self.execution.engines.teacher)
+        )
+        if student & teacher and self.models.student != self.models.teacher:
+            url, model = min(student & teacher, key=str)
+            raise ValueError(
+                f"execution.engines: both the student and the teacher are asked for model {model or '(any)'} at "
+                f"{url}, and models.student and models.teacher differ; give each its own endpoint or `model`"
+            )
 
     def _sliding_windows_fit(self) -> None:
         watching = (self.execution.predictors.student, self.execution.predictors.teacher)

@@ -14,6 +14,8 @@ MINIATURE_CONTEXT = 1024
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
+"""A server's base URL."""
 Rate = Annotated[float, Field(gt=0)]
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from tessy.boundary.uncertainty import LIKELIEST
 from tessy.engines import Engine, Request, SamplingParams
+from tessy.errors import UserError
 from tests.vllm_server import END, Codec, make_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(200)]
@@ -73,7 +74,10 @@ def test_logprobs_are_the_embedded_engines_and_schemas_are_kept_to(tmp_path: Pat
 def main(folder: str) -> None:
     from tessy.engines.inprocess import InProcessEngine
 
-    arguments = {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": 64 << 20}
+    for refused in ({"max_length": 1 << 20}, {"max_length": LENGTH, "arguments": {"no-such": 1}}):
+        with pytest.raises(UserError, match="vLLM cannot run"):
+            InProcessEngine(folder, HOT, **refused)  # type: ignore[arg-type]
+    arguments = {"dtype": "float32", "enforce_eager": True, "kv-cache-memory-bytes": 64 << 20}
     engine = InProcessEngine(folder, HOT, max_length=LENGTH, arguments=arguments, schemas=True)
     with asyncio.Runner() as runner:
         for schema in (None, SCHEMA):

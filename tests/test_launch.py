@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tessy.engines.launch import Server, _cores, free_ports
+from tessy.engines.launch import Checkpoint, Server, _command, _cores, _environment, api_key, free_ports
 from tessy.engines.settings import EngineSettings
 from tessy.errors import UserError
+from tessy.pipeline.plan import plan
+from tessy.pipeline.preflight import preflight
+from tessy.recipe import Recipe, load
+from tessy.records import ROLES
 from tests.processes import descendants, end
 
 WELL = """
@@ -105,6 +109,76 @@ def test_a_server_that_dies_is_started_again_as_often_as_allowed(tmp_path: Path)
     asyncio.run(run())
 
 
+RECIPES = Path(__file__).parents[1] / "recipes"
+SOME = Checkpoint("org/model", "main", 5000)
+FOUR_GPUS = [
+    "execution.engines.student={kind: server, replicas: 2, devices: ['0', '1']}",
+    "execution.engines.teacher={kind: server, devices: ['2,3'], arguments: {tensor_parallel_size: 2}}",
+]
+
+
+def started(recipe: Recipe) -> dict[str, EngineSettings]:
+    """The servers that a recipe starts, predictors' among them."""
+    execution = recipe.execution
+    named = {f"{kind} {role}": getattr(getattr(execution, kind), role) for kind in KINDS for role in ROLES}
+    return {name: settings for name, settings in named.items() if settings.starts_servers}
+
+
+KINDS = ("engines", "predictors")
+
+
+def test_models_are_placed_on_the_gpus_that_a_recipe_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    servers = started(load(RECIPES / "mini.yaml", FOUR_GPUS))
+    places = {
+        name: [_environment(s, SOME, "vllm", n)["CUDA_VISIBLE_DEVICES"] for n in range(s.replicas)]
+        for name, s in servers.items()
+    }
+    assert places == {"engines student": ["0", "1"], "engines teacher": ["2,3"]}
+    student, teacher = (set(_command(s, SOME, "vllm", 8000)) for s in servers.values())
+    assert teacher - student == {"--tensor-parallel-size=2"}
+    assert {"--model=org/model", "--revision=main", "--max-model-len=5000"} <= student
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.yaml")), ids=lambda path: path.name)
+def test_vllm_takes_the_command_of_every_server_that_a_recipe_starts(path: Path) -> None:
+    """The GPU build's, on the parser that both builds share; and the miniature as on four GPUs."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    from tessy.stages.switching import SERVED
+
+    parser = make_arg_parser(FlexibleArgumentParser())
+    for name, settings in started(load(path, FOUR_GPUS if path.name == "mini.yaml" else ())).items():
+        if name.startswith("predictors"):
+            settings = settings.model_copy(update={"arguments": {**SERVED, **settings.arguments}})
+        _python, _m, _module, *flags = _command(settings, SOME, "vllm", 8000)
+        parsed = parser.parse_args(flags)
+        validate_parsed_serve_args(parsed)
+        taken = AsyncEngineArgs.from_cli_args(parsed)
+        assert taken.tensor_parallel_size == settings.arguments.get("tensor_parallel_size", 1)
+        assert (taken.model, taken.revision, taken.max_model_len) == ("org/model", "main", 5000)
+
+
+def test_a_key_for_other_servers_does_not_lock_a_runs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "secret")
+    assert "VLLM_API_KEY" not in _environment(SETTINGS, SOME, "vllm", 0)
+
+
+def test_a_key_is_what_stands_between_white_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "secret\n")
+    assert api_key("KEY") == "secret"
+
+
+def test_keys_that_are_not_set_are_named_before_anything_starts(tmp_path: Path) -> None:
+    asked = "{kind: server, endpoints: ['http://gpu1:8000'], api_key_env: NO_SUCH_KEY}"
+    recipe = load(RECIPES / "mini.yaml", [f"execution.engines.teacher={asked}"])
+    with pytest.raises(UserError, match=r"execution.engines.teacher: api_key_env NO_SUCH_KEY.*not set"):
+        preflight(plan(recipe), tmp_path)
+
+
 @pytest.mark.parametrize(("device", "cores"), [("0", 1), ("0-3", 4), ("1,4-5", 3), ("10-11", 2)])
 def test_cores_of_a_device_are_counted(device: str, cores: int) -> None:
     assert _cores(device) == cores
@@ -125,6 +199,8 @@ def test_what_is_no_list_of_cores_is_named(device: str) -> None:
         ({"kind": "server", "endpoints": ["http://x"], "arguments": {"dtype": "auto"}}, "no effect"),
         ({"kind": "server", "replicas": 2, "devices": ["0"]}, "1 devices for 2 replicas"),
         ({"kind": "server", "arguments": {"max-model-len": 5}}, "max_model_len follow from the recipe"),
+        ({"kind": "server", "arguments": {"api_key": "k"}}, "api_key follow from the recipe"),
+        ({"kind": "server", "endpoints": ["127.0.0.1:8000"]}, "https?://"),
     ],
 )
 def test_settings_without_effect_are_refused(settings: dict[str, object], message: str) -> None:

@@ -76,6 +76,11 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("execution.predictors.student.device=gpu", "predictors.student.device: 'gpu' is not allowed"),
         ("execution.predictors.student={kind: server, device: cuda}", "name their `devices`"),
         ("execution.engines.student={kind: vllm, dtype: float32}", "has it in `arguments`"),
+        (
+            "execution.engines={student: {kind: server, endpoints: ['http://a:1/v1']}, "
+            "teacher: {kind: server, endpoints: ['http://a:1/', 'http://b:1']}}",
+            "both the student and the teacher are asked for model (any) at http://a:1",
+        ),
         ("synthesis.switch={kind: margin}", "margin.below: required"),
         ("predictors.comparison.switches=[{kind: never}, {kind: never}]", "would call two of them 'never'"),
     ],

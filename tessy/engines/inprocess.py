@@ -24,13 +24,14 @@ from tessy.engines import (
     SamplingParams,
 )
 from tessy.engines.turns import Turns
+from tessy.errors import UserError
 
 
 class InProcessEngine:
     """Runs the checkpoint `source` with contexts of up to `max_length` tokens.
 
     `arguments` are further engine arguments by vLLM's names; `turns` are shared with the other models of this
-    process; `schemas` says whether requests will come with one.
+    process; `schemas` says whether requests will come with one. Raises `UserError` for what vLLM refuses.
     """
 
     def __init__(
@@ -54,19 +55,24 @@ class InProcessEngine:
         from vllm.inputs import tokens_input
 
         self._prompt = tokens_input
-        self._engine = LLMEngine.from_engine_args(
-            EngineArgs(
-                model=source,
-                revision=revision,
-                max_model_len=max_length,
-                seed=seed,
-                # Ids in, ids out: only a schema is about text.
-                skip_tokenizer_init=not schemas,
-                distributed_executor_backend="uni",
-                disable_log_stats=True,
-                **(arguments or {}),
-            )
-        )
+        wanted = {
+            "seed": seed,
+            "disable_log_stats": True,
+            **{name.replace("-", "_"): value for name, value in (arguments or {}).items()},
+            "model": source,
+            "revision": revision,
+            "max_model_len": max_length,
+            # Ids in, ids out: only a schema is about text.
+            "skip_tokenizer_init": not schemas,
+            "distributed_executor_backend": "uni",
+        }
+        try:
+            self._engine = LLMEngine.from_engine_args(EngineArgs(**wanted))
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"execution.engines: vLLM cannot run {source} with {max_length} tokens and the `arguments` "
+                f"{dict(arguments or {})}: {error}"
+            ) from error
         self._sampling, self._max_length = sampling, max_length
         self._open: dict[str, Continuation] = {}
         self._begun: set[str] = set()

@@ -234,7 +234,7 @@ def installed_build() -> str:
         except PackageNotFoundError:
             continue
     raise UserError(
-        "vLLM is not installed, and the recipe starts servers (execution.engines); run `make vllm`, or name "
+        "vLLM is not installed, and the recipe runs models by it (execution); run `make vllm`, or name "
         "servers that already run as `endpoints`"
     )
 
@@ -276,6 +276,8 @@ def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, n
         "PYTHONUNBUFFERED": "1",
         "VLLM_PLUGINS": ",".join(_plugins()),
     }
+    # A key meant for other servers would lock these against their own run.
+    environment.pop("VLLM_API_KEY", None)
     if Path(checkpoint.source).is_dir():
         environment["HF_HUB_OFFLINE"] = "1"
     device = settings.devices[number] if settings.devices else None
@@ -317,7 +319,7 @@ def api_key(variable: str | None) -> str | None:
     """The key in the environment variable of that name; raises `UserError` where it is not set."""
     if variable is None:
         return None
-    key = os.environ.get(variable)
+    key = os.environ.get(variable, "").strip()
     if not key:
         raise UserError(f"api_key_env {variable}: this environment variable is not set; set it to the key")
     return key

@@ -11,10 +11,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tessy.sections import Positive, Rate, Section
+from tessy.sections import Address, Positive, Rate, Section
 
-OWN_ARGUMENTS = frozenset({"model", "revision", "served_model_name", "host", "port", "max_model_len"})
-"""vLLM arguments that follow from the rest of the recipe."""
+OWN_ARGUMENTS = frozenset(
+    {"model", "revision", "served_model_name", "host", "port", "max_model_len"}
+    | {"api_key", "uds", "ssl_keyfile", "ssl_certfile"}
+)
+"""vLLM arguments that follow from the rest of the recipe; the last four would lock a run out of its servers."""
 
 
 class EngineSettings(Section):
@@ -22,7 +25,7 @@ class EngineSettings(Section):
 
     kind: Literal["embedded", "vllm", "server"] = "embedded"
     """`embedded`: transformers in this process; `vllm`: vLLM in this process; `server`: vLLM over HTTP."""
-    endpoints: list[str] = Field(default_factory=list)
+    endpoints: list[Address] = Field(default_factory=list)
     """Base URLs of servers that already run, all with one model; without any, `server` starts its own."""
     model: str | None = None
     """The name the `endpoints` serve the model by; needed where they serve several."""

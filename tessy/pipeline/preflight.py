@@ -35,6 +35,8 @@ def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> 
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
     if todo & {"evaluate", "instrument", "switch_verdicts"}:
         faults += _judging(planned.recipe)
+    if "synthesize" in todo:
+        faults += _engines(planned.recipe)
     if not faults and todo:
         faults += _folder(runs_dir / planned.recipe.name, disk_needed)
     if faults:
@@ -122,6 +124,25 @@ def _devices(recipe: Recipe) -> Iterator[str]:
         from tessy.boundary.predictor import require_device
     for device in sorted(devices):
         yield from _fault(require_device, device)
+
+
+def _engines(recipe: Recipe) -> Iterator[str]:
+    """Keys that are not set, and vLLM where it is not installed."""
+    execution = recipe.execution
+    for field, section in (("engines", execution.engines), ("predictors", execution.predictors)):
+        for role in ROLES:
+            one = getattr(section, role)
+            if one.kind == "embedded":
+                continue
+            # Whoever asks no server and no vLLM need not wait for aiohttp here.
+            from tessy.engines.launch import api_key, installed_build
+
+            try:
+                api_key(one.api_key_env)
+                if not one.endpoints:
+                    installed_build()
+            except UserError as error:
+                yield f"execution.{field}.{role}: {error}"
 
 
 def is_missing(source: str) -> bool:
