@@ -232,8 +232,8 @@ class Recipe(Section):
         if student & teacher and self.models.student != self.models.teacher:
             url, model = min(student & teacher, key=str)
             raise ValueError(
-                f"execution.engines: both the student and the teacher are asked for model {model or '(any)'} at "
-                f"{url}, and models.student and models.teacher differ; give each its own endpoint or `model`"
+                f"execution.engines: both the student and the teacher are asked for model {model or '(any)'} "
+                f"at {url}, and models.student and models.teacher differ; give each its own endpoint or `model`"
             )
 
     def _sliding_windows_fit(self) -> None:

@@ -17,7 +17,7 @@ OWN_ARGUMENTS = frozenset(
     {"model", "revision", "served_model_name", "host", "port", "max_model_len"}
     | {"api_key", "uds", "ssl_keyfile", "ssl_certfile"}
 )
-"""vLLM arguments that follow from the rest of the recipe; the last four would lock a run out of its servers."""
+"""vLLM arguments that follow from the rest of the recipe; the last four would lock a run out of its own."""
 
 
 class EngineSettings(Section):
