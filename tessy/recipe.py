@@ -233,7 +233,7 @@ class Recipe(Section):
             url, model = min(student & teacher, key=str)
             raise ValueError(
                 f"execution.engines: both the student and the teacher are asked for model {model or '(any)'} "
-                f"at {url}, and models.student and models.teacher differ; give each its own endpoint or `model`"
+                f"at {url}, and models.student and models.teacher differ; give each its own `model`"
             )
 
     def _sliding_windows_fit(self) -> None:
