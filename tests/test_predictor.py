@@ -251,3 +251,41 @@ def test_a_published_predictor_is_used_as_its_own_file_says_and_the_recipe_has_t
             "teacher": {"threshold": 0.6, "window_tokens": WINDOW},
         }
     ]
+
+
+def last_tokens(checkpoint: Path, tokenizer: Any, context: str, chunk: str) -> list[tuple[int, bool]]:
+    """(offset in `chunk`, is it style) by plain transformers, from the last tokens of both together."""
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    model = AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
+    encoded = tokenizer.backend_tokenizer.encode(context + chunk, add_special_tokens=False)
+    with torch.inference_mode():
+        style = model(input_ids=torch.tensor([encoded.ids[-WINDOW:]])).logits[0].argmax(-1).tolist()
+    # A label speaks of the token that comes next.
+    starts = [start - len(context) for start, _ in encoded.offsets][-WINDOW:]
+    return [(at, label == 1) for at, label in zip(starts[1:], style[:-1], strict=True) if at >= 0]
+
+
+def test_the_releases_windows_are_the_last_tokens_of_context_and_chunk(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    from tessy.engines.turns import Turns
+    from tessy.stages.writing import _watching
+    from tessy.synthesis.drafts import Compat
+
+    named = {"source": str(checkpoint)}
+    settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
+    pairs = [("", TEXT), (text_of(1, 40), " so x = 2"), (text_of(2, 4), text_of(3, 40)), ("okay", " then")]
+
+    async def judge(role: Any, compat: Compat) -> Any:
+        async with _watching(bare_job(tmp_path), settings, role, 1, compat, Turns()) as found:
+            alone = [await found.foreign("s", *pair) for pair in pairs]
+            assert not hasattr(found, "judge") or found.judge(pairs) == alone
+            return found, alone
+
+    for role, foreign in (("student", False), ("teacher", True)):
+        found, labels = asyncio.run(judge(role, Compat(window="sliding")))
+        expected = [last_tokens(checkpoint, found.tokenizer, *pair) for pair in pairs]
+        assert labels == [[(at, style == foreign) for at, style in one] for one in expected]
+        assert labels != asyncio.run(judge(role, Compat()))[1]
