@@ -164,6 +164,20 @@ def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Pat
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
+def test_a_model_that_attends_otherwise_is_refused(tmp_path: Path, family: str) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tessy.engines.embedded import EmbeddedEngine
+    from tessy.errors import UserError
+
+    tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    config = AutoConfig.for_model(family, vocab_size=VOCABULARY, head_dim=16, num_key_value_heads=1, **tiny)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=f"{family} with layers of type .*cannot run in this process"):
+        EmbeddedEngine(str(tmp_path), SamplingParams(1.0), slots=1, max_length=9)
+
+
 def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:
     from tessy.engines.embedded import EmbeddedEngine
     from tessy.errors import UserError

@@ -22,7 +22,7 @@ from tessy.chat import FORMATS, load_tokenizer
 from tessy.engines import SamplingParams
 from tessy.engines.server import ServerEngine
 from tessy.engines.wire import WAYS
-from tessy.errors import UserError
+from tessy.errors import UserError, described
 from tessy.records import ROLES, Role, Trajectory
 from tessy.synthesis.meters import Meters
 
@@ -108,17 +108,21 @@ def read_problems(path: Path) -> list[tuple[str, str]]:
     """(id, prompt) of every line; raises `UserError` naming the line that has none."""
     out = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        # Not `splitlines`: JSON may hold what else Python takes for the end of a line.
+        with path.open(encoding="utf-8") as stream:
+            lines = list(stream)
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"problems {path}: cannot be read: {error}") from None
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            out.append((str(row["id"]), str(row["prompt"])))
+            problem = str(row["id"]), str(row["prompt"])
+            "".join(problem).encode()
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}, line {number}: needs the fields `id` and `prompt` ({error!r})"
+                f"{path}, line {number}: needs the fields `id` and `prompt` ({described(error)})"
             ) from None
+        out.append(problem)
     if not out:
         raise UserError(f"problems {path}: no lines; write one JSON object with `id` and `prompt` each")
     return out
@@ -126,12 +130,15 @@ def read_problems(path: Path) -> list[tuple[str, str]]:
 
 async def _served(url: str) -> tuple[str, int]:
     """The checkpoint behind a vLLM server, and its context."""
+    url = url.rstrip("/").removesuffix("/v1")
     try:
         async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/models") as response:
             entry = (await response.json(content_type=None))["data"][0]
         return entry.get("root") or entry["id"], int(entry.get("max_model_len") or 0) or 1 << 20
     except (aiohttp.ClientError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise UserError(f"server {url}: /v1/models does not answer ({error!r}); is it running?") from None
+        raise UserError(
+            f"server {url}: /v1/models does not answer ({described(error)}); is it running?"
+        ) from None
 
 
 def _format(role: Role, source: str) -> str:

@@ -25,6 +25,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, Cache
 
+from tessy.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
@@ -135,10 +137,20 @@ AttentionInterface.register("packed_slots", _attend)
 
 
 class SlotModel:
-    """`model`, whose decoder is `model.model`, reading `slots` texts of up to `length` ids."""
+    """`model`, whose decoder is `model.model`, reading `slots` texts of up to `length` ids.
+
+    Raises `UserError` for models whose layers attend otherwise than to all that came before.
+    """
 
     def __init__(self, model: Any, slots: int, length: int) -> None:
         config = model.config
+        layers = set(getattr(config, "layer_types", None) or ["unknown"])
+        if layers != {"full_attention"}:
+            raise UserError(
+                f"model {model.name_or_path}: {config.model_type} with layers of type "
+                f"{', '.join(sorted(layers))} cannot run in this process, which knows full_attention "
+                "(Qwen3); use vLLM: kind 'server'"
+            )
         self._decoder, self._device = model.model, model.device
         model.set_attn_implementation("packed_slots")
         # Who sees what is decided here; the decoder must not make masks of its own.

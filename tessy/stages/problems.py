@@ -39,16 +39,26 @@ def read_file(path: Path) -> Iterator[Problem]:
                 raise UserError(
                     f"{path}, row {number}: `{field}` is {value!r}; it must be text that is not empty"
                 )
+            try:
+                str(value).encode()
+            except UnicodeEncodeError as error:
+                raise UserError(
+                    f"{path}, row {number}: `{field}` is no UTF-8 text from character {error.start} on; mend it"
+                ) from None
         yield Problem(str(row["id"]), str(row["prompt"]))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if path.suffix == ".parquet":
-        yield from enumerate(read_rows(path), start=1)
+        try:
+            yield from enumerate(read_rows(path), start=1)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from None
         return
     if path.suffix != ".jsonl":
         raise UserError(f"problems.source {path}: must be 'miniature' or end in .jsonl or .parquet")
-    with path.open(encoding="utf-8") as stream:
+    # Bytes that are not UTF-8 are named with their row, as halves of characters in JSON's notation are.
+    with path.open(encoding="utf-8", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 row = json.loads(line)
