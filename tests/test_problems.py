@@ -41,8 +41,8 @@ def test_whatever_text_a_prompt_is_it_is_read_as_it_stands(folder: Path, text: s
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (b'{"id": 2, "prompt": "so \\ud83d"}', "row 2: `prompt` is no UTF-8 text from character 3 on"),
-        (b'{"id": 2, "prompt": "so \xff"}', "row 2: `prompt` is no UTF-8 text from character 3 on"),
+        (b'{"id": 2, "prompt": "so \\ud83d"}', "row 2: `prompt` is no UTF-8 text at character 3"),
+        (b'{"id": 2, "prompt": "so \xff"}', "row 2: `prompt` is no UTF-8 text at character 3"),
         (b'{"id": 2, "prompt": " "}', "row 2: `prompt` is ' '; it must be text that is not empty"),
         (b'{"id": 2}', "row 2: `prompt` is None"),
         (b"[2]", "row 2: list where an object is needed"),

@@ -43,7 +43,7 @@ def read_file(path: Path) -> Iterator[Problem]:
                 str(value).encode()
             except UnicodeEncodeError as error:
                 raise UserError(
-                    f"{path}, row {number}: `{field}` is no UTF-8 text from character {error.start} on; mend it"
+                    f"{path}, row {number}: `{field}` is no UTF-8 text at character {error.start}; mend it"
                 ) from None
         yield Problem(str(row["id"]), str(row["prompt"]))
 
