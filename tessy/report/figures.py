@@ -17,6 +17,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from tessy.report.table import in_method_order
 
@@ -35,6 +36,8 @@ PLACEHOLDERS = {
 }
 FACTORS = 3.0
 """Where the largest value is so many times the smallest, steps are read as factors: a logarithmic axis."""
+NUDGE = 3.0
+"""Between the whiskers of two methods at one value, so that neither hides the other, in points."""
 MARKERS = {"Student": "o", "Teacher-Only": "s", "TESSY": "D"}
 LINES = {"Student": ":", "Teacher-Only": "--", "TESSY": "-"}
 STYLE: dict[Any, Any] = {
@@ -109,27 +112,38 @@ def loss_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 def curve_panel(title: str, xlabel: str, lines: Sequence[Sequence[tuple[float, Dot]]]) -> str:
     """Estimates in percent against a number: each line one method's, by growing x, a whisker at each dot."""
     values = sorted({x for line in lines for x, _ in line})
+    methods = list(dict.fromkeys(line[0][1].method for line in lines))
     with mpl.rc_context(STYLE | {"svg.hashsalt": title}):
         figure = Figure(figsize=(WIDTH, 2.3))
         axes = figure.add_axes((0.15, 0.18, 0.81, 0.68))
+        _scale_to(axes, values)
         named: set[str] = set()
         for line in lines:
             method = line[0][1].method
-            _draw_curve(axes, line, "_" + method if method in named else method)
+            points = NUDGE * (methods.index(method) - (len(methods) - 1) / 2)
+            nudge = ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
+            _draw_curve(axes, line, "_" + method if method in named else method, nudge)
             named.add(method)
         axes.set(xlabel=xlabel, ylabel="percent", ylim=(0, 100), yticks=range(0, 101, 25))
-        if values[0] > 0 and values[-1] / values[0] >= FACTORS:
-            axes.set_xscale("log")
-        axes.set_xticks(values, [f"{x:g}" for x in values], fontsize=7.5)
-        axes.minorticks_off()
-        axes.margins(x=0.08)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.17, 1), ncols=3, frameon=False, fontsize=7.5)
         _clear_frame(axes, grid="y")
         spoken = (f"{xlabel} {x:g}, {_spoken(dot)}" for line in lines for x, dot in line)
         return _svg(figure, f"{title}: " + "; ".join(spoken))
 
 
-def _draw_curve(axes: Axes, line: Sequence[tuple[float, Dot]], label: str) -> None:
+def _scale_to(axes: Axes, values: Sequence[float]) -> None:
+    """An axis for `values`, which grow, with a tick at each."""
+    if values[0] > 0 and values[-1] / values[0] >= FACTORS:
+        axes.set_xscale("log")
+    axes.plot(values, [0] * len(values), linestyle="none")
+    axes.margins(x=0.08)
+    # Fixed before anything nudged is drawn, which would move it.
+    axes.set_xlim(axes.get_xlim())
+    axes.set_xticks(values, [f"{x:g}" for x in values], fontsize=7.5)
+    axes.minorticks_off()
+
+
+def _draw_curve(axes: Axes, line: Sequence[tuple[float, Dot]], label: str, nudge: Transform) -> None:
     method = line[0][1].method
     axes.errorbar(
         [x for x, _ in line],
@@ -145,6 +159,7 @@ def _draw_curve(axes: Axes, line: Sequence[tuple[float, Dot]], label: str) -> No
         linewidth=1.3,
         clip_on=False,
         label=label,
+        transform=axes.transData + nudge,
     )
 
 
