@@ -1,15 +1,22 @@
-"""What a boundary predictor is trained on, without training one."""
+"""What a boundary predictor is trained on, and the stage that trains it, on a model of noise."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import training_stage
+from test_marking import job_at
 
+from tessy.artifacts import read_json, write_json, write_parquet
 from tessy.boundary.labels import IGNORED
+from tessy.boundary.predictor import BoundaryPredictor
+from tessy.boundary.segments import SEGMENTS
+from tessy.boundary.segments import THINKINGS as THINKINGS_FILE
 from tessy.errors import UserError
 from train.predictor import (
     check_base,
@@ -17,6 +24,8 @@ from train.predictor import (
     dataset,
     draw_windows,
     held_out_problems,
+    require_both_classes,
+    run,
     weighted_loss,
 )
 
@@ -65,6 +74,13 @@ def test_a_tenth_of_the_problems_is_held_out() -> None:
 def test_no_windows_are_an_error_of_the_annotations() -> None:
     with pytest.raises(UserError, match="no annotated token"):
         dataset([])
+
+
+@pytest.mark.parametrize(("style", "said"), [([(0, 19)], "nothing but style"), ([], "no style among")])
+def test_tokens_of_one_class_teach_nothing(style: list[tuple[int, int]], said: str) -> None:
+    rows = [segment("a#0", 0, "one two three four", *style)]
+    with pytest.raises(UserError, match=said):
+        require_both_classes(list(draw_windows(Words(), THINKINGS, rows, 8)))
 
 
 def test_balanced_weights_make_rare_tokens_count_as_much() -> None:
@@ -119,3 +135,30 @@ def test_a_batch_is_what_the_recipe_says_however_many_devices_there_are(tmp_path
 def test_a_tokenizer_without_offsets_is_refused(base: str) -> None:
     with pytest.raises(UserError, match="gives no offsets"):
         check_base(base, None, Tokenizer(is_fast=False), 64)
+
+
+def test_a_base_whose_tokenizer_has_no_padding_is_trained(tmp_path: Path) -> None:
+    """Through the whole stage, and what it leaves can be used."""
+    training_stage.make_inputs(tmp_path, count=1)
+    model = tmp_path / "model-student-x" / "model"
+    described = read_json(model / "tokenizer_config.json")
+    write_json(model / "tokenizer_config.json", {k: v for k, v in described.items() if k != "pad_token"})
+    thinkings = [
+        {"sample_id": f"p{n}#0", "problem_id": f"p{n}", "text": "wait so " * (n + 1) + "next one"}
+        for n in range(12)
+    ]
+    rows = [
+        {**segment(one["sample_id"], 0, one["text"], (0, 7)), "problem_id": one["problem_id"]}
+        for one in thinkings
+    ]
+    write_parquet(tmp_path / "annotations" / THINKINGS_FILE, thinkings, "t", "")
+    write_parquet(tmp_path / "annotations" / SEGMENTS, rows, "t", "")
+    settings = {"window_tokens": 16, "epochs": 1, "patience": 1, "learning_rate": 1e-3, "batch_size": 4}
+    settings |= {"class_weights": "balanced", "policy": "no_style_leak"}
+    config = {"predictors": settings, "seed": 0, "model": {"source": "?", "revision": None}}
+    inputs = {"annotations": tmp_path / "annotations", "model": model.parent}
+    (tmp_path / "out").mkdir()
+    job = replace(job_at(tmp_path / "out", model), config=config, inputs=inputs)
+    run(job)
+    found = BoundaryPredictor(str(job.out / "model"), "student", 16)
+    assert len(found.style_probabilities("wait so next one")) > 1

@@ -71,6 +71,7 @@ def run(job: Job) -> None:
     parts: dict[bool, list[TraceWindow]] = {False: [], True: []}
     for one in draw_windows(tokenizer, thinkings, segments, settings["window_tokens"]):
         parts[one.problem_id in held_out].append(one)
+    require_both_classes(parts[False])
     torch.manual_seed(seed)
     model = AutoModelForTokenClassification.from_pretrained(
         source,
@@ -153,6 +154,17 @@ def draw_windows(
             labels = trace_labels(encoded["offset_mapping"], by_trace[sample_id])
             for window in training_windows(encoded["input_ids"], labels, window_tokens):
                 yield TraceWindow(number, thinking["problem_id"], window)
+
+
+def require_both_classes(windows: Sequence[TraceWindow]) -> None:
+    """Raise `UserError` where all annotated tokens are of one class: whatever was trained on them would call
+    every token that, and score well where the held-out ones are few."""
+    found = {target for one in windows for target in one.window.targets} - {IGNORED}
+    if len(found) == 1:
+        raise UserError(
+            f"annotations: {'nothing but' if 1 in found else 'no'} style among the tokens to train on; raise "
+            "predictors.segments or use another annotator"
+        )
 
 
 def dataset(windows: Sequence[TraceWindow]) -> Dataset:
