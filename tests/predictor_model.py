@@ -12,11 +12,13 @@ DEVICE = os.environ.get("PREDICTOR_DEVICE", "cpu")
 WORDS = [*TEXT.split(), "hmm\n", "wait\n\n"]
 
 
-def make_predictor(folder: Path, labels: int = 2, seed: int = 0, dtype: str = "float32") -> Path:
+def make_predictor(
+    folder: Path, labels: int = 2, seed: int = 0, dtype: str = "float32", family: str = "qwen3"
+) -> Path:
     """Save it in `folder`, with a byte-level vocabulary learnt from `WORDS`."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForTokenClassification
+    from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -25,19 +27,21 @@ def make_predictor(folder: Path, labels: int = 2, seed: int = 0, dtype: str = "f
     tokenizer.train_from_iterator([" ".join(WORDS)] * 4, trainer)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
     torch.manual_seed(seed)
-    config = Qwen3Config(
+    config = AutoConfig.for_model(
+        family,
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=64,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=32,
+        **({} if family == "bert" else {"num_key_value_heads": 2}),
+        **({"head_dim": 32} if family == "qwen3" else {}),
         max_position_embeddings=64,
         num_labels=labels,
         initializer_range=0.3,
     )
-    Qwen3ForTokenClassification(config).to(getattr(torch, dtype)).save_pretrained(folder)
+    model = AutoModelForTokenClassification.from_config(config)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
     return folder
 
 

@@ -124,8 +124,10 @@ def test_no_tokens_lose_or_change_text(tokens: list[tuple[int, float]]) -> None:
 
 def test_what_cannot_be_shown_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
+    write_parquet(tmp_path / "several" / "never" / "trajectories.parquet", [with_roll_back()], "traces", "")
     for arguments, said in (
         ((tmp_path / "empty",), "no trajectories.parquet"),
+        ((tmp_path / "several",), f"name {tmp_path / 'several' / 'never'}"),
         ((tmp_path / "gone.parquet",), "no such file"),
     ):
         code, shown = run(*arguments)

@@ -62,6 +62,14 @@ def test_a_whole_text_is_judged_as_plain_transformers_judges_every_window(
     assert [style for _, style in found] == pytest.approx([style for _, style in expected], abs=CLOSE)
 
 
+def test_a_decoder_that_names_no_head_size_is_judged_as_plain_transformers_judges_it(tmp_path: Path) -> None:
+    folder = make_predictor(tmp_path, family="qwen2")
+    p, text = predictor(folder), text_of(1, 40)
+    found, expected = p.style_probabilities(text), reference(folder, p, text)
+    assert [style for _, style in found] == pytest.approx([style for _, style in expected], abs=CLOSE)
+    assert len({round(style, 2) for _, style in found}) > 5
+
+
 def test_labels_do_not_depend_on_chunks_rollbacks_or_company(checkpoint: Path) -> None:
     """Texts arrive word by word or in lumps, with detours that are rolled back and stretches nobody asks
     about (the other author's): what is said of a stretch is always the same."""
@@ -150,8 +158,13 @@ def test_a_model_without_a_trained_head_is_refused(checkpoint: Path, tmp_path: P
 
     folder = shutil.copytree(checkpoint, tmp_path / "base")
     AutoModelForCausalLM.from_pretrained(checkpoint).save_pretrained(folder)
-    with pytest.raises(UserError, match="Qwen3ForCausalLM classifies no tokens"):
+    with pytest.raises(UserError, match="Qwen3ForCausalLM is no token classifier on a causal decoder"):
         predictor(folder)
+
+
+def test_a_model_that_sees_what_comes_after_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="BertForTokenClassification is no token classifier on a causal"):
+        predictor(make_predictor(tmp_path, family="bert"))
 
 
 def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path) -> None:

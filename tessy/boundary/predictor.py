@@ -279,12 +279,16 @@ def load_text_tokenizer(source: str, revision: str | None) -> Any:
 
 def check_classifier(source: str, config: Any, tokenizer: Any, window_tokens: int) -> None:
     """Raise `UserError` unless a checkpoint can be used as a boundary predictor on such windows."""
+    import transformers
+    from transformers.modeling_layers import GenericForTokenClassification
+
     kinds = config.architectures or []
-    if not any("TokenClassification" in kind for kind in kinds):
-        # transformers would give it a head of noise, and two labels.
+    models = [getattr(transformers, kind, object) for kind in kinds]
+    if not any(issubclass(model, GenericForTokenClassification) for model in models):
+        # transformers would give others a head of noise, or they see what comes after a token.
         raise UserError(
-            f"predictor {source}: {', '.join(kinds) or 'of no kind'} classifies no tokens; name a trained "
-            "predictor's checkpoint"
+            f"predictor {source}: {', '.join(kinds) or 'of no kind'} is no token classifier on a causal "
+            "decoder, such as Qwen3ForTokenClassification; name a trained predictor's checkpoint"
         )
     if config.num_labels != 2:
         raise UserError(

@@ -154,8 +154,9 @@ class SlotModel:
         self._decoder, self._device = model.model, model.device
         model.set_attn_implementation("packed_slots")
         # Who sees what is decided here; the decoder must not make masks of its own.
-        self._masks = dict.fromkeys(config.layer_types)
-        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, length, config.head_dim)
+        self._masks = dict.fromkeys(layers)
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, length, head_dim)
         self._cache = SlotCache(shape, model.dtype, model.device)
 
     @torch.inference_mode()

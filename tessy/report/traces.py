@@ -87,7 +87,9 @@ def load(source: Path, *, samples: Sequence[str], limit: int) -> list[Trajectory
     """Up to `limit` trajectories; with `samples`, those whose sample or problem id is among them."""
     file = source / FILE if source.is_dir() else source
     if source.is_dir() and not file.exists():
-        raise UserError(f"{source}: no {FILE} in it; name an artifact of `synthesize` or a Parquet file")
+        inside = ", ".join(sorted(str(found.parent) for found in source.glob(f"*/{FILE}")))
+        named = inside or "an artifact of `synthesize` or a Parquet file"
+        raise UserError(f"{source}: no {FILE} in it; name {named}")
     wanted = (t for t in _rows(file) if not samples or {t.sample_id, t.problem_id} & set(samples))
     found = list(islice(wanted, limit))
     if not found:
