@@ -165,7 +165,12 @@ def join(folder: Path) -> None:
     stage = importlib.import_module(spec["entry"].split(":")[0])
     if not hasattr(stage, "join"):
         raise UserError(f"{folder}: a stage of kind {spec['kind']} is the work of one process")
-    stage.join(_job(folder, spec, "disabled"))
+    try:
+        stage.join(_job(folder, spec, "disabled"))
+    except FileNotFoundError:
+        # Where the stage has been finished meanwhile, there is nothing left to help with.
+        if (folder / JOB).exists():
+            raise
 
 
 def _job(folder: Path, spec: Mapping[str, Any], wandb: str, *, joinable: bool = False) -> Job:
