@@ -25,7 +25,10 @@ OF_ONE_RUN = frozenset({SWEEP_ID, "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WAN
 
 
 class Tracker:
-    """Writes metrics to `folder`; mirrors them in W&B where `mode` and the environment allow it."""
+    """Writes metrics to `folder`; mirrors them in W&B where `mode` and the environment allow it.
+
+    `joined` names a process that helps with a stage in every row it writes: what it measures is its own.
+    """
 
     def __init__(
         self,
@@ -38,14 +41,17 @@ class Tracker:
         kind: str,
         config: Mapping[str, Any],
         mirror: Path,
+        joined: str = "",
     ) -> None:
+        self._labels = {"joined": joined} if joined else {}
         self._stream = (folder / METRICS).open("a", encoding="utf-8")
         self._run: Any = None
         with _mirroring():
             self._run = _wandb_run(mode, project, group, name, kind, config, mirror)
 
     def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
-        row = {"time": round(time.time(), 3), **({} if step is None else {"step": step}), **metrics}
+        labels = self._labels | ({} if step is None else {"step": step})
+        row = {"time": round(time.time(), 3), **labels, **metrics}
         self._stream.write(json.dumps(row) + "\n")
         self._stream.flush()
         if self._run is not None:

@@ -89,6 +89,9 @@ def test_text_is_encoded_where_its_ids_are_settled(server: BadServer) -> None:
             stopped = await e.open(request(20, stop=(0,))).finished()
             assert Words().decode(stopped.token_ids[:-1]) == " one two three four"
             assert (stopped.token_ids[-1], stopped.finish_reason) == (0, "stop")
+            many = await e.open(request(20, stop=tuple(map(ord, "QJZKv")))).finished()
+            assert Words().decode(many.token_ids) == " one two three four fiv", "servers take four stops"
+            assert many.finish_reason == "stop"
 
     asyncio.run(ask())
 

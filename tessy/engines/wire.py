@@ -189,15 +189,23 @@ def _with(choice: dict[str, Any], logprobs: Sequence[Sequence[float]]) -> Piece:
 
 
 class TextReader:
-    """Encodes text as it arrives, up to where its ids can no longer change."""
+    """Encodes text as it arrives, up to where its ids can no longer change.
+
+    Stops that did not go into the request are looked for here; they hold no white space.
+    """
 
     def __init__(self, request: Request, codec: Codec) -> None:
         self._stops, self._codec = request.stop_token_ids, codec
+        self._unlisted = [(codec.decode([token]), token) for token in request.stop_token_ids[STOPS:]]
         self._held = ""
 
     def ids_of(self, choice: dict[str, Any]) -> Piece:
         finish = choice.get("finish_reason") or None
-        *whole, self._held = stable_words(self._held + (choice.get("text") or ""))
+        text = self._held + (choice.get("text") or "")
+        if found := [(text.index(stop), token) for stop, token in self._unlisted if stop in text]:
+            at, token = min(found)
+            return Piece([*self._codec.encode(text[:at]), token], "stop")
+        *whole, self._held = stable_words(text)
         if finish:
             whole.append(self._held)
         ids = [token for word in whole for token in self._codec.encode(word)]

@@ -15,6 +15,7 @@ import fcntl
 import importlib
 import json
 import os
+import platform
 import signal
 import sys
 import time
@@ -166,14 +167,16 @@ def join(folder: Path) -> None:
     if not hasattr(stage, "join"):
         raise UserError(f"{folder}: a stage of kind {spec['kind']} is the work of one process")
     try:
-        stage.join(_job(folder, spec, "disabled"))
+        stage.join(_job(folder, spec, "disabled", joined=f"{platform.node()}/{os.getpid()}"))
     except FileNotFoundError:
         # Where the stage has been finished meanwhile, there is nothing left to help with.
         if (folder / JOB).exists():
             raise
 
 
-def _job(folder: Path, spec: Mapping[str, Any], wandb: str, *, joinable: bool = False) -> Job:
+def _job(
+    folder: Path, spec: Mapping[str, Any], wandb: str, *, joinable: bool = False, joined: str = ""
+) -> Job:
     tracker = Tracker(
         folder,
         mode=wandb,
@@ -183,6 +186,7 @@ def _job(folder: Path, spec: Mapping[str, Any], wandb: str, *, joinable: bool = 
         kind=spec["kind"],
         config=spec["config"],
         mirror=folder.parent / "wandb",
+        joined=joined,
     )
     inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}
     execution = spec["execution"]
@@ -202,7 +206,6 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
 
 def environment() -> dict[str, str]:
     """Versions that a result may depend on."""
-    import platform
     from importlib.metadata import PackageNotFoundError, version
 
     out = {"python": platform.python_version(), "machine": platform.machine()}

@@ -1,0 +1,48 @@
+"""Helping with a stage: too late, and whose measurements are whose. `join` below is the stage's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tessy.artifacts import write_json
+from tessy.errors import UserError
+from tessy.pipeline import job as pipeline
+from tessy.recipe import Execution
+from tessy.tracking import read_metrics
+
+
+def join(job: pipeline.Job) -> None:
+    if job.config["finished_meanwhile"]:
+        shutil.rmtree(job.out)
+    else:
+        job.tracker.log({"tokens": 1})
+    (job.out / "missing").read_text()
+
+
+def stage_at(folder: Path, *, finished_meanwhile: bool) -> Path:
+    folder.mkdir()
+    spec = {"name": "s", "kind": "k", "recipe": "r", "inputs": {}, "entry": f"{__name__}:run"}
+    spec |= {"config": {"finished_meanwhile": finished_meanwhile}, "execution": Execution().model_dump()}
+    write_json(folder / pipeline.JOB, spec)
+    return folder
+
+
+def test_whoever_joins_what_is_finished_meanwhile_has_nothing_to_do(tmp_path: Path) -> None:
+    pipeline.join(stage_at(tmp_path / "s.partial", finished_meanwhile=True))
+
+
+def test_what_is_missing_while_a_stage_is_under_way_is_a_fault(tmp_path: Path) -> None:
+    folder = stage_at(tmp_path / "s.partial", finished_meanwhile=False)
+    with pytest.raises(FileNotFoundError):
+        pipeline.join(folder)
+    (row,) = read_metrics(folder)
+    assert row["tokens"] == 1
+    assert "/" in row["joined"]
+
+
+def test_where_nothing_is_under_way_nobody_can_join(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no stage is under way here"):
+        pipeline.join(tmp_path)
