@@ -24,7 +24,7 @@ from tessy.records import from_row, to_row
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
-DIARY = frozenset({"metrics.jsonl", "stage.log"})
+DIARY = ("metrics.jsonl", "*.log")
 """Files that tell when and how fast: part of an artifact, but not of what it holds."""
 _ROWS_AT_ONCE = 256
 R = TypeVar("R")
@@ -117,7 +117,7 @@ def finish(partial: Path, manifest: Mapping[str, Any]) -> Path:
     files = {
         str(path.relative_to(partial)): {"sha256": file_digest(path), "bytes": path.stat().st_size}
         for path in sorted(partial.rglob("*"))
-        if path.is_file() and path.name not in DIARY | {MANIFEST}
+        if path.is_file() and not any(map(path.match, (*DIARY, MANIFEST)))
     }
     write_json(partial / MANIFEST, {**manifest, "files": files})
     final = partial.with_name(partial.name.removesuffix(PARTIAL))

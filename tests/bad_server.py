@@ -60,7 +60,7 @@ class BadServer:
         self._lines: list[Any] = []
 
     def app(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(middlewares=[self._lock])
         app.on_shutdown.append(self._hang_up)
         app.router.add_get("/{manner}/health", self._health)
         app.router.add_get("/{manner}/metrics", self._metrics)
@@ -85,10 +85,17 @@ class BadServer:
             request.transport.abort()  # type: ignore[union-attr]
         return web.Response(status=200 if self.well else 503)
 
+    @web.middleware
+    async def _lock(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Manners with `locked` in them want a key, except at /health, as vLLM does."""
+        manner, key = request.match_info.get("manner", ""), request.headers.get("Authorization")
+        if "locked" in manner and not request.path.endswith("/health") and key != f"Bearer {KEY}":
+            return web.Response(status=401)
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
     async def _models(self, request: web.Request) -> web.Response:
         manner = request.match_info["manner"]
-        if manner == "locked" and request.headers.get("Authorization") != f"Bearer {KEY}":
-            return web.Response(status=401)
         if manner == "nameless":
             return web.json_response({"data": [{"name": "counter"}]})
         names = ["counter", "adapter"] if manner in ("two", "aliases") else ["counter"]
@@ -160,7 +167,7 @@ class BadServer:
             odd = ODD[manner]["choices"][0]
             await socket.send_json([[name, odd["token_ids"], odd["finish_reason"], None]])
         else:
-            assert manner == "good", manner
+            assert manner in ("good", "locked"), manner
             finish = "stop" if stop else "length"
             await socket.send_json([[name, ids[:1], None, None], ["nobody", [1], None, None]])
             await socket.send_json([[name, ids[1:stop], finish, None] if ids[1:] else [name, [], finish]])
@@ -224,7 +231,7 @@ class BadServer:
             await send(response, choice([], "stop"))
             return
         await send(response, choice(ids[:1]))
-        if manner in ("good", "stale", "aliases", "page", "heartless"):
+        if manner in ("good", "stale", "aliases", "page", "heartless", "locked"):
             await send(response, choice(ids[1:], finish))
             await response.write(b"data: [DONE]\n\n")
         elif manner == "hang":

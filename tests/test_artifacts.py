@@ -49,6 +49,7 @@ def test_an_artifact_exists_once_its_manifest_does(tmp_path: Path) -> None:
     partial.mkdir()
     (partial / "data.txt").write_text("data")
     (partial / "metrics.jsonl").write_text("when and how fast")
+    (partial / "student-server-0.log").write_text("what a server said")
     assert manifest_of(partial) is None
     final = finish(partial, {"stage": "stage"})
     assert final == tmp_path / "stage-abc"

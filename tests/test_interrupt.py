@@ -138,6 +138,7 @@ def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine:
     status, said = interrupted_when(synthesized, recipe, "execution.concurrency=64")
     assert status == 130, said
     (made,) = runs.glob("synthesize-student_only-*/trajectories.parquet")
+    assert ("server" in engine) == (made.parent / "student-server-0.log").exists()
     found = {t.sample_id: t for t in read_parquet(made, Trajectory)}
     assert len(found) == PROBLEMS
     for sample_id, text in written.items():

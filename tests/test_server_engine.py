@@ -361,9 +361,11 @@ def test_the_key_is_in_no_message(server: BadServer, manner: str) -> None:
     assert KEY not in str(caught.value)
 
 
-def test_the_key_opens_a_locked_server(server: BadServer) -> None:
+@pytest.mark.parametrize(("manner", "way"), [("locked", "tokens"), ("line_locked", "session")])
+def test_the_key_opens_a_locked_server_whatever_the_way_in(server: BadServer, manner: str, way: str) -> None:
     async def ask() -> None:
-        async with engine(f"{server.url}/locked", api_key=KEY) as e:
-            assert e.model == "counter"
+        async with engine(f"{server.url}/{manner}", api_key=KEY) as e:
+            assert (e.model, e.accesses[0].way) == ("counter", way)
+            assert (await e.open(request()).finished()).token_ids == list(range(2, 12))
 
     asyncio.run(ask())

@@ -109,7 +109,7 @@ async def watching(
                     where.model_copy(update={"arguments": arguments}),
                     Checkpoint(predictor.source, predictor.revision, predictor.window_tokens),
                     f"{role}-predictor",
-                    job.work,
+                    job.out,
                     job.say,
                 )
             )

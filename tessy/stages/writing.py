@@ -273,7 +273,7 @@ async def running(wanted: Wanted) -> AsyncIterator[Engine]:
             codec=wanted.renderer,
             vocabulary=len(wanted.renderer.tokenizer),
             name=wanted.role,
-            logs=job.work,
+            logs=job.out,
             report=job.say,
             logprobs=wanted.logprobs,
         ) as server:
