@@ -136,6 +136,18 @@ def test_more_traces_than_slots_is_a_fault_and_released_slots_are_used_again(che
     asyncio.run(many())
 
 
+def test_a_question_that_was_given_up_is_not_answered(checkpoint: Path) -> None:
+    async def scenario() -> Any:
+        p = predictor(checkpoint, slots=1)
+        given_up = [asyncio.create_task(p.foreign(name, "", TEXT)) for name in ("s", "gone")]
+        await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        return await p.foreign("s", "", TEXT)
+
+    assert asyncio.run(scenario()) == asyncio.run(predictor(checkpoint).foreign("s", "", TEXT))
+
+
 def test_the_threshold_beside_the_weights_decides(checkpoint: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "model")
     scored = predictor(folder).style_probabilities(TEXT)

@@ -137,8 +137,9 @@ class BoundaryPredictor:
         return sum(len(query.chunk) for query in self._waiting) // CHARACTERS_PER_TOKEN + len(self._waiting)
 
     def step(self) -> None:
-        """Answer all that wait."""
-        waiting, self._waiting = self._waiting, []
+        """Answer all that still wait."""
+        waiting = [query for query in self._waiting if not query.done.cancelled()]
+        self._waiting = []
         began = time.perf_counter()
         try:
             answers = self._ask([(query.sample_id, query.context, query.chunk) for query in waiting])
@@ -148,8 +149,7 @@ class BoundaryPredictor:
             return
         self.busy_s += time.perf_counter() - began
         for query, answer in zip(waiting, answers, strict=True):
-            if not query.done.cancelled():
-                query.done.set_result(answer)
+            query.done.set_result(answer)
 
     def _ask(self, queries: Sequence[tuple[str, str, str]]) -> list[list[tuple[int, float]]]:
         """Probabilities of style of the chunks' tokens, for (sample id, context, chunk) of several traces."""
