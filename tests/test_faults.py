@@ -26,7 +26,7 @@ from tessy.synthesis.scheduler import Patience, Schedule, write_all
 
 FIRST, THOUGHT, ANSWERED = 200, 240, 270
 """The counting model thinks from the first of these ids to the second, and answers up to the third."""
-FAULTS = ("broken", "busy", "hang", "half_json", "drop", "cut")
+FAULTS = ("broken", "busy", "hang", "half_json", "drop", "cut", "line_broken", "line_half_json", "line_drop")
 
 
 class CountingRenderer(CharacterRenderer):
@@ -105,9 +105,9 @@ def test_whatever_fails_sometimes_is_asked_again_and_nothing_is_lost(
     tmp_path: Path, server: BadServer
 ) -> None:
     rng = random.Random(0)
-    manners = iter(lambda: rng.choice([*FAULTS, "good", "good"]), "")
+    manners = iter(lambda: rng.choice([*FAULTS, "good", "good", "line_good"]), "")
     patience = Patience(attempts=200, seconds=60, pause_s=0.001, longest_pause_s=0.01)
-    written, meters = write(tmp_path / "j", server.url, manners, patience, [*FAULTS, "good"])
+    written, meters = write(tmp_path / "j", server.url, manners, patience, [*FAULTS, "good", "line_good"])
     for trajectory in written:
         assert trajectory.stop_reason == "finished"
         assert "".join(s.text for s in trajectory.spans if s.kind == "thinking") == text(FIRST + 1, THOUGHT)

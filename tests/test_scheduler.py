@@ -20,7 +20,7 @@ from tessy.synthesis.journal import Journal
 from tessy.synthesis.lockstep import write_in_lockstep
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.methods import Method
-from tessy.synthesis.scheduler import UNWATCHED_CHUNK, Schedule, write
+from tessy.synthesis.scheduler import UNWATCHED_CHUNK, Schedule, write, write_all
 
 
 def test_each_author_writes_only_its_own_kind(tmp_path: Path) -> None:
@@ -151,6 +151,35 @@ def test_what_nobody_thinks_about_begins_in_its_answer_and_goes_on_there(tmp_pat
     with Journal(tmp_path / "interrupted") as journal:
         assert written(journal) == trajectory
     assert asked[1:] == [[*opened, *first.ids, *first.held]]
+
+
+@pytest.mark.parametrize(("kv_tokens", "at_first", "later"), [(None, 16, 16), (1100, 2, 16), (1, 1, 1)])
+def test_as_many_samples_are_let_in_as_the_kv_caches_hold(
+    tmp_path: Path, kv_tokens: int | None, at_first: int, later: int
+) -> None:
+    """Half the cap of 1,000 tokens is expected of each until some have shown to be shorter."""
+    inside: set[str] = set()
+    crowds: list[int] = []
+
+    class Crowded(ScriptedEngine):
+        def open(self, request: Request) -> Continuation:
+            inside.add(request.sample_id)
+            crowds.append(len(inside))
+            return super().open(request)
+
+        def release(self, sample_id: str) -> None:
+            inside.discard(sample_id)
+
+    engine, spec = Crowded(continuation), assignment(8)
+    spec = replace(spec, authors={role: replace(one, engine=engine) for role, one in spec.authors.items()})
+    finished: list[int] = []
+    with Journal(tmp_path) as journal:
+        schedule = Schedule(16, 64, kv_tokens)
+        done = write_all(samples(60), spec, journal, schedule, Meters(), lambda: finished.append(len(crowds)))
+        asyncio.run(done)
+    assert len(finished) == 60
+    assert max(crowds[: finished[0]]) == at_first
+    assert max(crowds) == later
 
 
 def test_two_questions_alike_are_two_samples() -> None:
