@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 
 VOCABULARY = 1000
 KEY = "open sesame"
-ANSWERS = {"refuse": 400, "unknown": 404, "busy": 503, "rush": 429, "broken": 500}
+ANSWERS = {"refuse": 400, "unknown": 404, "busy": 503, "rush": 429, "broken": 500, "expired": 401}
 """Manners that are nothing but a status."""
 
 

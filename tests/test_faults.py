@@ -129,6 +129,19 @@ def test_a_sample_that_keeps_failing_is_recorded_with_its_reason_and_no_other_su
     assert meters.outcomes == {"failed": 3, "finished": 9}
 
 
+@pytest.mark.parametrize("manner", ["expired", "line_expired"])
+def test_a_key_that_is_no_longer_taken_ends_the_work_and_costs_no_sample(
+    tmp_path: Path, server: BadServer, manner: str
+) -> None:
+    order = iter(["good"] * 5 + [manner] + ["good"] * 1000)
+    with pytest.raises(
+        UserError, match=r"locked: HTTP 401.*api_key_env names and run the same command again"
+    ):
+        write(tmp_path / "j", server.url, order, Patience(), [manner, "good"])
+    written, _ = write(tmp_path / "j", server.url, order, Patience(), [manner, "good"])
+    assert {t.stop_reason for t in written} == {"finished"}
+
+
 def test_where_every_sample_must_finish_a_failure_ends_the_work_and_is_not_kept(
     tmp_path: Path, server: BadServer
 ) -> None:

@@ -25,7 +25,7 @@ from tessy.boundary.operating_point import operating_point
 from tessy.boundary.predictor import classifier_tokenizer
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
-from tessy.engines import EngineFault
+from tessy.engines import LOCKED, EngineFault
 from tessy.engines.probe import served_model
 from tessy.errors import UserError, described
 from tessy.records import Role
@@ -142,7 +142,8 @@ class ServedPredictor:
             async with self._session.post(url + PATH, json=body, timeout=timeout) as response:
                 if response.status != 200:
                     refused = 400 <= response.status < 500 and response.status not in (408, 425, 429)
-                    raise EngineFault("predictor", (await response.text())[:300], permanent=refused)
+                    reason = LOCKED if response.status == 401 else "predictor"
+                    raise EngineFault(reason, (await response.text())[:300], permanent=refused)
                 return _style(await response.json(), len(window))
         except TimeoutError:
             raise EngineFault("predictor", f"no answer for {self._timeout_s:g} s") from None

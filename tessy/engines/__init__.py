@@ -56,6 +56,10 @@ class Request:
     schema: str | None = None
 
 
+LOCKED = "locked"
+"""The reason of a fault that no sample is to blame for and no waiting mends: the engine wants another key."""
+
+
 class EngineFault(Exception):
     """An engine could not do its work. It says nothing about the sample: asking again is right.
 

@@ -20,7 +20,7 @@ from operator import index
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tessy.chat.words import stable_words
-from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.engines import LOCKED, EngineFault, Request, SamplingParams
 
 Way = Literal["session", "tokens", "completions", "text"]
 STOPS = 4
@@ -224,6 +224,8 @@ def fault_of(status: int, message: str) -> EngineFault:
     detail = f"HTTP {status}: {message[:500]}"
     if status in (408, 425, 429, 503):
         return EngineFault("busy", detail)
+    if status == 401:
+        return EngineFault(LOCKED, detail, permanent=True)
     if 400 <= status < 500:
         return EngineFault("refused", detail, permanent=True)
     return EngineFault("server error", detail)

@@ -7,7 +7,8 @@ the letter (a request per chunk); with a longer reach the same text is accepted 
 
 Engines and predictors batch whatever is asked at the same moment; there is no step barrier. An engine
 that fails is asked again from the last accepted turn, for as long as `Patience` lasts; then the sample
-is recorded as failed, with the reason, and nothing else suffers.
+is recorded as failed, with the reason, and nothing else suffers. An engine that takes its key no longer ends
+the work instead: no sample is to blame, and with another key it goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tessy.engines import Continuation, EngineFault
+from tessy.engines import LOCKED, Continuation, EngineFault
 from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
 from tessy.synthesis.cooperation import Turn
@@ -149,6 +150,11 @@ async def write(
                 room.resize(sample.sample_id, draft.live_tokens)
         except EngineFault as fault:
             meters.fault(fault.reason)
+            if fault.reason == LOCKED:
+                raise UserError(
+                    f"{assignment.name}: {fault}; set the variable that api_key_env names and run the same "
+                    "command again: what was accepted so far is kept"
+                ) from None
             faults = 1 if len(draft.turns) > before else faults + 1
             silent_since = silent_since or time.monotonic() if fault.unreachable else None
             failure = _given_up(fault, faults, silent_since, schedule.patience)
