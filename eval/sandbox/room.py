@@ -122,7 +122,10 @@ class Room:
     def _hear(self, timeout_s: float) -> tuple[bytes, int]:
         if not self._awaited.poll(timeout_s * 1000):
             return b"no answer in time", 0
-        message, ancillary, _, _ = self._control.recvmsg(256, socket.CMSG_SPACE(12))
+        try:
+            message, ancillary, _, _ = self._control.recvmsg(256, socket.CMSG_SPACE(12))
+        except ConnectionError as error:  # it died with an order unread
+            raise self.broken(str(error).encode()) from error
         return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
 
 
