@@ -117,7 +117,7 @@ def sweep(file: Path, runs_dir: Path) -> None:
     Points share what they do not change, and what is finished is not done again. Results are in
     RUNS_DIR/<recipe name>/sweep-<name>/. A point that fails does not stop the others; the status is then 1.
     """
-    from tessy.pipeline.sweep import run_sweep
+    from tessy.sweep import run_sweep
 
     sys.exit(run_sweep(file, runs_dir))
 

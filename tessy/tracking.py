@@ -4,7 +4,7 @@ One W&B run per stage, grouped by recipe; what a sweep's agent asks for is one m
 (`tessy.pipeline.main`). Without an API key runs are written offline, to be synced later; the local manifests
 stay the truth, so nothing ever depends on W&B answering.
 
-Not covered: which points a sweep has (`tessy.pipeline.sweep`, or W&B's server).
+Not covered: which points a sweep has (`tessy.sweep`, or W&B's server).
 """
 
 from __future__ import annotations

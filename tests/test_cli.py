@@ -39,7 +39,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"torch", "transformers", "pydantic", "pyarrow", "numpy", "rich", "wandb"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.pipeline.sweep"])
+@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.sweep"])
 def test_reporting_loads_no_model_library(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(

@@ -18,9 +18,9 @@ from report_samples import row
 
 from tessy.errors import UserError
 from tessy.pipeline.run import environment
-from tessy.pipeline.sweep import overrides, plan_points, read_sweep
 from tessy.report.contract import parse_results
 from tessy.report.sweep import SweepMetric, SweepPoint, SweepReport, best, render_sweep, swept_numbers
+from tessy.sweep import overrides, plan_points, read_sweep
 from tessy.tracking import OF_ONE_RUN
 
 ROOT = Path(__file__).parents[1]
