@@ -23,18 +23,17 @@ from rich.text import Text
 
 from tessy.artifacts import read_json
 from tessy.errors import UserError, nearest
-from tessy.pipeline.main import RESULTS, run_planned
+from tessy.pipeline.main import INTERRUPTED, RESULTS, run_planned
 from tessy.pipeline.plan import Plan, plan
 from tessy.pipeline.preflight import preflight
 from tessy.recipe import Recipe, load
-from tessy.report.contract import parse_results
+from tessy.report.contract import parse_results, score_name
 from tessy.report.sweep import SweepMetric, SweepPoint, SweepReport, result_rows, write_sweep
 from tessy.sections import Name, Section
+from tessy.stages.scores import STUDENT
 from tessy.synthesis.methods import TITLES
 from tessy.tracking import Tracker
 
-INTERRUPTED = 130
-STUDENT = "Student"
 COMMAND = ("tessy", "run", "RECIPE", "${args_no_hyphens}")
 """How `command` ends: an agent puts the point's `section.key=value` arguments in the last one's place."""
 
@@ -181,7 +180,7 @@ def plan_points(sweep: Sweep, runs_dir: Path) -> list[Point]:
 def _require_metric(metric: Metric, recipe: Recipe) -> None:
     methods = [STUDENT, *(TITLES[method] for method in recipe.synthesis.methods)]
     benchmarks = [(b.name, getattr(b, "metric", "pass@1")) for b in recipe.evaluate.benchmarks]
-    known = [f"{method}/{name}/{main}" for method in methods for name, main in benchmarks]
+    known = [score_name(method, name, main) for method in methods for name, main in benchmarks]
     if metric.name.rpartition("/")[0] not in {name.rpartition("/")[0] for name in known}:
         hint = nearest(metric.name, known) or f"; for example {known[-1]!r}"
         raise UserError(f"metric.name {metric.name!r}: no method and benchmark of the recipe's{hint}")

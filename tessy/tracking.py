@@ -96,16 +96,6 @@ def for_agent() -> bool:
     return SWEEP_ID in os.environ
 
 
-def score_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """A report's rows by the names a sweep's metric has: `<method>/<benchmark>/<metric>`; below it, the ends
-    of its interval."""
-    out: dict[str, float] = {}
-    for row in rows:
-        name = f"{row['method']}/{row['benchmark']}/{row['metric']}"
-        out |= {name: row["value"], f"{name}/ci_low": row["ci_low"], f"{name}/ci_high": row["ci_high"]}
-    return out
-
-
 @contextmanager
 def _mirroring() -> Iterator[None]:
     """A fault of the mirror is told in the log and costs nothing else."""

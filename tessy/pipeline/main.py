@@ -20,10 +20,12 @@ from tessy.pipeline.preflight import preflight
 from tessy.pipeline.reuse import decide
 from tessy.pipeline.run import StageFailed, execute
 from tessy.recipe import load
-from tessy.tracking import Tracker, for_agent, score_metrics
+from tessy.tracking import Tracker, for_agent
 
 REPORT = "report"
 RESULTS = "results.json"
+INTERRUPTED = 130
+"""The exit status of a run that a Ctrl-C ended."""
 
 
 def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
@@ -57,7 +59,10 @@ def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> i
     try:
         status = run_planned(planned, runs_dir, Console())
         if status == 0:
-            tracker.log(score_metrics(read_json(folder / planned.stages[-1].folder / RESULTS)["rows"]))
+            from tessy.report.contract import parse_results, score_metrics
+
+            made = folder / planned.stages[-1].folder / RESULTS
+            tracker.log(score_metrics(parse_results(read_json(made))))
     finally:
         tracker.close(status)
     return status
@@ -78,7 +83,7 @@ def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
         return 1
     except KeyboardInterrupt:
         console.print("Interrupted. Run the same command again to go on from here.")
-        return 130
+        return INTERRUPTED
     page = publish(planned, folder)
     _print_results(console, page.parent)
     console.print(f"{page} in {time.monotonic() - started:.0f} s", highlight=False)

@@ -137,12 +137,8 @@ def _engines(recipe: Recipe) -> Iterator[str]:
             # Whoever asks no server and no vLLM need not wait for aiohttp here.
             from tessy.engines.launch import api_key, installed_build
 
-            try:
-                api_key(one.api_key_env)
-                if not one.endpoints:
-                    installed_build()
-            except UserError as error:
-                yield f"execution.{field}.{role}: {error}"
+            faults = [*_fault(api_key, one.api_key_env), *([] if one.endpoints else _fault(installed_build))]
+            yield from (f"execution.{field}.{role}: {fault}" for fault in faults)
 
 
 def is_missing(source: str) -> bool:

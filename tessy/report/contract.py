@@ -20,6 +20,11 @@ Count = Annotated[int, Field(ge=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
+def score_name(method: str, benchmark: str, metric: str) -> str:
+    """What a score is called outside its table, in a sweep's metric for one."""
+    return f"{method}/{benchmark}/{metric}"
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
@@ -48,6 +53,11 @@ class Row(_Estimate):
     n_samples: Count
     seeds: list[int]
     paper: Fraction | None
+
+    @property
+    def name(self) -> str:
+        """`score_name` of this cell."""
+        return score_name(self.method, self.benchmark, self.metric)
 
 
 class EpochRow(Row):
@@ -182,3 +192,9 @@ def _problem(path: tuple[int | str, ...], rule: str, value: object) -> str:
     key = "results" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     shown = "" if rule == "Field required" else f" (found {str(value)[:60]!r})"
     return f"{key}: {rule}{shown}; see the results.json contract in tessy/report/contract.py"
+
+
+def score_metrics(results: Results) -> dict[str, float]:
+    """The rows' values by name; below it, the ends of the interval."""
+    ends = {f"{row.name}/{end}": getattr(row, end) for row in results.rows for end in ("ci_low", "ci_high")}
+    return {row.name: row.value for row in results.rows} | ends

@@ -39,7 +39,7 @@ class SweepPoint:
     def row(self, name: str) -> Row | None:
         """The row called `<method>/<benchmark>/<metric>`."""
         rows = self.results.rows if self.results else ()
-        return next((row for row in rows if f"{row.method}/{row.benchmark}/{row.metric}" == name), None)
+        return next((row for row in rows if row.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
