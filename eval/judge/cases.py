@@ -9,26 +9,40 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
 
 from eval.judge import verdicts
 from eval.judge.checkers import BUILT_IN
 from eval.judge.compile import Program
 from eval.judge.extract import Format
-from eval.judge.records import MIB, Case, CaseResult, Checker, JudgeProblem, Mode, Stream
+from eval.judge.records import (
+    ANSWER,
+    INPUT,
+    MIB,
+    OUTPUT,
+    Case,
+    CaseResult,
+    Helper,
+    JudgeProblem,
+    Mode,
+    Stream,
+)
 from eval.judge.verdicts import Word
 from eval.sandbox import Limits, Outcome, Sealed, inside, run, scratch, start
 from eval.sandbox.files import read_all
 
 _NOTE_LIMIT = 500
+_FOLDER = {f"/tmp/{name}": inside(number) for number, name in enumerate((INPUT, OUTPUT, ANSWER))}
+"""What a checker or interactor finds where it runs: links to the descriptors it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What stays the same over a program's tests. `checkers` are the built ones, by `id` of the source.
+    """What stays the same over a program's tests. `checkers` are the built ones, by `id` of the `Helper`.
 
-    One run serves all `modes`: they read the same outcome differently.
+    One run serves all `modes`: they read the same outcome differently. `unconfined` leaves out what only the
+    official judge refuses.
     """
 
     format: Format
@@ -37,6 +51,7 @@ class Bench:
     program: Program
     checkers: Mapping[int, Program]
     interactor: Program | None
+    unconfined: bool = False
 
 
 Words: TypeAlias = Mapping[Mode, Word]
@@ -44,8 +59,18 @@ Words: TypeAlias = Mapping[Mode, Word]
 
 def run_case(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
     """The result in each mode, and whether it was a time limit missed so narrowly that a quieter machine
-    could help."""
+    could help. What dies of the official judge's confinement is run without it for mode `fixed`."""
+    results, narrowly = _run_once(bench, case)
+    if "fixed" in results and verdicts.confined(bench.format) and results["fixed"].verdict == "RTE":
+        free, again = _run_once(replace(bench, modes=("fixed",), unconfined=True), case)
+        return {**results, **free}, narrowly or again
+    return results, narrowly
+
+
+def _run_once(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
     limits = verdicts.limits(bench.format, bench.problem, case, bench.modes)
+    if verdicts.confined(bench.format) and not bench.unconfined:
+        limits = verdicts.confine(limits, bench.program.headroom)
     with contextlib.ExitStack() as stack:
         given, err = stack.enter_context(_sealed(case.input)), stack.enter_context(_scratch())
         if bench.interactor:
@@ -56,6 +81,7 @@ def run_case(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
             outcome = run(
                 (*bench.program.argv, *map(inside, range(len(called)))), limits,
                 files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
+                links=bench.program.links, environment=bench.program.environment,
             )  # fmt: skip
             words, note = _faults(bench, outcome, case), _said(err)
             if len(words) < len(bench.modes):
@@ -87,25 +113,25 @@ def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Words, st
     checker = case.checker or bench.problem.checker
     if checker.program is not None:
         with _sealed(case.answer) as answer:
-            return _run_checker(bench, checker, given, out, answer)
+            return _run_checker(bench, checker.program, case, given, out, answer)
     wanted = case.answer.read() if case.answer else b""
     passed = BUILT_IN[checker.name](read_all(out), wanted, checker.options)
     return dict.fromkeys(bench.modes, verdicts.word(bench.format, "AC" if passed else "WA")), ""
 
 
 def _run_checker(
-    bench: Bench, checker: Checker, given: Sealed, out: int, answer: Sealed
+    bench: Bench, checker: Helper, case: Case, given: Sealed, out: int, answer: Sealed
 ) -> tuple[Words, str]:
-    program = bench.checkers[id(checker.program)]
+    program = bench.checkers[id(checker)]
     output = os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC)
     shown = (given.reader(), output, answer.reader())
     try:
         with _scratch() as said, _scratch() as err:
             outcome = run(
-                (*program.argv, *map(inside, range(len(shown)))), verdicts.CHECKER_LIMITS,
-                files=program.files, stdin=None, stdout=said, stderr=err, shown=shown,
+                (*program.argv, *checker.arguments), verdicts.CHECKER_LIMITS,
+                files=program.files, stdin=None, stdout=said, stderr=err, shown=shown, links=_FOLDER,
             )  # fmt: skip
-            return _checked(bench, outcome), _note(outcome, err)
+            return _checked(bench, checker, case, outcome, err), _note(outcome, err)
     finally:
         for fd in shown:
             os.close(fd)
@@ -115,6 +141,7 @@ def _talk(
     bench: Bench, interactor: Program, case: Case, limits: Limits, given: Sealed, err: int
 ) -> tuple[Outcome, Words, str]:
     """Submission and interactor, each in its own sandbox, joined by two pipes."""
+    helper = cast(Helper, bench.problem.interactor)
     from_judge, to_program = os.pipe()
     from_program, to_judge = os.pipe()
     with _sealed(case.answer) as answer, _scratch() as report, _scratch() as said:
@@ -122,8 +149,9 @@ def _talk(
         judge = program = None
         try:
             judge = start(
-                (*interactor.argv, *map(inside, range(len(shown)))), verdicts.interactor_limits(case),
+                (*interactor.argv, *helper.arguments), verdicts.interactor_limits(case),
                 files=interactor.files, stdin=from_program, stdout=to_program, stderr=said, shown=shown,
+                links=_FOLDER, environment=interactor.environment,
             )  # fmt: skip
             program = start(
                 bench.program.argv,
@@ -132,6 +160,8 @@ def _talk(
                 stdin=from_judge,
                 stdout=to_judge,
                 stderr=err,
+                links=bench.program.links,
+                environment=bench.program.environment,
             )
         except BaseException:
             if judge is not None:
@@ -146,13 +176,14 @@ def _talk(
             judge.abandon()
             raise
         spoken = judge.wait()
-        mine, theirs = _faults(bench, outcome, case), _checked(bench, spoken)
+        mine, theirs = _faults(bench, outcome, case), _checked(bench, helper, case, spoken, said)
         words = {mode: verdicts.interaction(mine.get(mode), theirs[mode], mode) for mode in bench.modes}
         return outcome, words, _note(spoken, said)
 
 
-def _checked(bench: Bench, outcome: Outcome) -> dict[Mode, Word]:
-    return {mode: verdicts.checked(bench.format, outcome, mode) for mode in bench.modes}
+def _checked(bench: Bench, helper: Helper, case: Case, outcome: Outcome, err: int) -> dict[Mode, Word]:
+    said = read_all(err, _NOTE_LIMIT)
+    return {mode: verdicts.checked(bench.format, helper, case, outcome, said, mode) for mode in bench.modes}
 
 
 def _note(outcome: Outcome, err: int) -> str:

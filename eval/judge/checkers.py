@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+_BREAK = re.compile(rb"[\r\n]")
 Check = Callable[[bytes, bytes, Mapping[str, Any]], bool]
 
 
@@ -23,7 +24,8 @@ def standard(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     """Equal tokens; a gap with a line break is not a gap of blanks. White space at the ends is ignored."""
     if output == answer:
         return True
-    return _token_lines(output) == _token_lines(answer)
+    ours, theirs = _token_lines(output), _token_lines(answer)
+    return list(filter(None, ours)) == list(filter(None, theirs))
 
 
 def identical(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
@@ -32,8 +34,9 @@ def identical(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
 
 
 def rstripped(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
-    """Equal lines apart from white space at their ends, and at the end of the whole."""
-    ours, theirs = (text.rstrip().split(b"\n") for text in (output, answer))
+    """Equal lines, white space at their ends aside; empty ones count, unless `filter_new_line` drops them."""
+    dropped = options.get("filter_new_line", False)
+    ours, theirs = (_lines(text) if dropped else _BREAK.split(text) for text in (output, answer))
     return [line.rstrip() for line in ours] == [line.rstrip() for line in theirs]
 
 
@@ -50,6 +53,11 @@ def sorted_lines(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bo
     if split_on != "lines":
         raise ValueError(f"split_on {split_on!r} is unknown; known are lines, whitespace")
     return sorted(_token_lines(output)) == sorted(_token_lines(answer))
+
+
+def unordered(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
+    """The same tokens in any order."""
+    return sorted_lines(output, answer, {"split_on": "whitespace"})
 
 
 def floats(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
@@ -69,14 +77,26 @@ def floats(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     )
 
 
+def floatsabs(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
+    """`floats` with absolute errors only."""
+    return floats(output, answer, {**options, "error_mode": "absolute"})
+
+
+def floatsrel(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
+    """`floats` with relative errors only."""
+    return floats(output, answer, {**options, "error_mode": "relative"})
+
+
 def linecount(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
-    """Line by line, token by token equal; passes when every line does."""
-    return _matching_lines(output, answer, options) == max(len(_lines(output)), len(_lines(answer)))
+    """Equal lines, apart from white space at their ends and, where `match_case` is false, from case."""
+    ours, theirs = _stripped(output, options), _stripped(answer, options)
+    return ours == theirs
 
 
 def linematches(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
-    """The same lines, each as often, in any order."""
-    return Counter(_lines(output)) == Counter(_lines(answer))
+    """As many lines, and one at least that is equal to that in its place: a share of the points passes."""
+    ours, theirs = _stripped(output, options), _stripped(answer, options)
+    return len(ours) == len(theirs) and (not ours or any(a == b for a, b in zip(ours, theirs, strict=True)))
 
 
 def livecodebench(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
@@ -102,16 +122,28 @@ DMOJ: Mapping[str, Check] = {
     "rstripped": rstripped,
     "easy": easy,
     "sorted": sorted_lines,
+    "unordered": unordered,
     "floats": floats,
+    "floatsabs": floatsabs,
+    "floatsrel": floatsrel,
     "linecount": linecount,
     "linematches": linematches,
 }
 BUILT_IN: Mapping[str, Check] = {**DMOJ, "livecodebench": livecodebench, "json": same_json}
 
 
+def _lines(text: bytes) -> list[bytes]:
+    """Lines that are not empty; one of blanks is a line. CR ends a line as LF does."""
+    return [line for line in _BREAK.split(text) if line]
+
+
 def _token_lines(text: bytes) -> list[list[bytes]]:
-    """Tokens of each line that has any."""
-    return [tokens for line in re.split(rb"[\r\n]", text) if (tokens := line.split())]
+    return [line.split() for line in _lines(text)]
+
+
+def _stripped(text: bytes, options: Mapping[str, Any]) -> list[bytes]:
+    lines = [line.strip() for line in _lines(text)]
+    return lines if options.get("match_case", True) else [line.lower() for line in lines]
 
 
 def _same_numbers(line: str, wanted: str) -> bool:
@@ -119,15 +151,6 @@ def _same_numbers(line: str, wanted: str) -> bool:
         return [Decimal(token) for token in line.split()] == [Decimal(token) for token in wanted.split()]
     except InvalidOperation:
         return False
-
-
-def _lines(text: bytes) -> list[bytes]:
-    return [b" ".join(tokens) for tokens in _token_lines(text)]
-
-
-def _matching_lines(output: bytes, answer: bytes, options: Mapping[str, Any]) -> int:
-    fold = bytes if options.get("match_case", True) else bytes.lower
-    return sum(fold(a) == fold(b) for a, b in zip(_lines(output), _lines(answer), strict=False))
 
 
 def _close(token: bytes, wanted: bytes, epsilon: float, mode: str) -> bool:
@@ -139,10 +162,8 @@ def _close(token: bytes, wanted: bytes, epsilon: float, mode: str) -> bool:
         value = float(token)
     except ValueError:
         return False
-    if math.isnan(value) or math.isnan(expected):
-        return False
-    if value == expected:
-        return True
+    if not (math.isfinite(value) and math.isfinite(expected)):
+        return False  # no error is known: officially a difference from infinity is infinite, or no number
     error = abs(value - expected)
     absolute, relative = error <= epsilon, error <= epsilon * abs(expected)
     return {"default": absolute or relative, "absolute": absolute, "relative": relative}[mode]

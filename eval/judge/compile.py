@@ -13,7 +13,7 @@ import importlib.util
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.judge import cache
@@ -21,7 +21,9 @@ from eval.judge.records import MIB, Source
 from eval.sandbox import Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
 
-_PROGRAM = "/box/main"
+_PROGRAM, _PRELOADED = "/box/main", "/box/unbuffered.so"
+_UNITS = {".c", ".cc", ".cpp", ".cxx"}
+"""What is compiled of a program's files; the others are included."""
 _MESSAGE_LIMIT = 4000
 # The compiler's output file becomes the sandbox's output: nothing outside is writable to a compiler.
 _BUILD = ["/bin/sh", "-c", '"$@" -o /tmp/main >&2 && exec cat /tmp/main', "sh"]
@@ -33,24 +35,30 @@ MAIN = {"cpp": "main.cpp", "python": "main.py"}
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """How programs of a language are built and run. `flags` follow the source file (C++ only)."""
+    """How programs of a language are built and run. `flags` follow a compiler's source files, or stand before
+    an interpreter's. `headroom` is the address space in bytes that programs get beyond their memory limit,
+    where it is limited."""
 
     name: str
     tool: str
     flags: tuple[str, ...]
     limits: Limits
+    headroom: int = 0
 
     @property
     def compiled(self) -> bool:
-        return self.name == "cpp"
+        return self.name != "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Ready to run: the command, and the files it needs inside the sandbox."""
+    """Ready to run: the command, and the files, links and variables it needs inside the sandbox."""
 
     argv: tuple[str, ...]
     files: Mapping[str, Sealed]
+    headroom: int = 0
+    links: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def close(self) -> None:
         for content in self.files.values():
@@ -76,32 +84,49 @@ DMOJ = {
     "cpp": Language(
         "cpp", _GXX,
         ("-Wall", "-DONLINE_JUDGE", "-O2", "-lm", "-march=native", "-std=c++17", "-fmax-errors=5", "-s"),
-        compile_limits(10, 1024 * MIB),
+        compile_limits(10, 1024 * MIB), headroom=64 * MIB,
     ),
-    "python": Language("python", _PYPY, ("-BS",), _SMALL),
+    "python": Language("python", _PYPY, ("-BS",), _SMALL, headroom=128 * MIB),
 }  # fmt: skip
 _LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB))
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
 LCB = {"python": Language("python", _PYTHON, ("-B",), _SMALL)}
-HELPER = Language("cpp", _GXX, _LIGHTCP_CPP.flags, compile_limits(60, 2048 * MIB))
+_PATIENT = compile_limits(60, 2048 * MIB)
+HELPERS = {
+    "cpp": Language("cpp", _GXX, (*_LIGHTCP_CPP.flags, "-I/box"), _PATIENT),
+    "c": Language("c", "/usr/bin/gcc", ("-O2", "-pipe", "-std=gnu11", "-I/box", "-lm"), _PATIENT),
+    "python": Language("python", _PYTHON, ("-B",), _SMALL),
+}
 """For checkers and interactors: they are trusted to be right, so only patience differs."""
+_UNBUFFERED = Source("cpp", {"main.cpp": b"""#include <cstdio>
+__attribute__((constructor)) static void unbuffered() { setvbuf(stdout, nullptr, _IONBF, 0); }
+"""}, flags=("-shared", "-fPIC"))  # fmt: skip
 
 
-def build(language: Language, source: Source) -> Program:
-    """Compile `source`, or check its syntax. Raises `CompileError`, or `SandboxError` if that is at fault."""
-    main = next(iter(source.files))
+def build(language: Language, source: Source, unbuffered: bool = False) -> Program:
+    """Compile `source`, or check its syntax. Raises `CompileError`, or `SandboxError` if that is at fault.
+
+    What an `unbuffered` program writes is written at once, flushed or not."""
     if not language.compiled:
-        return _script(language, source)
+        return _script(language, source, ("-u",) if unbuffered else ())
+    files, environment = {_PROGRAM: Sealed(_binary(language, source))}, {}
+    if unbuffered:
+        files[_PRELOADED] = Sealed(_binary(HELPERS["cpp"], _UNBUFFERED))
+        environment["LD_PRELOAD"] = _PRELOADED
+    return Program((_PROGRAM,), files, language.headroom, environment=environment)
+
+
+def _binary(language: Language, source: Source) -> bytes:
     key = _key(language, source)
     binary = cache.get(key)
     if binary is None:
-        binary = _compile(language, source, main)
+        binary = _compile(language, source)
         cache.put(key, binary)
-    return Program((_PROGRAM,), {_PROGRAM: Sealed(binary)})
+    return binary
 
 
 def _key(language: Language, source: Source) -> str:
-    digest = hashlib.sha256(repr((_version(language.tool), language.flags)).encode())
+    digest = hashlib.sha256(repr((_version(language.tool), language.flags, source.flags)).encode())
     for name, content in source.files.items():
         digest.update(repr((name, len(content))).encode() + content)
     return digest.hexdigest()
@@ -114,11 +139,12 @@ def _version(tool: str) -> str:
     return hashlib.sha256(done.stdout).hexdigest()
 
 
-def _compile(language: Language, source: Source, main: str) -> bytes:
+def _compile(language: Language, source: Source) -> bytes:
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
     out, err = scratch(), scratch()
     try:
-        argv = [*_BUILD, language.tool, f"/box/{main}", *language.flags]
+        units = [path for number, path in enumerate(files) if not number or Path(path).suffix in _UNITS]
+        argv = [*_BUILD, language.tool, *units, *language.flags, *source.flags]
         outcome = run(argv, language.limits, files=files, stdin=None, stdout=out, stderr=err)
         if outcome.ended == "exit" and outcome.exit_code == 0:
             return read_all(out)
@@ -131,7 +157,7 @@ def _compile(language: Language, source: Source, main: str) -> bytes:
         _close(files, out, err)
 
 
-def _script(language: Language, source: Source) -> Program:
+def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Program:
     main = next(iter(source.files))
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
     check = f"compile(open('/box/{main}', 'rb').read(), {main!r}, 'exec')"
@@ -147,7 +173,9 @@ def _script(language: Language, source: Source) -> Program:
     finally:
         _close({}, out, err)
     start = f"/box/{source.start or main}"
-    return Program((language.tool, *language.flags, start, *source.arguments), files)
+    return Program(
+        (language.tool, *language.flags, *flags, start, *source.arguments), files, language.headroom
+    )
 
 
 def _close(files: Mapping[str, Sealed], *descriptors: int) -> None:

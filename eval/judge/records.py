@@ -28,7 +28,8 @@ class BrokenTestData(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A test file that is read when it is needed. `text` turns CRLF and lone CR into LF on the way."""
+    """A test file that is read when it is needed. `text` turns CRLF and lone CR into LF on the way, and adds
+    the LF that its last line lacks."""
 
     name: str
     open: Callable[[], IO[bytes]]
@@ -42,7 +43,7 @@ class Stream:
             raise BrokenTestData(f"test file {self.name!r} is broken ({error}); download it again") from None
 
     def _pieces(self) -> Iterator[bytes]:
-        held = b""
+        held, last = b"", b"\n"
         with self.open() as stream:
             while part := stream.read(_CHUNK):
                 if self.text:
@@ -51,7 +52,8 @@ class Stream:
                     held = part[-1:] if part.endswith(b"\r") else b""
                     part = part[: len(part) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
                 yield part
-        if held:
+                last = part[-1:] or last
+        if held or (self.text and last != b"\n"):
             yield b"\n"
 
     def read(self) -> bytes:
@@ -62,7 +64,8 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class Case:
     """One test. Seconds and bytes. `batch` numbers the group in which a failure ends the rest,
-    `needs` the batches that must have passed; a failed `pretest` ends everything."""
+    `needs` the batches that must have passed; a failed `pretest` ends everything. `points` are the most that
+    a checker may give; None: it is not known."""
 
     name: str
     input: Stream | None
@@ -74,19 +77,22 @@ class Case:
     needs: tuple[int, ...] = ()
     pretest: bool = False
     checker: Checker | None = None
+    points: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A program: its files by name, the first of them the one that is compiled or checked.
 
-    `start` names the script to run where that is another one; `arguments` are what it is run with.
+    `start` names the script to run where that is another one; `arguments` are what it is run with, `flags`
+    what the compiler gets beside those of the language.
     """
 
     language: str
     files: Mapping[str, bytes]
     start: str = ""
     arguments: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +105,48 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Helper:
+    """A checker or interactor that is a program.
+
+    It runs in a folder of its own with `INPUT`, `OUTPUT` and `ANSWER`, or what `arguments` name of them.
+    `exits` says what its exit codes mean: testlib's, or 0 right, 1 wrong and nothing else. `unbuffered`: what
+    it writes is read at once, flushed or not.
+    """
+
+    source: Source
+    arguments: tuple[str, ...]
+    exits: Literal["testlib", "plain"] = "testlib"
+    unbuffered: bool = False
+
+
+INPUT, OUTPUT, ANSWER = "in.txt", "out.txt", "ans.txt"
+
+
+@dataclass(frozen=True, slots=True)
 class Checker:
-    """Compares an output with the answer: a built-in one by name, or a testlib program."""
+    """Compares an output with the answer: a built-in one by name, or a program."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    program: Source | None = None
+    program: Helper | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeProblem:
     """A problem as the judge sees it. `interactor` replaces the checker where there is one.
 
-    `functional` names the function to call where tests are calls, not input (LiveCodeBench).
+    `functional` names the function to call where tests are calls, not input (LiveCodeBench). `links` are
+    symbolic links in the submission's folder, `unbuffered` is as in `Helper`.
     """
 
     problem_id: str
     cases: tuple[Case, ...]
     checker: Checker
-    interactor: Source | None = None
+    interactor: Helper | None = None
     wall_factor: float = 3.0
     functional: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    unbuffered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

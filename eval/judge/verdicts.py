@@ -1,25 +1,29 @@
 """From how programs ended to verdicts, by each benchmark's rule. Pure.
 
-Each judge has its own words and its own precedence. `fault` looks at the submission alone, `checked` at
-the checker's or interactor's exit, `combine` at all tests. `strict` is the official rule; `fixed` clears
-the submission of what was not its doing, and the author of an accepted verdict given by a broken checker.
+Each judge has its own words and its own precedence within a test. `fault` looks at the submission alone,
+`checked` at the checker's or interactor's exit, `combine` at all tests. `strict` is the official rule;
+`fixed` clears the submission of what was not its doing, and the author of an accepted verdict given by a
+broken checker.
 
 Not covered: points. A submission passes or it does not, as in all three benchmarks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from eval.judge.extract import Format
-from eval.judge.records import MIB, Case, CaseResult, JudgeProblem, Mode, Verdict
+from eval.judge.records import MIB, Case, CaseResult, Helper, JudgeProblem, Mode, Verdict
 from eval.sandbox import Limits, Outcome
 
 Word: TypeAlias = tuple[Verdict, str]
 """A verdict and the official judge's word for it."""
 
-CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB)
+CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB, tmp=64 * MIB)
+_POINTS = re.compile(rb"points\s+(-?\d+(?:\.\d*)?)")
 
 WORDS: dict[Format, dict[Verdict, str]] = {
     "dmoj": {"AC": "AC", "WA": "WA", "TLE": "TLE", "MLE": "MLE", "OLE": "OLE", "RTE": "RTE", "CE": "CE",
@@ -34,7 +38,6 @@ WORDS: dict[Format, dict[Verdict, str]] = {
 }  # fmt: skip
 _INVALID_RETURN: Word = ("RTE", "IR")
 _NONZERO: Word = ("RTE", "Nonzero Exit Status")
-_DMOJ_PRECEDENCE = ("IE", "TLE", "MLE", "OLE", "RTE", "IR", "WA")
 
 
 def allowed_s(time_s: float) -> float:
@@ -63,11 +66,22 @@ def limits(format: Format, problem: JudgeProblem, case: Case, modes: Sequence[Mo
     return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, tmp=64 * MIB)
 
 
+def confined(format: Format) -> bool:
+    """Whether the official judge refuses what programs may do elsewhere."""
+    return format == "dmoj"
+
+
+def confine(limits: Limits, headroom: int) -> Limits:
+    """DMOJ's confinement: address space counts, used or not, beside `headroom` bytes for the language;
+    sleeping, timers, other programs and waiting for children are refused."""
+    return replace(limits, address_space=limits.memory + headroom, solo=True)
+
+
 def interactor_limits(case: Case) -> Limits:
     """The interactor's share: four times the time, twice that in wall time, four times the memory."""
     return Limits(
         cpu_s=4 * case.time_s, wall_s=8 * case.time_s, memory=max(4 * case.memory, 256 * MIB),
-        stdout=case.output, stderr=MIB,
+        stdout=case.output, stderr=MIB, tmp=64 * MIB,
     )  # fmt: skip
 
 
@@ -103,13 +117,19 @@ def fault(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive:
     return None
 
 
-def checked(format: Format, outcome: Outcome, mode: Mode) -> Word:
-    """A testlib checker's or interactor's word, from its exit: 0 ok, 1 wa, 2 pe, 3 fail, 7 points."""
+def checked(format: Format, helper: Helper, case: Case, outcome: Outcome, said: bytes, mode: Mode) -> Word:
+    """A checker's or interactor's word, from its exit and, for points, from what it said: testlib's exits are
+    0 ok, 1 wa, 2 pe, 3 fail, 7 points. In DMOJ any share of a test's points passes, and more is a fault."""
     code = outcome.exit_code if outcome.ended == "exit" else None
-    if code == 0 or (code == 7 and format == "dmoj"):
+    if code == 0 or (format == "dmoj" and code == 7 and helper.exits == "testlib" and _payable(case, said)):
         return word(format, "AC")
-    broken = code not in (1, 2, 7)
-    return word(format, "IE" if broken and (format == "dmoj" or mode == "fixed") else "WA")
+    wrong = (1,) if helper.exits == "plain" else (1, 2) if format == "dmoj" else (1, 2, 7)
+    return word(format, "IE" if code not in wrong and (format == "dmoj" or mode == "fixed") else "WA")
+
+
+def _payable(case: Case, said: bytes) -> bool:
+    points = _POINTS.search(said)
+    return points is None or case.points is None or 0 <= float(points[1]) <= case.points
 
 
 def interaction(submission: Word | None, judge: Word, mode: Mode) -> Word:
@@ -133,11 +153,6 @@ def goes_on(format: Format, case: Case, failed: Sequence[Case], skipped: Sequenc
 
 
 def combine(format: Format, done: Sequence[CaseResult]) -> Word:
-    """The submission's verdict from its tests, in the order they ran."""
-    failed = [result for result in done if result.verdict not in ("AC", "SKIP")]
-    if not failed:
-        return word(format, "AC")
-    if format == "dmoj":
-        worst = min(failed, key=lambda result: _DMOJ_PRECEDENCE.index(result.official))
-        return worst.verdict, worst.official
-    return failed[0].verdict, failed[0].official
+    """The submission's verdict: that of the first test that failed, in the order they ran."""
+    failed = next((result for result in done if result.verdict not in ("AC", "SKIP")), None)
+    return (failed.verdict, failed.official) if failed else word(format, "AC")

@@ -25,7 +25,7 @@ from typing import Self, TypeVar
 
 from eval.judge import verdicts
 from eval.judge.cases import Bench, run_case
-from eval.judge.compile import HELPER, CompileError, Language, Program, build
+from eval.judge.compile import HELPERS, CompileError, Language, Program, build
 from eval.judge.extract import Format, extract_code
 from eval.judge.formats import FORMATS
 from eval.judge.loaded import Loaded
@@ -33,6 +33,7 @@ from eval.judge.records import (
     BrokenTestData,
     CaseResult,
     Checker,
+    Helper,
     Judgement,
     JudgeProblem,
     Mode,
@@ -246,17 +247,21 @@ class Workers:
     def _bench(
         self, stack: contextlib.ExitStack, source: Source, problem: JudgeProblem, modes: tuple[Mode, ...]
     ) -> Bench:
-        def built(language: Language, source: Source) -> Program:
-            program = _patiently(lambda: build(language, source))
+        def built(language: Language, source: Source, unbuffered: bool = False) -> Program:
+            program = _patiently(lambda: build(language, source, unbuffered))
             stack.callback(program.close)
             return program
 
-        sources = {id(c.program): c.program for c in _checkers(problem) if c.program}
+        def helping(helper: Helper) -> Program:
+            return built(HELPERS[helper.source.language], helper.source, helper.unbuffered)
+
+        helpers = {id(c.program): c.program for c in _checkers(problem) if c.program}
         with self.machine.shared():
-            program = built(self.rules.languages[source.language], source)
+            program = built(self.rules.languages[source.language], source, problem.unbuffered)
+            program = replace(program, links={f"/box/{a}": b for a, b in problem.links.items()})
             try:
-                checkers = {key: built(HELPER, source) for key, source in sources.items()}
-                interactor = built(HELPER, problem.interactor) if problem.interactor else None
+                checkers = {key: helping(helper) for key, helper in helpers.items()}
+                interactor = helping(problem.interactor) if problem.interactor else None
             except CompileError as error:
                 raise SandboxError(
                     f"the problem's checker or interactor does not compile: {error}"

@@ -13,6 +13,7 @@ import signal
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, cast
 
 from eval.sandbox.cgroups import CLEAN, Group, accounting
@@ -20,6 +21,7 @@ from eval.sandbox.files import Sealed
 from eval.sandbox.room import Room, SandboxError, give_back, lend
 
 MIB = 1 << 20
+_NONE: Mapping[str, str] = MappingProxyType({})
 _PATIENCE = 5
 """As in `init.c`."""
 _CGROUP_SLACK = CLEAN + 2 * MIB
@@ -35,7 +37,9 @@ class Limits:
     `wall_s` leaves out the time the program's first thread stood ready and got no CPU: a busy machine is not
     its fault, up to five times the limit.
     `memory` bounds the tree; `address_space` and `stack` each process. `stdout` and `stderr` cap what
-    is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable.
+    is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable. `solo`: the
+    program is killed if it sleeps, sets a timer, runs another program or waits for a child, and finds no
+    /dev/stdin, stdout or stderr.
     """
 
     cpu_s: float
@@ -49,6 +53,7 @@ class Limits:
     open_files: int = 256
     tmp: int = 0
     inodes: int = 1024
+    solo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,16 @@ def run(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
+    links: Mapping[str, str] = _NONE,
+    environment: Mapping[str, str] = _NONE,
 ) -> Outcome:
     """Run a program to its end. See `start`; `stdin` None is empty input."""
     source = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin.reader()
     try:
-        box = start(argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown)
+        box = start(
+            argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown, links=links,
+            environment=environment,
+        )  # fmt: skip
     finally:
         os.close(source)
     return box.wait()
@@ -99,18 +109,28 @@ def start(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
+    links: Mapping[str, str] = _NONE,
+    environment: Mapping[str, str] = _NONE,
 ) -> Box:
     """Start a program in a sandbox that nothing else is in.
 
     `argv[0]` is an absolute path inside. `files` maps paths in /box to their contents, read-only and
     executable. `stdin`, `stdout`, `stderr` and the `shown` descriptors (found at `inside(0)`, `inside(1)`,
-    ...) stay the caller's to close. Raises `SandboxError`.
+    ...) stay the caller's to close. `links` maps paths in /box or, where `tmp` is granted, /tmp to what they
+    lead to; `environment` is added to what every program has. Raises `SandboxError`.
     """
     shown = tuple(shown)
     room = lend()
     try:
         group = _group(room, limits)
-        words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]
+        words = [
+            *_wanted(limits, len(shown)),
+            *(f"file={path}" for path in files),
+            *(f"link={path}={target}" for path, target in links.items()),
+            *(f"env={name}={value}" for name, value in environment.items()),
+            "--",
+            *argv,
+        ]
         room.order(words, (stdin, stdout, stderr, *shown, *(content.fd for content in files.values())))
         return Box(room, group, limits, stdout, stderr)
     except OSError as error:
@@ -207,5 +227,6 @@ def _wanted(limits: Limits, shown: int) -> list[str]:
         "tmp": limits.tmp,
         "inodes": limits.inodes,
         "keep": shown,
+        "solo": int(limits.solo),
     }
     return [f"{key}={value}" for key, value in wanted.items()]

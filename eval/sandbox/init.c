@@ -17,8 +17,9 @@
  * Orders are words, each ended by a NUL: KEY=VALUE... -- PROGRAM [ARG...]. With them come descriptors: standard
  * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
  * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
- * inodes (of a private /tmp), keep (how many descriptors the program gets, from 3 on), file (a path in /box;
- * repeatable, read-only and executable). Sizes are bytes.
+ * inodes (of a private /tmp), keep (how many descriptors the program gets, from 3 on), solo (1: `refuse_company`
+ * of filter.h, and no /dev/stdin, stdout, stderr), file (a path in /box; repeatable, read-only and executable),
+ * link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE; repeatable). Sizes are bytes.
  *
  * The room says "here" first. Answers to an order: "fail WHY" (our fault), or once nothing of the run is left
  * "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS"; REASON: exit, cpu, wall, rss. A run
@@ -57,9 +58,9 @@ typedef long long i64;
 enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
 
 static struct {
-    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, keep;
-    const char *files[MOST_FILES];
-    int file_count;
+    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, keep, solo;
+    char *files[MOST_FILES], *links[MOST_FILES], *envs[MOST_FILES];
+    int file_count, link_count, env_count;
 } want;
 
 static struct {
@@ -86,17 +87,21 @@ static i64 now_us(void) {
     return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
 }
 
-static void parse(const char *word) {
+static void parse(char *word) {
     static const struct { const char *key; i64 *value; } KEYS[] = {
         {"cpu_ms", &want.cpu_ms}, {"wall_ms", &want.wall_ms}, {"rss", &want.rss}, {"as", &want.as},
         {"stack", &want.stack}, {"fsize", &want.fsize}, {"nofile", &want.nofile}, {"nproc", &want.nproc},
-        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"keep", &want.keep}};
-    const char *eq = strchr(word, '=');
+        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"keep", &want.keep}, {"solo", &want.solo}};
+    static const struct { const char *key; char **list; int *count; } LISTS[] = {
+        {"file", want.files, &want.file_count}, {"link", want.links, &want.link_count},
+        {"env", want.envs, &want.env_count}};
+    char *eq = strchr(word, '=');
     size_t length = eq ? (size_t)(eq - word) : 0;
-    if (length == 4 && !strncmp(word, "file", 4) && want.file_count < MOST_FILES) {
-        want.files[want.file_count++] = eq + 1;
-        return;
-    }
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
+        if (strlen(LISTS[i].key) == length && !strncmp(LISTS[i].key, word, length) && *LISTS[i].count < MOST_FILES) {
+            LISTS[i].list[(*LISTS[i].count)++] = eq + 1;
+            return;
+        }
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         if (strlen(KEYS[i].key) == length && !strncmp(KEYS[i].key, word, length)) {
             *KEYS[i].value = atoll(eq + 1);
@@ -146,8 +151,9 @@ static void become_program(char **argv) {
         if (dup2(orders.fds[i], i) < 0) die("descriptors");
     if (syscall(__NR_close_range, 3 + want.keep, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */)) die("close_range");
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (filter_syscalls()) die("seccomp");
-    execv(argv[0], argv);
+    for (int i = 0; i < want.env_count; i++) putenv(want.envs[i]);
+    if ((want.solo && refuse_company()) || filter_syscalls()) die("seccomp");
+    syscall(__NR_execveat, FIRST_EXEC, argv[0], argv, environ, 0);
     if (errno == ENOMEM) raise(SIGKILL); /* a program too big for its own limit */
     die(argv[0]);
 }
@@ -256,16 +262,33 @@ static void place(const char *path, int content) {
     close(fd);
 }
 
+/* Links in /box are made while it can be written to, those in /tmp when it is there. */
+static void make_links(const char *below) {
+    for (int i = 0; i < want.link_count; i++) {
+        char *path = want.links[i], *eq = strchr(path, '=');
+        if (strncmp(path, below, strlen(below))) continue;
+        if (!eq) errno = EINVAL, die(path);
+        *eq = 0;
+        for (char *slash = path + strlen(below); (slash = strchr(slash, '/')); *slash++ = '/')
+            if (*slash = 0, mkdir(path, 0755) && errno != EEXIST) die(path);
+        if (symlink(eq + 1, path)) die(path);
+    }
+}
+
 static void mount_fresh(void) {
     const int plain = MS_NOSUID | MS_NODEV;
     if (mount("proc", "/proc", "proc", plain | MS_NOEXEC, NULL)) die("/proc");
     if (mount("tmpfs", "/box", "tmpfs", plain, "mode=0755") || chdir("/box")) die("/box");
     for (int i = 0; i < want.file_count; i++) place(want.files[i], orders.fds[3 + want.keep + i]);
+    if (!want.solo && (symlink("/proc/self/fd/0", "/box/.stdin") || symlink("/proc/self/fd/1", "/box/.stdout") ||
+                       symlink("/proc/self/fd/2", "/box/.stderr"))) die("/box"); /* where those of /dev lead */
+    make_links("/box/");
     if (mount(NULL, "/box", NULL, plain | MS_REMOUNT | MS_RDONLY, NULL)) die("/box");
     if (!want.tmp) return;
     char options[96];
     snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=0700", want.tmp, want.inodes);
     if (mount("tmpfs", "/tmp", "tmpfs", plain, options) || chdir("/tmp")) die("/tmp");
+    make_links("/tmp/");
 }
 
 static void close_given(void) {

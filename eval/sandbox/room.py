@@ -192,8 +192,8 @@ def _bubblewrap() -> tuple[str, ...]:
         "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
         "--proc", "/proc", "--dir", "/box", "--dir", "/tmp", "--symlink", "/proc/self/fd", "/dev/fd",
     ]  # fmt: skip
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        command += ["--symlink", f"/proc/self/fd/{number}", f"/dev/{name}"]
+    for name in ("stdin", "stdout", "stderr"):
+        command += ["--symlink", f"/box/.{name}", f"/dev/{name}"]  # which a run has or has not
     for device in _DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     for root in ("/bin", "/sbin", "/lib", "/lib64"):

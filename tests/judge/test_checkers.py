@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -38,10 +39,18 @@ def test_odd_options_are_refused_or_obeyed(output: bytes, answer: bytes, options
         assert check(output, answer, options) in (True, False)
 
 
+def finite(token: bytes) -> bool:
+    """What is no finite number equals nothing, itself included; what is no number at all is a word."""
+    try:
+        return math.isfinite(float(token))
+    except ValueError:
+        return True
+
+
 @given(TEXT)
 def test_an_answer_equals_itself_unless_it_is_no_number(answer: bytes) -> None:
     for name, check in BUILT_IN.items():
-        if name == "json" or b"nan" in answer.lower():
+        if name == "json" or (name.startswith("floats") and not all(map(finite, answer.split()))):
             continue
         assert check(answer, answer, {}), name
 

@@ -83,16 +83,14 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         ("[" * 10_000, "cannot be read"),
         ("a: 9999-99-99", "cannot be read"),
         (SIMPLE + "checker: &a [*a, *a]\n", "must be a name"),
-        (SIMPLE + LAUGHS, "unknown key"),
         ("archive: b.zip\n", "no such test data"),
         ("archive: ../../p.zip\n", "leads out"),
         ("archive: a.zip\ntest_cases: 5\n", "must be a list"),
-        ("archive: a.zip\ntest_cases: []\n", "no test cases"),
+        ("archive: a.zip\ntest_cases: {input_format: x}\n", "no test cases"),
         ("archive: a.zip\ntest_cases: [1]\n", "must map `in`"),
-        ("archive: a.zip\ntest_cases: [{points: 1}]\n", "neither `in` nor `out`"),
+        ("archive: a.zip\ntest_cases: [{points: x}]\n", "points is 'x'"),
         ("archive: a.zip\ntest_cases: [{in: 2.in, out: 1.out}]\n", "no file '2.in'"),
         ("archive: a.zip\ntest_cases: [{in: ../../../etc/passwd, out: 1.out}]\n", "no file"),
-        (SIMPLE + "colour: red\n", "unknown key 'colour'"),
         (SIMPLE + "generator: g.cpp\n", "'generator' is not supported"),
         (SIMPLE + "custom_judge: j.py\n", "'custom_judge' is not supported"),
         (SIMPLE + "checker: mine.py\n", "'mine.py' is not supported"),
@@ -100,7 +98,14 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         (SIMPLE + "checker: {name: floats, args: {precision: x}}\n", "floats"),
         (SIMPLE + "checker: {name: sorted, args: {split_on: x}}\n", "split_on"),
         (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, type: peg}}\n", "type 'peg'"),
-        (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, lang: HASK}}\n", "only C++"),
+        (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, lang: HASK}}\n", "only C, C++"),
+        (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, flags: -O3}}\n", "flags '-O3'"),
+        (
+            SIMPLE + "checker: {name: bridged, args: {files: c.cpp, args_format_string: '{x}'}}\n",
+            "known in it",
+        ),
+        (SIMPLE + "symlinks: {../x: /dev/stdin}\n", "symlinks has '../x'"),
+        (SIMPLE + "symlinks: [x]\n", "symlinks is ['x']"),
         (SIMPLE + "interactive: true\n", "must map `files`"),
         ("archive: a.zip\ntest_cases: [{batched: [], dependencies: 1}]\n", "dependencies is 1"),
         ("archive: a.zip\ntest_cases: {input_format: '('}\n", "no regular expression"),
@@ -186,7 +191,7 @@ def test_lightcp_limits_of_cases_beat_those_of_subtasks_and_problems(tmp_path: P
         ("type: interactive\n" + CONFIG, "interactor.cc"),
         ("checker: other.cc\n" + CONFIG, "other.cc"),
         ("time: soon\n" + CONFIG, "time limit 'soon'"),
-        ("time: 0\n" + CONFIG, "time limit 0"),
+        ("time: -1\n" + CONFIG, "time limit -1"),
         ("memory: 5x\n" + CONFIG, "memory limit '5x'"),
         ("time: .nan\n" + CONFIG, "time limit"),
     ],
@@ -358,3 +363,89 @@ def test_lcb_finds_its_fields_wherever_pieces_end(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(lines, "_PIECE", size)
         problem = livecodebench(tmp_path, question_content=content, private_test_cases=private)
         assert [case.input.read() for case in problem.cases] == [b"3"]
+
+
+def test_dmoj_ignores_what_says_nothing_here(tmp_path: Path) -> None:
+    problem = dmoj(
+        tmp_path, SIMPLE + LAUGHS + "short_circuit: false\nhints: [x]\nchecker:\nwall_time_factor: 0\n"
+    )
+    assert (problem.checker.name, problem.wall_factor, len(problem.cases)) == ("standard", 3, 1)
+
+
+def test_dmoj_adds_the_last_line_feed(tmp_path: Path) -> None:
+    files = {"1.in": b"a\r\nb", "1.out": b""}
+    (case,) = dmoj(tmp_path, SIMPLE, files).cases
+    assert (case.input.read(), case.answer.read()) == (b"a\nb\n", b"")
+    (case,) = dmoj(tmp_path, SIMPLE + "binary_data: true\n", files).cases
+    assert case.input.read() == b"a\r\nb"
+
+
+def test_dmoj_cases_and_batches_may_have_names(tmp_path: Path) -> None:
+    patterns = {
+        "input_format": r"^(?P<batch>[a-z]+)?-?(?P<case>\w+)\.in$",
+        "output_format": r"^(?P<batch>[a-z]+)?-?(?P<case>\w+)\.out$",
+    }
+    names = ("2", "10", "b-1", "a-x")
+    files = {f"{name}.{end}": b"" for name in names for end in ("in", "out")}
+    problem = dmoj(tmp_path, json.dumps({"archive": "a.zip", "test_cases": patterns}), files)
+    assert [(case.name, case.batch) for case in problem.cases] == [
+        ("2.in", None), ("10.in", None), ("a-x.in", 1), ("b-1.in", 2),
+    ]  # fmt: skip
+
+
+def test_dmoj_guesses_from_the_archive_only(tmp_path: Path) -> None:
+    dmoj(tmp_path, "archive: a.zip\n")
+    for name in ("9.in", "9.out"):
+        (tmp_path / "ICPC" / "p" / name).write_bytes(b"")
+    assert [case.name for case in dmoj(tmp_path, "archive: a.zip\ntest_cases:\n").cases] == ["1.in"]
+
+
+@pytest.mark.parametrize(
+    ("options", "language", "arguments", "exits"),
+    [
+        ("lang: CPP17", "cpp", ("in.txt", "out.txt", "ans.txt"), "plain"),
+        ("type: testlib", "cpp", ("in.txt", "out.txt", "ans.txt"), "testlib"),
+        ("lang: C11", "c", ("in.txt", "out.txt", "ans.txt"), "plain"),
+        ("lang: PY3", "python", ("in.txt", "out.txt", "ans.txt"), "plain"),
+        (
+            "args_format_string: '-q {answer_file} {output_file}'",
+            "cpp",
+            ("-q", "ans.txt", "out.txt"),
+            "plain",
+        ),
+    ],
+)
+def test_dmoj_bridged_checkers(
+    tmp_path: Path, options: str, language: str, arguments: tuple[str, ...], exits: str
+) -> None:
+    init = f"{SIMPLE}checker: {{name: bridged, args: {{files: c.cpp, {options}}}}}\n"
+    helper = dmoj(tmp_path, init, {"1.in": b"", "1.out": b"", "c.cpp": b""}).checker.program
+    assert (helper.source.language, helper.arguments, helper.exits) == (language, arguments, exits)
+
+
+def test_dmoj_interactors_of_type_default_get_input_and_answer(tmp_path: Path) -> None:
+    files = {"1.in": b"", "1.out": b"", "i.cpp": b""}
+    helper = dmoj(tmp_path, SIMPLE + "interactive: {files: i.cpp}\n", files).interactor
+    assert (helper.arguments, helper.exits, helper.unbuffered) == (("in.txt", "ans.txt"), "plain", True)
+    helper = dmoj(tmp_path, SIMPLE + "interactive: {files: i.cpp, type: testlib}\n", files).interactor
+    assert helper.arguments == ("in.txt", "out.txt", "ans.txt")
+
+
+def test_dmoj_links_to_standard_streams_lead_to_descriptors(tmp_path: Path) -> None:
+    problem = dmoj(tmp_path, SIMPLE + "symlinks: {data.in: /dev/stdin}\nunbuffered: true\n")
+    assert (dict(problem.links), problem.unbuffered) == ({"data.in": "/proc/self/fd/0"}, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"),
+    [
+        ("time_limit: 0\ntime: 3s\n" + CONFIG, 3),
+        ("time_limit:\n" + CONFIG, 1),
+        ("time: 2s\nsubtasks:\n- n_cases: 1\n  cases: [{input: x.in, output: x.ans}]\n", 2),
+        ("time: 2s\nsubtasks:\n- cases: [{input: 1.in, output: 1.ans, time_limit: 8s}]\n", 2),
+        ("time: 2s\nsubtasks:\n- cases: [{input: 1.in, output: 1.ans, time: 8s}]\n", 8),
+        ("subtasks:\n- time_limit: 4s\n  n_cases: 0\n  cases: [{input: 1.in, output: 1.ans, time: 0}]\n", 4),
+    ],
+)
+def test_lightcp_empty_limits_and_double_lists(tmp_path: Path, config: str, seconds: float) -> None:
+    assert [(case.name, case.time_s) for case in lightcp(tmp_path, config).cases] == [("1.in", seconds)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eval.judge import selftest, verdicts
 from eval.judge.extract import Format
 from eval.judge.formats import FORMATS
-from eval.judge.records import MIB, Case, CaseResult, Checker, JudgeProblem, Mode, Source
+from eval.judge.records import MIB, Case, CaseResult, Checker, Helper, JudgeProblem, Mode, Source
 from eval.sandbox import Outcome
 
 CASE = Case("1", None, None, time_s=10, memory=1024 * MIB, output=MIB)
@@ -21,7 +21,9 @@ LATE = replace(CLEAN, cpu_s=10.1, wall_s=10.2)
 FAT = replace(CLEAN, memory=2048 * MIB, main_memory=2048 * MIB)
 KILLED = {"exit_code": None, "signal": 9}
 BATCH = JudgeProblem("p", (CASE,), Checker("standard"), wall_factor=3.0)
-INTERACTIVE = replace(BATCH, interactor=Source("cpp", {"i.cpp": b""}))
+TESTLIB = Helper(Source("cpp", {"i.cpp": b""}), ())
+PLAIN = replace(TESTLIB, exits="plain")
+INTERACTIVE = replace(BATCH, interactor=TESTLIB)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +68,29 @@ def test_a_run_alone_decides(format: Format, outcome: Outcome, official: str | N
 )  # fmt: skip
 def test_a_checkers_exit_code(format: Format, code: int, strict: str, fixed: str) -> None:
     outcome = replace(CLEAN, exit_code=code)
-    assert verdicts.checked(format, outcome, "strict")[0] == strict
-    assert verdicts.checked(format, outcome, "fixed")[0] == fixed
+    assert verdicts.checked(format, TESTLIB, CASE, outcome, b"", "strict")[0] == strict
+    assert verdicts.checked(format, TESTLIB, CASE, outcome, b"", "fixed")[0] == fixed
+
+
+@pytest.mark.parametrize(("code", "word"), [(0, "AC"), (1, "WA"), (2, "IE"), (3, "IE"), (7, "IE")])
+def test_a_checker_of_type_default_knows_two_exits(code: int, word: str) -> None:
+    assert verdicts.checked("dmoj", PLAIN, CASE, replace(CLEAN, exit_code=code), b"", "strict")[0] == word
+
+
+@pytest.mark.parametrize(
+    ("said", "word"), [("points 0", "AC"), ("points 2.5 half", "AC"), ("points 6", "IE"), ("points -1", "IE")]
+)
+def test_a_checker_gives_at_most_the_points_there_are(said: str, word: str) -> None:
+    case, outcome = replace(CASE, points=5), replace(CLEAN, exit_code=7)
+    assert verdicts.checked("dmoj", TESTLIB, case, outcome, said.encode(), "strict")[0] == word
+    assert verdicts.checked("dmoj", TESTLIB, CASE, outcome, said.encode(), "strict")[0] in ("AC", "IE")
 
 
 @pytest.mark.parametrize("outcome", [replace(CLEAN, exit_code=None, signal=11), replace(CLEAN, ended="wall")])
 def test_a_checker_that_dies_or_hangs(outcome: Outcome) -> None:
-    assert verdicts.checked("lightcp", outcome, "strict")[0] == "WA"
-    assert verdicts.checked("lightcp", outcome, "fixed")[0] == "IE"
-    assert verdicts.checked("dmoj", outcome, "strict")[0] == "IE"
+    assert verdicts.checked("lightcp", TESTLIB, CASE, outcome, b"", "strict")[0] == "WA"
+    assert verdicts.checked("lightcp", TESTLIB, CASE, outcome, b"", "fixed")[0] == "IE"
+    assert verdicts.checked("dmoj", TESTLIB, CASE, outcome, b"", "strict")[0] == "IE"
 
 
 def test_limits_of_a_submission() -> None:
@@ -106,12 +122,18 @@ def test_near_misses_are_late_and_little(cpu_s: float, wall_s: float, queued_s: 
             assert verdicts.time_used(format, outcome, mode, interactive=False) <= verdicts.allowed_s(10)
 
 
-@pytest.mark.parametrize("several", list(combinations(["IE", "TLE", "MLE", "OLE", "RTE", "IR", "WA"], 2)))
-def test_dmoj_precedence_whatever_the_order(several: tuple[str, str]) -> None:
+@pytest.mark.parametrize("several", list(permutations(["IE", "TLE", "MLE", "OLE", "RTE", "IR", "WA"], 2)))
+def test_the_first_test_that_fails_names_the_verdict(several: tuple[str, str]) -> None:
     verdict = {"IR": "RTE"}
     tests = [CaseResult("1", verdict.get(word, word), word) for word in several]
-    for order in (tests, tests[::-1], [CaseResult("0", "AC", "AC"), *tests, CaseResult("9", "SKIP", "SC")]):
+    for order in (tests, [CaseResult("0", "AC", "AC"), *tests, CaseResult("9", "SKIP", "SC")]):
         assert verdicts.combine("dmoj", order)[1] == several[0]
+
+
+def test_dmoj_confines_address_space_and_company() -> None:
+    limits = verdicts.confine(verdicts.limits("dmoj", BATCH, CASE, ["strict"]), 64 * MIB)
+    assert (limits.address_space, limits.solo) == (1088 * MIB, True)
+    assert [format for format in FORMATS if verdicts.confined(format)] == ["dmoj"]
 
 
 def test_interactor_that_hangs_up_on_a_wrong_program() -> None:

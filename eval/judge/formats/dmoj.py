@@ -1,10 +1,12 @@
 """OJBench's test data: DMOJ problem folders with an `init.yml`.
 
 `<root>/<ICPC|NOI>/<problem>/init.yml`, or problem folders directly below the root. A child node inherits what
-its parents say; a loose file beats the archive; without `test_cases` the cases are the archive's
-numbered names. OJBench judges everything with the same limits, whatever the statement says.
+its parents say; a loose file beats the archive; without `test_cases` the cases are found by the names in the
+archive; keys that say nothing here are ignored. OJBench judges everything with the same limits, whatever the
+statement says.
 
-Not covered, and refused by name: generators, Python checkers and judges, graders, file input and output.
+Not covered, and refused by name: generators, checkers that are Python modules, custom judges, graders, file
+input and output.
 """
 
 from __future__ import annotations
@@ -12,33 +14,47 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import shlex
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
+from eval.judge import compile
 from eval.judge.archive import Archive, holds, open_archive
 from eval.judge.checkers import DMOJ
-from eval.judge.compile import testlib
-from eval.judge.records import MIB, Case, Checker, JudgeProblem, Place, Source
+from eval.judge.records import (
+    ANSWER,
+    INPUT,
+    MIB,
+    OUTPUT,
+    Case,
+    Checker,
+    Helper,
+    JudgeProblem,
+    Place,
+    Source,
+)
 
 TIME_S, MEMORY = 10.0, 1024 * MIB
 """OJBench's limits, for every problem."""
 SKIPPED = frozenset({"nwerc2023_H", "swerc2023_L", "loj-3897"})
 """Problems OJBench never judges; they stay in the denominator."""
-OUTPUT = 25165824
-_MOST_REPETITIONS, _LONGEST_NAME = 3, 200
+_MOST_OUTPUT = 25165824
+_MOST_REPETITIONS, _LONGEST_NAME, _MOST_LINKS = 3, 200, 16
+_STREAMS = {f"/dev/{name}": f"/proc/self/fd/{fd}" for fd, name in enumerate(("stdin", "stdout", "stderr"))}
+_FILES = {"input_file": INPUT, "output_file": OUTPUT, "answer_file": ANSWER}
+_CHECKER_ARGUMENTS = "{input_file} {output_file} {answer_file}"
+_LANGUAGE = re.compile(
+    r"(?i)(?P<cpp>(?:CPP|C\+\+|CLANGX)(?P<standard>\d*))|(?P<python>PY3|PYPY3)|C(?:11|17)?|CLANG"
+)
+_Name: TypeAlias = tuple[()] | tuple[int, int, str]
 
 Node = MutableMapping[str, Any]
-_CASE_KEYS = {"in", "out", "points", "checker", "output_limit_length", "output_prefix_length", "binary_data"}
-_KNOWN = _CASE_KEYS | {
-    "archive", "test_cases", "pretest_test_cases", "interactive", "wall_time_factor", "batched",
-    "dependencies",
-}  # fmt: skip
-_HARMLESS = {"hints", "meta", "symlinks", "unbuffered", "nobigmath"}
 _UNSUPPORTED = {"generator", "generator_args", "custom_judge", "grader", "signature_grader", "file_io"}
 
 
@@ -61,10 +77,11 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     folder = place.path
     where = folder / "init.yml"
     top = _read(where)
-    files = open_archive(folder)
-    if "archive" in top:
-        files = open_archive(_inside(folder, str(top["archive"]))).joined(files)
-    loader = _Loader(where, files)
+    files = packed = open_archive(folder)
+    if top.get("archive"):
+        packed = open_archive(_inside(folder, str(top["archive"])))
+        files = packed.joined(files)
+    loader = _Loader(where, files, packed.names)
     nodes = [(True, node) for node in loader.listed(top, "pretest_test_cases")]
     nodes += [(False, node) for node in loader.listed(top, "test_cases")]
     cases = tuple(loader.cases(nodes))
@@ -76,6 +93,8 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
         checker=loader.checker(top),
         interactor=loader.interactor(top),
         wall_factor=loader.number(top, "wall_time_factor", 3),
+        links=loader.links(top),
+        unbuffered=bool(top.get("unbuffered")),
     )
 
 
@@ -107,23 +126,26 @@ def _parsed(text: str) -> Any:
 
 
 class _Loader:
-    def __init__(self, where: Path, files: Archive) -> None:
-        self.where, self.files = where, files
+    """`names` are those that cases are guessed from."""
+
+    def __init__(self, where: Path, files: Archive, names: Sequence[str]) -> None:
+        self.where, self.files, self.names = where, files, names
         self.checkers: dict[int, Checker] = {}
+        self.count = 0
 
     def wrong(self, what: str) -> ValueError:
         return ValueError(f"{self.where}: {what}")
 
     def number(self, node: Mapping[str, Any], key: str, default: float) -> float:
-        value = node.get(key, default)
+        value = node.get(key) or default
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1 << 40:
             raise self.wrong(f"{key} is {short(value)}; it must be a positive number")
         return value
 
     def listed(self, top: Node, key: str) -> list[Node]:
         """The test nodes under `key`, each inheriting from the top; guessed where the format is a pattern."""
-        self.known(top)
-        value = top.get(key, {} if key == "test_cases" else [])
+        self.supported(top)
+        value = top.get(key) or ({} if key == "test_cases" else [])
         if isinstance(value, dict):
             value = self.guessed(value)
         if not isinstance(value, list):
@@ -134,15 +156,23 @@ class _Loader:
     def child(self, node: Any, parent: Mapping[str, Any]) -> Node:
         if not isinstance(node, dict):
             raise self.wrong(f"a test case is {short(node)}; it must map `in` and `out` to file names")
-        self.known(node)
+        self.supported(node)
         return ChainMap(node, dict(parent))
 
-    def known(self, node: Mapping[str, Any]) -> None:
+    def supported(self, node: Mapping[str, Any]) -> None:
         for name in node:
-            if name in _UNSUPPORTED:
+            if name in _UNSUPPORTED and node[name]:
                 raise self.wrong(f"{short(name)} is not supported: the problem judges by code of its own")
-            if name not in _KNOWN | _HARMLESS:
-                raise self.wrong(f"unknown key {short(name)}; known are {', '.join(sorted(_KNOWN))}")
+
+    def links(self, top: Mapping[str, Any]) -> dict[str, str]:
+        """Symbolic links in the submission's folder; standard streams are where they lead."""
+        links = top.get("symlinks") or {}
+        if not isinstance(links, dict) or len(links) > _MOST_LINKS:
+            raise self.wrong(f"symlinks is {short(links)}; it must map at most {_MOST_LINKS} names to paths")
+        for name, target in links.items():
+            if not (isinstance(target, str) and re.fullmatch(r"[\w.-]+", str(name)) and str(name).strip(".")):
+                raise self.wrong(f"symlinks has {short(name)}: {short(target)}; it must map a name to a path")
+        return {str(name): _STREAMS.get(str(target), str(target)) for name, target in links.items()}
 
     def cases(self, nodes: list[tuple[bool, Node]]) -> Iterator[Case]:
         batch = 0
@@ -151,7 +181,7 @@ class _Loader:
                 yield self.case(node, None, (), pretest)
                 continue
             batch += 1
-            needs = node.get("dependencies", [])
+            needs = node.get("dependencies") or []
             if not isinstance(needs, list) or not all(type(number) is int for number in needs):
                 raise self.wrong(f"dependencies is {short(needs)}; it must list numbers of batches")
             inner = node["batched"]
@@ -164,24 +194,29 @@ class _Loader:
     def case(self, node: Node, batch: int | None, needs: tuple[int, ...], pretest: bool) -> Case:
         text = not node.get("binary_data", False)
         given, expected = node.get("in"), node.get("out")
-        if given is None and expected is None:
-            raise self.wrong(f"test case {short(dict(node))} names neither `in` nor `out`")
+        self.count += 1
         return Case(
-            name=str(given if given is not None else expected),
+            name=str(next((name for name in (given, expected) if name is not None), self.count)),
             input=None if given is None else self.files.stream(str(given), text),
             answer=None if expected is None else self.files.stream(str(expected), text),
             time_s=TIME_S,
             memory=MEMORY,
-            output=int(self.number(node, "output_limit_length", OUTPUT)),
+            output=int(self.number(node, "output_limit_length", _MOST_OUTPUT)),
             batch=batch,
             needs=needs,
             pretest=pretest,
             checker=self.checker(node),
+            points=None if node.get("points") is None else self.points(node["points"]),
         )
+
+    def points(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.wrong(f"points is {short(value)}; it must be a number")
+        return float(value)
 
     def checker(self, node: Mapping[str, Any]) -> Checker:
         """The checker in force at `node`; one object for all the cases that share it."""
-        value = node.get("checker", "standard")
+        value = node.get("checker") or "standard"
         if id(value) not in self.checkers:
             self.checkers[id(value)] = self.read_checker(value)
         return self.checkers[id(value)]
@@ -197,7 +232,7 @@ class _Loader:
                 f"checker {short(name)} has args {short(options)}; they must map names to values"
             )
         if name == "bridged":
-            return Checker("testlib", program=self.bridged(options))
+            return Checker(name, program=self.bridged(options, _CHECKER_ARGUMENTS))
         if name not in DMOJ:
             known = ", ".join(sorted([*DMOJ, "bridged"]))
             raise self.wrong(f"checker {short(name)} is not supported; known are {known}")
@@ -207,16 +242,18 @@ class _Loader:
             raise self.wrong(f"checker {short(name)}: {error}") from None
         return Checker(name, options)
 
-    def interactor(self, node: Mapping[str, Any]) -> Source | None:
+    def interactor(self, node: Mapping[str, Any]) -> Helper | None:
         options = node.get("interactive")
-        if options is None:
+        if not options:
             return None
         if not isinstance(options, dict):
             raise self.wrong(f"interactive is {short(options)}; it must map `files` and `type`")
-        return self.bridged(options)
+        testlib = options.get("type") == "testlib"
+        usual = _CHECKER_ARGUMENTS if testlib else "{input_file} {answer_file}"
+        return replace(self.bridged(options, usual), unbuffered=True)
 
-    def bridged(self, options: Mapping[str, Any]) -> Source:
-        kind = options.get("type", "default")
+    def bridged(self, options: Mapping[str, Any], usual_arguments: str) -> Helper:
+        kind = options.get("type") or "default"
         if kind not in ("default", "testlib"):
             raise self.wrong(
                 f"checker or interactor type {short(kind)} is not supported; known are default, testlib"
@@ -227,24 +264,52 @@ class _Loader:
             raise self.wrong(
                 f"a checker or interactor has files {short(names)}; it must name its source files"
             )
-        if not re.fullmatch(r"(?i)CPP\d*|C\+\+\d*|AUTO", str(options.get("lang", "AUTO"))):
-            raise self.wrong(f"a checker or interactor is in {short(options['lang'])}; only C++ is supported")
+        flags = options.get("flags") or []
+        if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
+            raise self.wrong(f"a checker or interactor has flags {short(flags)}; it must list the compiler's")
+        language, standard = self.language(str(options.get("lang") or "AUTO"), str(names[0]))
+        arguments = self.arguments(str(options.get("args_format_string") or usual_arguments))
         files = {Path(str(name)).name: self.files.stream(str(name)).read() for name in names}
-        return Source("cpp", {**files, "testlib.h": testlib()})
+        if language != "python":
+            files["testlib.h"] = compile.testlib()
+        return Helper(
+            Source(language, files, flags=(*standard, *flags)),
+            arguments,
+            "testlib" if kind == "testlib" else "plain",
+        )
+
+    def language(self, name: str, file: str) -> tuple[str, tuple[str, ...]]:
+        """The language of a checker or interactor, and the flag for its standard if it is not the usual."""
+        if name.upper() == "AUTO":
+            name = {".c": "C", ".py": "PY3"}.get(Path(file).suffix.lower(), "CPP17")
+        found = _LANGUAGE.fullmatch(name)
+        if not found:
+            raise self.wrong(
+                f"a checker or interactor is in {short(name)}; only C, C++ and Python 3 are supported"
+            )
+        if found["cpp"] and found["standard"] not in ("", "03", "17"):
+            return "cpp", (f"-std=gnu++{found['standard']}",)
+        return ("cpp" if found["cpp"] else "python" if found["python"] else "c"), ()
+
+    def arguments(self, pattern: str) -> tuple[str, ...]:
+        """What a checker or interactor is called with: the names of its files in the pattern's order."""
+        try:
+            text = re.sub(r"\{(\w+)\}", lambda found: _FILES[found[1]], pattern)
+            return tuple(shlex.split(text))
+        except (KeyError, ValueError):
+            known = ", ".join(f"{{{name}}}" for name in _FILES)
+            raise self.wrong(f"args_format_string is {short(pattern)}; known in it are {known}") from None
 
     def guessed(self, pattern: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Pair the archive's inputs and outputs by the numbers in their names, or by given patterns."""
         inputs = self.numbered(pattern.get("input_format"), "in")
         outputs = self.numbered(pattern.get("output_format"), "out")
         plain: list[dict[str, Any]] = []
-        batches: dict[int, list[dict[str, Any]]] = {}
-        for number in sorted(inputs.keys() & outputs.keys()):
-            case = {"in": inputs[number], "out": outputs[number]}
-            if number[0] < 0:
-                plain.append(case)
-            else:
-                batches.setdefault(number[0], []).append(case)
-        return plain + [{"batched": cases} for _, cases in sorted(batches.items())]
+        batches: dict[_Name, list[dict[str, Any]]] = {}
+        for batch, case in sorted(inputs.keys() & outputs.keys()):
+            found = {"in": inputs[batch, case], "out": outputs[batch, case]}
+            (batches.setdefault(batch, []) if batch else plain).append(found)
+        return plain + [{"batched": cases} for cases in batches.values()]
 
     def pattern(self, text: str) -> re.Pattern[str]:
         """A pattern of file names that cannot take for ever, as one of repeated repetitions can."""
@@ -258,20 +323,27 @@ class _Loader:
         except (re.error, OverflowError, RecursionError) as error:
             raise self.wrong(f"the pattern {short(text)} is no regular expression: {error}") from None
 
-    def numbered(self, pattern: Any, word: str) -> dict[tuple[int, int], str]:
-        """(batch or -1, case) of each file of one side."""
+    def numbered(self, pattern: Any, word: str) -> dict[tuple[_Name, _Name], str]:
+        """(batch or nothing, case) of each file of one side."""
         found = {}
         named = None if pattern is None else self.pattern(str(pattern))
-        for name in self.files.names:
+        for name in self.names:
             if named is not None:
                 match = named.match(name[:_LONGEST_NAME])
                 groups = match.groupdict() if match else {}
                 batch, case = groups.get("batch"), groups.get("case")
             else:
                 batch, case = _numbers(name, word)
-            if case is not None and case.isdigit():
-                found[int(batch) if batch else -1, int(case)] = name
+            if case:
+                found[_key(batch), _key(case)] = name
         return found
+
+
+def _key(name: str | None) -> _Name:
+    """Sorts numbers by value and before words; nothing for no name."""
+    if not name:
+        return ()
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 
 def _numbers(name: str, word: str) -> tuple[str | None, str | None]:

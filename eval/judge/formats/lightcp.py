@@ -18,9 +18,9 @@ import yaml
 
 from eval.judge.archive import Archive, open_archive
 from eval.judge.compile import testlib
-from eval.judge.records import MIB, Case, Checker, JudgeProblem, Place, Source
+from eval.judge.records import ANSWER, INPUT, MIB, OUTPUT, Case, Checker, Helper, JudgeProblem, Place, Source
 
-OUTPUT, ERROR_OUTPUT = 128 * MIB, 64 * MIB
+_MOST_OUTPUT = 128 * MIB
 _TIME = {"": 1.0, "s": 1.0, "ms": 1e-3}
 _MEMORY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -43,8 +43,8 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     cases = tuple(_cases(where, config, files))
     if not cases:
         raise ValueError(f"{where}: its subtasks hold no cases; download the problem again")
-    interactor = _source(files, config, "interactor", "interactor.cc") if kind == "interactive" else None
-    checker = Checker("testlib", program=None if interactor else _source(files, config, "checker", "chk.cc"))
+    interactor = _helper(files, config, "interactor", "interactor.cc") if kind == "interactive" else None
+    checker = Checker("testlib", program=None if interactor else _helper(files, config, "checker", "chk.cc"))
     return JudgeProblem(problem_id, cases, checker, interactor, wall_factor=2.0)
 
 
@@ -58,9 +58,10 @@ def _config(where: str, files: Archive) -> dict[str, Any]:
     return config
 
 
-def _source(files: Archive, config: Mapping[str, Any], key: str, default: str) -> Source:
+def _helper(files: Archive, config: Mapping[str, Any], key: str, default: str) -> Helper:
     name = str(config.get(key) or default)
-    return Source("cpp", {Path(name).name: files.stream(name).read(), "testlib.h": testlib()})
+    source = Source("cpp", {Path(name).name: files.stream(name).read(), "testlib.h": testlib()})
+    return Helper(source, (INPUT, OUTPUT, ANSWER))
 
 
 def _cases(where: str, config: Mapping[str, Any], files: Archive) -> Iterator[Case]:
@@ -71,7 +72,8 @@ def _cases(where: str, config: Mapping[str, Any], files: Archive) -> Iterator[Ca
     for subtask in subtasks:
         if not isinstance(subtask, dict):
             raise ValueError(f"{where}: a subtask is {short(subtask)}; it must map `n_cases` or `cases`")
-        if "cases" in subtask:
+        count = subtask.get("n_cases")  # which goes before cases, unless it is 0
+        if not count and subtask.get("cases"):
             if not isinstance(subtask["cases"], list):
                 raise ValueError(f"{where}: cases is {short(subtask['cases'])}; it must be a list")
             for entry in subtask["cases"]:
@@ -79,7 +81,6 @@ def _cases(where: str, config: Mapping[str, Any], files: Archive) -> Iterator[Ca
                     raise ValueError(f"{where}: a case is {short(entry)}; it must name `input` and `output`")
                 yield _case(where, files, str(entry["input"]), str(entry["output"]), (config, subtask, entry))
             continue
-        count = subtask.get("n_cases")
         if not isinstance(count, int) or not 0 <= count <= 100_000:
             raise ValueError(f"{where}: n_cases is {short(count)}; it must be a number of cases")
         for _ in range(count):
@@ -102,7 +103,7 @@ def _case(
         answer=files.stream(answer),
         time_s=_limit(where, levels, "time", "1s", _TIME, per_number=1e-9),
         memory=int(_limit(where, levels, "memory", "256m", _MEMORY, per_number=1)),
-        output=OUTPUT,
+        output=_MOST_OUTPUT,
     )
 
 
@@ -110,10 +111,11 @@ def _limit(
     where: str, levels: tuple[Mapping[str, Any], ...], key: str, default: str, units: Mapping[str, float],
     per_number: float,
 ) -> float:  # fmt: skip
-    """The innermost `<key>_limit` or `<key>`, in seconds or bytes."""
-    value: Any = default
-    for level in levels:
-        value = level.get(f"{key}_limit", level.get(key, value))
+    """The innermost `<key>_limit` or `<key>`, in seconds or bytes; a case has no `<key>_limit`. Null and 0
+    are no limit: what stands further out counts."""
+    values = [level.get(name) for level in levels[:2] for name in (key, f"{key}_limit")]
+    values += [level.get(key) for level in levels[2:]]
+    value = next(filter(None, reversed(values)), default)
     if isinstance(value, int | float) and not isinstance(value, bool):
         amount = value * per_number
     else:

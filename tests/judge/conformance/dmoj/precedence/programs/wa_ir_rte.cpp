@@ -1,4 +1,4 @@
-// expect: RTE RTE
+// expect: WA WA
 // tests: WA RTE RTE AC
 #include <cstdio>
 #include <cstdlib>

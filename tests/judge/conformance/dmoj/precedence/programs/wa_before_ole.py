@@ -1,4 +1,4 @@
-# expect: OLE OLE
+# expect: WA WA
 # tests: WA WA WA OLE
 x = int(input())
 if x == 4:

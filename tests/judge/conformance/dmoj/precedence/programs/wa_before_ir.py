@@ -1,4 +1,4 @@
-# expect: RTE IR
+# expect: WA WA
 # tests: WA WA WA RTE
 x = int(input())
 if x == 4: 1 // 0
