@@ -45,6 +45,8 @@ _MLE_OF_A_TREE = (
 )
 _NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "WA"}
 """What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench runs nothing."""
+_CONFINED: dict[tuple[Format, str, Verdict], Verdict] = {("dmoj", "python", "MLE"): "RTE"}
+"""Where address space ends, officially, before memory does: Python raises a MemoryError."""
 _UNTRIED = {
     (
         "lcb",
@@ -108,7 +110,8 @@ def _submissions(format: Format) -> Iterator[tuple[Submission, Verdict, Verdict]
             cpp = _MLE_OF_A_TREE
         code = {"cpp": _CPP.format(cpp), "python": _PYTHON.format(python)}
         for language in FORMATS[format].languages:
-            yield Submission("sum", language, code=code[language]), verdict, verdict
+            strict = _CONFINED.get((format, language, verdict), verdict)
+            yield Submission("sum", language, code=code[language]), strict, verdict
     for language in FORMATS[format].languages:
         yield Submission("sum", language, response="no program here"), _NO_CODE[format], "NO_CODE"
 

@@ -1,4 +1,5 @@
-# expect: TLE TLE
+# expect: RTE RTE
+# fixed: TLE TLE
 import os
 pid = os.fork()
 if pid == 0:

@@ -1,4 +1,4 @@
-// expect: TLE TLE
+// expect: RTE RTE
 // fixed: AC AC
 #include <cstdio>
 #include <unistd.h>

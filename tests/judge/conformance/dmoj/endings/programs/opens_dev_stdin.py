@@ -1,0 +1,3 @@
+# expect: RTE IR
+# fixed: AC AC
+print(open("/dev/stdin").read())
