@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import click
 from tessy.errors import UserError
 
 if TYPE_CHECKING:
-    from eval.judge.records import Judgement, Submission
+    from eval.judge.records import Judgement
 
 _EXAMPLES = """\b
 Examples:
@@ -27,8 +26,10 @@ Examples:
 
 \b
 A row of the responses file has `problem_id`, `language` (cpp, python), and either `code`, judged as it is, or
-`response`, from which code is extracted by the benchmark's rule; `sample_id` and anything else is kept.
+`response`, from which code is extracted by the benchmark's rule; `sample_id` and anything else is kept. A row
+that cannot be judged gets IE and its line in `detail`. The same command goes on where it was interrupted.
 """
+_INTERRUPTED = 130
 _PLAIN_EVERY_S = 10.0
 
 
@@ -54,7 +55,8 @@ def judge_command(
 ) -> None:  # fmt: skip
     """Judge programs in a sandbox by a benchmark's official rules.
 
-    Exits with 0 when judging ran, whatever the verdicts, and with 2 when something given is unusable.
+    Exits with 0 when judging ran, whatever the verdicts, with 2 when something given is unusable (of the
+    rows: all of them), and with 130 when it was interrupted.
     """
     try:
         if self_test:
@@ -73,79 +75,91 @@ def judge_command(
 def _judge_file(
     format_: Any, problems: Path, responses: Path, out: Path, workers: int | None, mode: Any
 ) -> None:
+    from eval.judge.rows import Results, digest, read_rows
     from eval.judge.run import judge
     from eval.sandbox import accounting
 
-    rows = list(_rows(responses))
-    submissions = [_submission(responses, number, row) for number, row in rows]
-    show = _Progress()
-    verdicts: Counter[str] = Counter()
-    changes: Counter[str] = Counter()
-    judged = judge(
-        submissions, format=format_, problems=problems, workers=workers, mode=mode, on_progress=show.update
-    )
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            for (_, row), judgement in zip(rows, judged, strict=True):
-                verdicts[judgement.verdict] += 1
-                if judgement.fixed and judgement.fixed.verdict != judgement.verdict:
-                    changes[f"{judgement.verdict} to {judgement.fixed.verdict}"] += 1
-                stream.write(json.dumps({**row, **_result(judgement)}, ensure_ascii=False) + "\n")
-                stream.flush()
-        os.replace(partial, out)
-    except OSError as error:
-        raise UserError(f"out {out}: cannot be written: {error.strerror}; choose another place") from None
+    decided_by = (format_, mode, str(problems.resolve()), digest(responses))
+    rows = list(read_rows(responses))
+    show, tally = _Progress(), _Tally()
+    with Results(out, decided_by) as results:
+        for before in results.kept:
+            tally.count(before)
+        submissions = [row.submission for row in rows if row.submission]
+        if rows and not submissions:
+            raise UserError(rows[0].trouble)
+        kept, left = rows[: len(results.kept)], rows[len(results.kept) :]
+        done = sum(row.submission is not None for row in kept)
+        judged = judge(
+            submissions,
+            format=format_,
+            problems=problems,
+            workers=workers,
+            mode=mode,
+            done=done,
+            on_progress=show.update,
+        )
+        try:
+            with contextlib.closing(judged):
+                for row in left:
+                    result = (
+                        _result(next(judged)) if row.submission else _unusable(format_, mode, row.trouble)
+                    )
+                    results.put(row.content | result)
+                    tally.count(result)
+        except KeyboardInterrupt:
+            show.end()
+            kept_now = f"{tally.total} of {len(rows)} are judged and kept"
+            click.echo(f"interrupted: {kept_now}; the same command goes on from there", err=True)
+            sys.exit(_INTERRUPTED)
+        results.finish()
     show.end()
-    how = f"{mode}, memory limited by {accounting().kind}"
-    click.echo(f"{len(rows)} judged ({how}): {_counts(verdicts) or 'nothing to judge'} -> {out}", err=True)
-    if mode == "both":
-        click.echo(f"fixed differs in {changes.total()}: {_counts(changes) or 'nothing'}", err=True)
-    if verdicts["IE"]:
-        click.echo(f"warning: {verdicts['IE']} IE: not judged, by no fault of theirs; see `detail`", err=True)
+    tally.report(f"{mode}, memory limited by {accounting().kind}", len(results.kept), out, mode == "both")
+
+
+class _Tally:
+    """What came of the rows, in a few words."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        self.changes: Counter[str] = Counter()
+        self.troubles: list[str] = []
+
+    @property
+    def total(self) -> int:
+        return self.verdicts.total()
+
+    def count(self, row: Mapping[str, Any]) -> None:
+        self.verdicts[row["verdict"]] += 1
+        if row["verdict"] == "IE":
+            self.troubles.append(row["detail"])
+        fixed = row.get("fixed")
+        if fixed and fixed["verdict"] != row["verdict"]:
+            self.changes[f"{row['verdict']} to {fixed['verdict']}"] += 1
+
+    def report(self, how: str, kept: int, out: Path, both: bool) -> None:
+        before = f", {kept} of them before" if kept else ""
+        found = _counts(self.verdicts) or "nothing to judge"
+        click.echo(f"{self.total} judged{before} ({how}): {found} -> {out}", err=True)
+        if both:
+            changes = _counts(self.changes) or "nothing"
+            click.echo(f"fixed differs in {self.changes.total()}: {changes}", err=True)
+        if self.troubles:
+            count, first = len(self.troubles), self.troubles[0]
+            click.echo(
+                f"warning: {count} IE: not judged, by no fault of theirs; the first: {first}", err=True
+            )
 
 
 def _counts(of: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(of.items()))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise UserError(f"{path}, line {number}: holds {type(row).__name__}, not an object")
-                yield number, row
-    except FileNotFoundError:
-        raise UserError(f"responses {path}: no such file; correct the path") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {number}: not JSON ({error.msg}); write one object per line") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"responses {path}: cannot be read: {error}") from None
+def _unusable(format_: Any, mode: str, trouble: str) -> dict[str, Any]:
+    from eval.judge.verdicts import WORDS
 
-
-def _submission(path: Path, number: int, row: dict[str, Any]) -> Submission:
-    from eval.judge.records import Submission
-
-    where = f"{path}, line {number}"
-    for field in ("problem_id", "language"):
-        if not isinstance(row.get(field), str | int) or isinstance(row.get(field), bool):
-            raise UserError(
-                f"{where}: {field} is {row.get(field)!r}; it must be text (a problem_id may be a number)"
-            )
-    for field in ("code", "response"):
-        if not isinstance(row.get(field), str | None):
-            raise UserError(f"{where}: {field} is {type(row[field]).__name__}; it must be text")
-    try:
-        return Submission(
-            problem_id=str(row["problem_id"]), language=str(row["language"]), code=row.get("code"),
-            response=row.get("response"), sample_id=str(row.get("sample_id", number)),
-        )  # fmt: skip
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+    row = {"verdict": "IE", "official": WORDS[format_]["IE"], "tests": [], "detail": trouble}
+    return row | {"fixed": row} if mode == "both" else row
 
 
 def _result(judgement: Judgement) -> dict[str, Any]:

@@ -6,7 +6,7 @@ and leaves out what it has).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -24,26 +24,41 @@ def judge(
     problems: Path,
     workers: int | None = None,
     mode: Mode | Literal["both"] = "strict",
+    done: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Judgement]:
+) -> Generator[Judgement]:
     """Judge `submissions` against the test data in `problems`; yields in their order.
 
     `workers` programs run at once (None: one per physical core). With `mode` "both" a judgement is the
     strict one and holds the fixed one; programs run once where that serves both. `on_progress(done, total)`
-    is called as each is decided. Raises `ValueError` before anything runs if a problem or language is
-    unknown, and `SandboxUnavailable` where programs cannot be isolated.
+    is called as each is decided. The first `done` were judged before and are left out. What cannot be judged,
+    as its problem is unknown or unusable or its language is unknown, is IE with the reason as its detail; if
+    that is all of them, `ValueError` is raised before anything runs. Raises `SandboxUnavailable` where
+    programs cannot be isolated.
     """
     waiting = list(submissions)
-    where = check_problems(format, problems, {s.problem_id for s in waiting})
-    for submission in waiting:
-        if submission.language not in FORMATS[format].languages:
-            raise ValueError(
-                f"submission for problem {submission.problem_id!r}: {format} does not judge language "
-                f"{submission.language!r}; known are {', '.join(FORMATS[format].languages)}"
-            )
+    where, trouble = _places(format, problems, dict.fromkeys(s.problem_id for s in waiting))
+    refused = {
+        index: why
+        for index, submission in enumerate(waiting)
+        if (why := trouble.get(submission.problem_id) or _language(format, submission))
+    }
+    if waiting and len(refused) == len(waiting):
+        raise ValueError(refused[0])
     require()
     modes: tuple[Mode, ...] = ("strict", "fixed") if mode == "both" else (mode,)
-    return _in_order(Workers(format, modes, where, waiting, workers or len(physical_cores())), on_progress)
+    count = workers or len(physical_cores())
+    return _in_order(Workers(format, modes, where, waiting, count, refused, done), on_progress)
+
+
+def _language(format: Format, submission: Submission) -> str:
+    known = FORMATS[format].languages
+    if submission.language in known:
+        return ""
+    return (
+        f"submission for problem {submission.problem_id!r}: {format} does not judge language "
+        f"{submission.language!r}; known are {', '.join(known)}"
+    )
 
 
 def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, Place]:
@@ -51,6 +66,13 @@ def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None 
 
     Every one is loaded, which looks up all its files. Raises `ValueError` naming what is missing or broken.
     """
+    where, trouble = _places(format, problems, _found(format, problems) if wanted is None else wanted)
+    for why in trouble.values():
+        raise ValueError(why)
+    return where
+
+
+def _found(format: Format, problems: Path) -> dict[str, Place]:
     if format not in FORMATS:
         raise ValueError(f"format {format!r} is unknown; known are {', '.join(FORMATS)}")
     rules = FORMATS[format]
@@ -59,29 +81,38 @@ def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None 
     found = rules.find(problems)
     if not found:
         raise ValueError(f"problems {problems}: holds no {rules.title} problem; expected {rules.layout}")
-    if wanted is None:
-        wanted = found
-    where = {}
+    return found
+
+
+def _places(format: Format, problems: Path, wanted: Iterable[str]) -> tuple[dict[str, Place], dict[str, str]]:
+    """Where the tests of the wanted problems are, and what is wrong with those that cannot be judged;
+    problems that are skipped are in neither. Raises `ValueError` where there is no problem at all."""
+    rules, found = FORMATS[format], _found(format, problems)
+    where, trouble = {}, {}
     for problem_id in wanted:
-        if rules.key(problem_id) in rules.skipped:
+        key = rules.key(problem_id)
+        if key in rules.skipped:
             continue
-        if rules.key(problem_id) not in found:
-            raise ValueError(
+        if key not in found:
+            trouble[problem_id] = (
                 f"problem {problem_id!r}: no tests in {problems}; download them, or drop the problem"
             )
-        where[problem_id] = found[rules.key(problem_id)]
+            continue
         try:
-            rules.load(problem_id, where[problem_id])
+            rules.load(problem_id, found[key])
+            where[problem_id] = found[key]
+        except (ValueError, RecursionError) as error:
+            trouble[problem_id] = str(error)
         except OSError as error:  # not readable, or no room to unpack it
-            raise ValueError(f"problem {problem_id!r}: its tests cannot be loaded: {error}") from None
-    return where
+            trouble[problem_id] = f"problem {problem_id!r}: its tests cannot be loaded: {error}"
+    return where, trouble
 
 
-def _in_order(workers: Workers, on_progress: Callable[[int, int], None] | None) -> Iterator[Judgement]:
+def _in_order(workers: Workers, on_progress: Callable[[int, int], None] | None) -> Generator[Judgement]:
     ready: dict[int, Judgement] = {}
-    turn, total = 0, len(workers.submissions)
+    turn, total = workers.done, len(workers.submissions)
     with workers:
-        for done in range(1, total + 1):
+        for done in range(turn + 1, total + 1):
             index, judgement = workers.next_result()
             ready[index] = judgement
             if on_progress:

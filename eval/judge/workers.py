@@ -14,13 +14,12 @@ import contextlib
 import os
 import queue
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
 from eval.judge import verdicts
@@ -43,7 +42,7 @@ from eval.judge.records import (
     Verdict,
 )
 from eval.judge.trial import Trial
-from eval.sandbox import SandboxError
+from eval.sandbox import SandboxError, hang_up
 
 _OURS = (SandboxError, OSError)
 """Failures of the sandbox, or of a machine short of descriptors or memory: never the program's."""
@@ -52,6 +51,7 @@ _PAUSES_S = (0.1, 1.0)
 _DETAIL_LIMIT = 2000
 _WINDOW = 16
 """Submissions per worker that are sorted by length: enough to balance, few enough to yield steadily."""
+_HANG_UP_S = 0.05
 T = TypeVar("T")
 
 
@@ -79,7 +79,9 @@ class _Open:
 
 
 class Workers:
-    """`count` threads at work on `submissions` from entering to leaving the context."""
+    """`count` threads at work on `submissions` from entering to leaving the context.
+
+    The first `done` are left out; `refused` are those that cannot be judged, by index, with the reason."""
 
     def __init__(
         self,
@@ -88,6 +90,8 @@ class Workers:
         where: dict[str, Place],
         submissions: Sequence[Submission],
         count: int,
+        refused: Mapping[int, str] = MappingProxyType({}),
+        done: int = 0,
     ) -> None:
         self.format, self.modes, self.where, self.submissions = format, modes, where, submissions
         self.rules = FORMATS[format]
@@ -97,10 +101,13 @@ class Workers:
         self.results: queue.SimpleQueue[tuple[int, Judgement] | BaseException] = queue.SimpleQueue()
         window = _WINDOW * count
         order = sorted(
-            range(len(submissions)), key=lambda i: (i // window, -self._expected(submissions[i]), i)
+            range(done, len(submissions)), key=lambda i: (i // window, -self._expected(submissions[i]), i)
         )
         self._waiting = deque(_Job(index, submissions[index]) for index in order)
+        self._refused, self.done = refused, done
         self._open: list[_Open] = []
+        self._running: list[Future[None]] = []
+        self._idents: set[int] = set()
         self._beginning = count
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -116,8 +123,7 @@ class Workers:
         return place.size if place else 0
 
     def __enter__(self) -> Self:
-        for core in self._cores:
-            self._threads.submit(self._work, core)
+        self._running = [self._threads.submit(self._work, core) for core in self._cores]
         return self
 
     def __exit__(
@@ -126,6 +132,8 @@ class Workers:
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
+        while kind is not None and wait(self._running, timeout=_HANG_UP_S).not_done:
+            hang_up(self._idents)  # nobody waits for what they run
         self._threads.shutdown(wait=True)
         for one in self._open:
             one.close.close()
@@ -143,6 +151,7 @@ class Workers:
         if core is not None:
             with contextlib.suppress(OSError):  # the CPU went offline: run anywhere
                 os.sched_setaffinity(0, {core})
+        self._idents.add(threading.get_ident())
         try:
             try:
                 while (job := self._next_job()) is not None:
@@ -209,21 +218,28 @@ class Workers:
 
     def _begin(self, job: _Job) -> Iterator[_Open]:
         """The programs to run for it, one after the other: one where the modes agree on what to run."""
+        if job.index in self._refused:
+            self._unrun(job, self.modes, "IE", self._refused[job.index])
+            return
         if job.submission.problem_id not in self.where:
             self._unrun(job, self.modes, "SKIP", "the official judge skips this problem")
             return
         try:
-            problem = _patiently(lambda: self._problems[job.submission.problem_id])
+            problem = self._patiently(lambda: self._problems[job.submission.problem_id])
         except _OURS as error:
             self._unrun(job, self.modes, "IE", f"the problem's tests cannot be loaded: {error}")
             return
         sources: list[tuple[Source, tuple[Mode, ...]]] = []
         for mode in self.modes:
-            code = self._code(job.submission, mode)
-            if code is None:
-                self._unrun(job, (mode,), "NO_CODE", "no code found in the response")
+            try:
+                code = self._code(job.submission, mode)
+                if code is None:
+                    self._unrun(job, (mode,), "NO_CODE", "no code found in the response")
+                    continue
+                source = self.rules.source(problem, job.submission.language, code, mode)
+            except (ValueError, RecursionError) as error:
+                self._unrun(job, (mode,), "IE", f"no program can be made of the response: {error}")
                 continue
-            source = self.rules.source(problem, job.submission.language, code, mode)
             if sources and sources[-1][0] == source:
                 sources[-1] = (source, (*sources[-1][1], mode))
             else:
@@ -248,7 +264,7 @@ class Workers:
         self, stack: contextlib.ExitStack, source: Source, problem: JudgeProblem, modes: tuple[Mode, ...]
     ) -> Bench:
         def built(language: Language, source: Source, unbuffered: bool = False) -> Program:
-            program = _patiently(lambda: build(language, source, unbuffered))
+            program = self._patiently(lambda: build(language, source, unbuffered))
             stack.callback(program.close)
             return program
 
@@ -272,14 +288,24 @@ class Workers:
         case = bench.problem.cases[index]
         try:
             with self.machine.shared():
-                results, narrowly = _patiently(lambda: run_case(bench, case))
+                results, narrowly = self._patiently(lambda: run_case(bench, case))
             if narrowly:
                 with self.machine.alone():
-                    results, _ = _patiently(lambda: run_case(bench, case))
+                    results, _ = self._patiently(lambda: run_case(bench, case))
         except (*_OURS, BrokenTestData) as error:
             broken = CaseResult(case.name, *verdicts.word(self.format, "IE"), note=str(error))
             return dict.fromkeys(bench.modes, broken)
         return results
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        """Try again when the sandbox is at fault; its last failure is raised."""
+        for pause_s in _PAUSES_S:
+            try:
+                return attempt()
+            except _OURS:
+                if self._stop.wait(pause_s):
+                    raise _Stopped from None
+        return attempt()
 
     def _verdict(self, one: _Open, mode: Mode) -> Judgement:
         submission, done = one.job.submission, one.trial.course(mode)
@@ -347,13 +373,3 @@ class _Machine:
             with self._changed:
                 self._alone = False
                 self._changed.notify_all()
-
-
-def _patiently(attempt: Callable[[], T]) -> T:
-    """Try again when the sandbox is at fault; its last failure is raised."""
-    for pause_s in _PAUSES_S:
-        try:
-            return attempt()
-        except _OURS:
-            time.sleep(pause_s)
-    return attempt()

@@ -30,7 +30,7 @@ Code is never run without the sandbox: `require` raises `SandboxUnavailable` wit
 from eval.sandbox.box import Box, Limits, Outcome, inside, run, start
 from eval.sandbox.files import Sealed, scratch
 from eval.sandbox.health import SandboxUnavailable, accounting, require
-from eval.sandbox.room import SandboxError
+from eval.sandbox.room import SandboxError, hang_up
 
 __all__ = [
     "Box",
@@ -40,6 +40,7 @@ __all__ = [
     "SandboxUnavailable",
     "Sealed",
     "accounting",
+    "hang_up",
     "inside",
     "require",
     "run",

@@ -24,7 +24,7 @@ import struct
 import subprocess
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from eval.sandbox import cgroups, helper
@@ -36,6 +36,7 @@ _GRACE_S = 10.0
 """How long beyond its due time an answer may take before the sandbox counts as broken."""
 _DEVICES = ("null", "zero", "random", "urandom")
 _mine = threading.local()
+_rooms: weakref.WeakSet[Room] = weakref.WeakSet()
 
 
 class SandboxError(RuntimeError):
@@ -56,7 +57,7 @@ class Room:
                     [*_as_ordinary_user(init), *_bubblewrap(), "--", f"/proc/self/fd/{init}", "room",
                      str(theirs.fileno())],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._said,
-                    env={}, cwd="/", pass_fds=(theirs.fileno(), init),
+                    env={}, cwd="/", pass_fds=(theirs.fileno(), init), start_new_session=True,
                 )  # fmt: skip
             finally:
                 os.close(init)
@@ -66,13 +67,14 @@ class Room:
             raise SandboxError(f"the sandbox does not start: {error}") from error
         finally:
             theirs.close()
-        self._maker = os.getpid()
+        self._maker, self._thread = os.getpid(), threading.get_ident()
         self._groups: list[cgroups.Group] = []
         self.close = weakref.finalize(
             self, _end, self._maker, self._process, self._control, self._said, self._groups
         )
         self._awaited = select.poll()
         self._awaited.register(self._control, select.POLLIN)
+        _rooms.add(self)
         try:
             message, self._pid = self._hear(_GRACE_S)
             if message != b"here":
@@ -95,6 +97,12 @@ class Room:
             old.remove()
         del self._groups[1:]
         return self._groups[0]
+
+    def hang_up(self, threads: Collection[int]) -> None:
+        """End it from another thread, if it is one of these threads' own; whoever waits for it is told."""
+        if self._maker == os.getpid() and self._thread in threads:
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_RDWR)
 
     def order(self, words: Iterable[str], descriptors: Sequence[int]) -> None:
         """Begin a run. `words` and `descriptors` are as in `init.c`."""
@@ -127,6 +135,12 @@ class Room:
         except ConnectionError as error:  # it died with an order unread
             raise self.broken(str(error).encode()) from error
         return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
+
+
+def hang_up(threads: Collection[int]) -> None:
+    """End the sandboxes of other threads, and whatever runs in them."""
+    for room in list(_rooms):
+        room.hang_up(threads)
 
 
 def lend() -> Room:

@@ -58,11 +58,13 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if path.suffix != ".jsonl":
         raise UserError(f"problems.source {path}: must be 'miniature' or end in .jsonl or .parquet")
     # Bytes that are not UTF-8 are named with their row, as halves of characters in JSON's notation are.
-    with path.open(encoding="utf-8", errors="surrogateescape") as stream:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{path}, row {number}: not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}, row {number}: {type(row).__name__} where an object is needed")

@@ -195,9 +195,13 @@ def test_command_reports_both_modes_and_their_difference(problems: Path, tmp_pat
         ('{"problem_id": "sum", "language": "cpp", "code": 5}', "code is int"),
         ('{"problem_id": "sum", "language": "rust", "code": ""}', "does not judge language 'rust'"),
         ('{"problem_id": "no", "language": "cpp", "code": ""}', "no tests in"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"problem_id": ' + "9" * 5000 + "}", "line 1"),
     ],
 )
-def test_command_names_the_line(problems: Path, tmp_path: Path, line: str, says: str) -> None:
+def test_command_refuses_a_file_of_bad_rows_by_its_first_line(
+    problems: Path, tmp_path: Path, line: str, says: str
+) -> None:
     (tmp_path / "in.jsonl").write_text(line + "\n")
     arguments = ["--format", "lightcp", "--problems", problems, "--responses", tmp_path / "in.jsonl"]
     result = CliRunner().invoke(judge_command, [*map(str, arguments), "--out", str(tmp_path / "out.jsonl")])

@@ -1,0 +1,161 @@
+"""One bad row never takes the job, and the same command goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from eval.judge.command import judge_command
+from eval.judge.rows import Results, read_rows
+from eval.judge.selftest import _write_dmoj
+from tessy.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = {"problem_id": "sum", "language": "python", "code": "print(sum(map(int, input().split())))"}
+
+
+def lines(*rows: object) -> bytes:
+    return b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"{", "line 2: not JSON"),
+        (b"\xff", "line 2: not UTF-8 at byte 0"),
+        (b"[" * 100_000, "line 2: nested too deeply"),
+        (b"[1]", "line 2: holds list"),
+        (b'{"language": "cpp", "code": ""}', "line 2: problem_id is None"),
+        (b'{"problem_id": "p", "code": ""}', "line 2: language is None"),
+        (b'{"problem_id": "p", "language": "cpp"}', "line 2: submission for problem 'p': needs exactly one"),
+        (b'{"problem_id": "p", "language": "cpp", "code": []}', "line 2: code is list"),
+    ],
+)
+def test_a_bad_row_is_told_by_its_line_and_takes_no_other_with_it(
+    tmp_path: Path, line: bytes, says: str
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines(GOOD, line, b"", b"  \t", GOOD))
+    first, bad, last = read_rows(path)
+    assert (first.content, last.content) == (GOOD, GOOD)
+    assert last.submission is not None
+    assert last.submission.sample_id == "5"
+    assert bad.submission is None
+    assert says in bad.trouble
+
+
+def test_a_byte_order_mark_and_odd_line_ends_are_no_trouble(tmp_path: Path) -> None:
+    odd = {**GOOD, "model": "a\u2028b\u0085c"}
+    text = json.dumps(odd, ensure_ascii=False).encode()
+    (tmp_path / "in.jsonl").write_bytes(b"\xef\xbb\xbf" + text + b"\r\n" + text)
+    assert [row.content for row in read_rows(tmp_path / "in.jsonl")] == [odd, odd]
+
+
+def test_results_are_kept_and_a_half_line_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with Results(out, ("a",)) as results:
+        results.put({"verdict": "AC", "text": "\ud800 \u2028"})
+        results.put({"verdict": "WA"})
+    (partial,) = tmp_path.glob(".out.jsonl.*.partial")
+    partial.write_bytes(partial.read_bytes()[:-1])
+    with Results(out, ("a",)) as results:
+        assert results.kept == [{"verdict": "AC", "text": "\ud800 \u2028"}]
+        results.put({"verdict": "TLE"})
+        results.finish()
+    assert [json.loads(line)["verdict"] for line in out.read_text().splitlines()] == ["AC", "TLE"]
+    assert os.listdir(tmp_path) == ["out.jsonl"]
+
+
+def test_what_other_input_decided_is_not_kept(tmp_path: Path) -> None:
+    with Results(tmp_path / "out.jsonl", ("a",)) as results:
+        results.put({"verdict": "AC"})
+    with Results(tmp_path / "out.jsonl", ("b",)) as results:
+        assert results.kept == []
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_two_judges_do_not_write_one_file(tmp_path: Path) -> None:
+    with Results(tmp_path / "out.jsonl", ("a",)), pytest.raises(UserError, match="another `tessy judge`"):
+        Results(tmp_path / "out.jsonl", ("a",)).__enter__()
+
+
+@pytest.mark.parametrize("out", [".", "no/such/folder.jsonl"])
+def test_where_nothing_can_be_written_is_found_before_judging(tmp_path: Path, out: str) -> None:
+    with pytest.raises(UserError, match="choose another place"):
+        Results(tmp_path / out, ("a",)).__enter__()
+
+
+def command(tmp_path: Path, *options: str) -> list[str]:
+    problems = tmp_path / "problems"
+    if not problems.exists():
+        _write_dmoj(problems)
+    files = ["--responses", str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out.jsonl")]
+    return ["--format", "dmoj", "--problems", str(problems), *files, *options]
+
+
+def judged(tmp_path: Path, content: bytes, *options: str) -> tuple[Result, list[dict[str, Any]]]:
+    (tmp_path / "in.jsonl").write_bytes(content)
+    result = CliRunner().invoke(judge_command, command(tmp_path, *options))
+    assert result.exit_code == 0, result.output
+    return result, [json.loads(line) for line in (tmp_path / "out.jsonl").read_bytes().split(b"\n") if line]
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("mode", ["strict", "both"])
+def test_every_bad_row_is_a_row_of_the_verdicts(tmp_path: Path, mode: str) -> None:
+    answer = {
+        "problem_id": "sum",
+        "language": "python",
+        "response": f"\ud800\n```python\n{GOOD['code']}\n```",
+    }
+    content = lines(
+        GOOD, answer, {**GOOD, "code": "\udfff"}, b"{", {**GOOD, "language": "Python"},
+        {**GOOD, "problem_id": "none"}, {**GOOD, "problem_id": "generated"}, GOOD,
+    )  # fmt: skip
+    _write_dmoj(tmp_path / "problems")
+    folder = tmp_path / "problems" / "ICPC" / "generated"
+    folder.mkdir()
+    (folder / "init.yml").write_text("generator: g.cpp\n")
+    result, rows = judged(tmp_path, content, "--mode", mode)
+    assert [row["verdict"] for row in rows] == ["AC", "AC", "CE", "IE", "IE", "IE", "IE", "AC"]
+    assert all(row["fixed"]["verdict"] == row["verdict"] for row in rows if "fixed" in row)
+    for row, says in zip(rows[3:7], ("line 4: not JSON", "'Python'", "no tests", "'generator'"), strict=True):
+        assert says in row["detail"]
+    assert "4 IE" in result.output
+
+
+@pytest.mark.sandbox
+def test_an_interrupt_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    sleeper = {**GOOD, "code": "while True: pass"}
+    (tmp_path / "in.jsonl").write_bytes(lines(*[GOOD] * 40, *[sleeper] * 4))
+    line = [sys.executable, "-c", "from eval.judge.command import judge_command as run; run()"]
+    process = subprocess.Popen(
+        [*line, *command(tmp_path, "--workers", "2")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if sum(path.read_bytes().count(b"\n") for path in tmp_path.glob(".out.jsonl.*.partial")) >= 40:
+            break
+        time.sleep(0.05)
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert time.monotonic() - start < 2, "a second, and one for a busy machine"
+    assert process.returncode == 130
+    assert "interrupted: 40 of 44 are judged and kept; the same command goes on from there" in said
+    (partial,) = tmp_path.glob(".out.jsonl.*.partial")
+    kept = [{**json.loads(line), "mark": True} for line in partial.read_bytes().splitlines()]
+    partial.write_bytes(lines(*kept))
+    result, rows = judged(tmp_path, (tmp_path / "in.jsonl").read_bytes(), "--workers", "2")
+    assert [row.get("mark", False) for row in rows] == [True] * 40 + [False] * 4
+    assert [row["verdict"] for row in rows] == ["AC"] * 40 + ["TLE"] * 4
+    assert "44 judged, 40 of them before" in result.output
