@@ -1,6 +1,7 @@
 """What the sandbox costs: an empty program with it and without, and how runs scale with workers.
 
-    python -m eval.judge.bench [overhead | contest [PROBLEMS TESTS SUBMISSIONS] | memory [TESTS [dmoj | lcb]]]
+    python -m eval.judge.bench [overhead | contest [PROBLEMS TESTS SUBMISSIONS] | memory [TESTS [dmoj | lcb]]
+                                | small [SUBMISSIONS TESTS]]
 
 prints one JSON object. Figures hold for a machine that does nothing else.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge.compile import DMOJ, build
-from eval.judge.loads import contest, memory, timed
+from eval.judge.loads import contest, memory, small, timed
 from eval.judge.records import MIB, Source
 from eval.judge.workers import physical_cores
 from eval.sandbox import Limits, Sealed, require, run, scratch
@@ -78,5 +79,10 @@ def _rate(binary: Sealed, workers: int, runs: int) -> float:
 
 if __name__ == "__main__":
     load, *sizes = sys.argv[1:] or ["overhead"]
-    loads: dict[str, Callable[..., Any]] = {"overhead": measure, "contest": contest, "memory": memory}
+    loads: dict[str, Callable[..., Any]] = {
+        "overhead": measure,
+        "contest": contest,
+        "memory": memory,
+        "small": small,
+    }
     print(json.dumps(loads[load](*(int(size) if size.isdigit() else size for size in sizes))))

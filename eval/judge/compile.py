@@ -13,12 +13,12 @@ import importlib.util
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from eval.judge import cache
-from eval.judge.records import MIB, Source
-from eval.sandbox import Limits, Sealed, run, scratch
+from eval.judge import cache, headers
+from eval.judge.records import MIB, CompileError, Source
+from eval.sandbox import Limits, Sealed, inside, run, scratch
 from eval.sandbox.files import read_all
 
 _PROGRAM, _PRELOADED = "/box/main", "/box/unbuffered.so"
@@ -65,10 +65,6 @@ class Program:
             content.close()
 
 
-class CompileError(Exception):
-    """The compiler refused the source, or took too much over it; the message is the compiler's."""
-
-
 def compile_limits(cpu_s: float, memory: int, processes: int = 50) -> Limits:
     """Limits for a compiler: seconds, bytes, processes."""
     return Limits(
@@ -92,6 +88,7 @@ _LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_l
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
 LCB = {"python": Language("python", _PYTHON, ("-B",), _SMALL)}
 _PATIENT = compile_limits(60, 2048 * MIB)
+_FOR_HEADERS = replace(_PATIENT, stdout=512 * MIB, tmp=512 * MIB)
 HELPERS = {
     "cpp": Language("cpp", _GXX, (*_LIGHTCP_CPP.flags, "-I/box"), _PATIENT),
     "c": Language("c", "/usr/bin/gcc", ("-O2", "-pipe", "-std=gnu11", "-I/box", "-lm"), _PATIENT),
@@ -142,10 +139,15 @@ def _version(tool: str) -> str:
 def _compile(language: Language, source: Source) -> bytes:
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
     out, err = scratch(), scratch()
+    header, shown = _header(language, source)
     try:
         units = [path for number, path in enumerate(files) if not number or Path(path).suffix in _UNITS]
-        argv = [*_BUILD, language.tool, *units, *language.flags, *source.flags]
-        outcome = run(argv, language.limits, files=files, stdin=None, stdout=out, stderr=err)
+        search = [f"-I{headers.FOLDER}"] if shown else []
+        argv = [*_BUILD, language.tool, *search, *units, *language.flags, *source.flags]
+        outcome = run(
+            argv, language.limits, files=files, stdin=None, stdout=out, stderr=err, shown=shown,
+            links={f"{headers.FOLDER}/{header}.gch": inside(0)} if shown else {},
+        )  # fmt: skip
         if outcome.ended == "exit" and outcome.exit_code == 0:
             return read_all(out)
         message = read_all(err, _MESSAGE_LIMIT).decode(errors="replace")
@@ -154,7 +156,21 @@ def _compile(language: Language, source: Source) -> bytes:
         )
         raise CompileError(f"compiler: {why}\n{message}".strip())
     finally:
-        _close(files, out, err)
+        _close(files, out, err, *shown)
+
+
+def _header(language: Language, source: Source) -> tuple[str, tuple[int, ...]]:
+    """The precompiled header that may speed this up, by name and as a descriptor to be closed."""
+    name = headers.wanted(next(iter(source.files.values())))
+    if name is None or language.name != "cpp" or language.limits in (_PATIENT, _FOR_HEADERS):
+        return "", ()  # what is compiled once gains nothing
+    flags = tuple(flag for flag in language.flags if not flag.startswith("-l"))  # nothing is linked
+    patient = replace(language, flags=flags, limits=_FOR_HEADERS)
+    compiler = repr((_version(language.tool), flags))
+    made = headers.precompiled(
+        name, compiler, lambda text: _compile(patient, Source("cpp", {"main.hpp": text}))
+    )
+    return name, (made.reader(),) if made else ()
 
 
 def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Program:

@@ -2,9 +2,11 @@
 
     python -m eval.judge.bench contest [PROBLEMS TESTS SUBMISSIONS]
     python -m eval.judge.bench memory [TESTS [dmoj | lcb]]
+    python -m eval.judge.bench small [SUBMISSIONS TESTS]
 
-Both write test data and remove it: in OJBench's layout, where every test is run whatever came before, or as
-LiveCodeBench's packed lines. Not covered: compiling; the programs are few and built before the clock starts.
+They write test data and remove it: in OJBench's layout, where every test is run whatever came before, or as
+LiveCodeBench's packed lines. Not covered, except in `small`: compiling; the programs are few and built before
+the clock starts.
 """
 
 from __future__ import annotations
@@ -45,6 +47,27 @@ _PROGRAMS = {
 }
 _SLOW = "#include <ctime>\n" + _PROGRAMS["right"].replace("printf", "while (clock() < 200000); printf")
 T = TypeVar("T")
+_USES = (
+    "vector<long long> v; for (long long x; cin >> x;) v.push_back(x);\n"
+    "    sort(v.begin(), v.end(), [](auto a, auto b) { return a % SALT < b % SALT; });\n"
+    "    cout << accumulate(v.begin(), v.end(), 0LL) << '\\n';",
+    "map<long long, int> m; for (long long x; cin >> x;) m[x]++;\n"
+    "    long long sum = SALT - SALT; for (auto& [x, n] : m) sum += x * n;\n    cout << sum << endl;",
+    "queue<pair<int, long long>> q; for (long long x; cin >> x;) q.push({SALT, x});\n"
+    "    long long sum = 0; while (!q.empty()) { sum += q.front().second; q.pop(); }\n"
+    "    cout << sum << '\\n';",
+    "string s, all; long long sum = 0; while (cin >> s) { all += s + ' '; sum += stoll(s); }\n"
+    "    set<char> used(all.begin(), all.end());\n    cout << (used.size() < SALT + 20 ? sum : -1) << '\\n';",
+)
+_HEADS = ("#include <bits/stdc++.h>\n", "".join(f"#include <{name}>\n" for name in (
+    "iostream", "vector", "algorithm", "numeric", "map", "queue", "set", "string"
+)))  # fmt: skip
+_WHOLE = "{}using namespace std;\nint main() {{\n    ios::sync_with_stdio(false);\n    {}\n}}\n"
+_SMALL = {
+    "with bits/stdc++.h": [_WHOLE.format(_HEADS[0], uses) for uses in _USES],
+    "other C++": [_WHOLE.format(_HEADS[1], uses) for uses in _USES],
+    "python": ["import sys\nprint(sum(int(x) for x in sys.stdin.read().split()) + SALT - SALT)\n"],
+}
 _COUNT = {
     "cpp": """#include <cstdio>
 int main() { long n = 0; while (getchar_unlocked() != EOF) n++; printf("%ld\\n", n); }
@@ -94,6 +117,53 @@ def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict
         and [verdict == "AC" for verdict in verdicts[0]] == passed,
         "peak_mib": _status("VmHWM"),
     }
+
+
+def small(submissions: int = 400, tests: int = 3) -> dict[str, Any]:
+    """Seconds from start to finish, and of processor time, for many different small programs, half C++ (and half of that with
+    `bits/stdc++.h`), half Python; nothing is built before. Each kind is then judged by itself, anew."""
+    kinds = [name for name in _SMALL for _ in range(2 if name == "python" else 1)]
+    with tempfile.TemporaryDirectory() as folder, _fresh_cache():
+        root, rng = Path(folder), random.Random(0)
+        _write_sums(root / "sums", tests, rng)
+        found: dict[str, Any] = {}
+        for turn, only in enumerate(("all", *_SMALL)):
+            chosen = [kinds[number % len(kinds)] for number in range(submissions)]
+            todo = [
+                Submission("sums", "python" if kind == "python" else "cpp", code=_small(kind, turn, number))
+                for number, kind in enumerate(chosen)
+                if only in ("all", kind)
+            ]
+            before = _spent()
+            seconds, judged = timed(partial(_judged, root, todo, len(os.sched_getaffinity(0))))
+            if any(judgement.verdict != "AC" for judgement in judged):
+                raise RuntimeError("the load was not judged as expected")
+            found[only] = {"submissions": len(todo), "seconds": round(seconds, 1), "cpu_s": _cpu_s(before)}
+    return found
+
+
+def _cpu_s(before: dict[str, float]) -> float:
+    after = _spent()
+    return round(sum(after[name] - before[name] for name in ("judge_ms", "sandboxes_ms")) / 1000, 1)
+
+
+def _small(kind: str, turn: int, number: int) -> str:
+    """A program like no other, as the compile cache would know it."""
+    bodies = _SMALL[kind]
+    return bodies[number // 4 % len(bodies)].replace("SALT", str(1000 * turn + number + 7))
+
+
+@contextlib.contextmanager
+def _fresh_cache() -> Iterator[None]:
+    before = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("XDG_CACHE_HOME")
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before
 
 
 def memory(tests: int = 10_000, format: Format = "dmoj") -> dict[str, Any]:

@@ -26,6 +26,10 @@ class BrokenTestData(ValueError):
     """A test file that cannot be read to its end; no verdict can rest on it."""
 
 
+class CompileError(Exception):
+    """The compiler refused the source, or took too much over it; the message is the compiler's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A test file that is read when it is needed. `text` turns CRLF and lone CR into LF on the way, and adds

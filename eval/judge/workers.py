@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 from eval.judge import verdicts
 from eval.judge.cases import Bench, run_case
-from eval.judge.compile import HELPERS, CompileError, Language, Program, build
+from eval.judge.compile import HELPERS, Language, Program, build
 from eval.judge.extract import Format, extract_code
 from eval.judge.formats import FORMATS
 from eval.judge.loaded import Loaded
@@ -32,6 +32,7 @@ from eval.judge.records import (
     BrokenTestData,
     CaseResult,
     Checker,
+    CompileError,
     Helper,
     Judgement,
     JudgeProblem,

@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 class Sealed:
     """Immutable bytes behind a descriptor. Close it, or use it as a context manager."""
 
-    def __init__(self, data: bytes | Iterable[bytes]) -> None:
+    def __init__(self, data: bytes | Iterable[bytes | memoryview]) -> None:
         self.fd = os.memfd_create("sealed", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             self.size = sum(_write(self.fd, part) for part in ([data] if isinstance(data, bytes) else data))
@@ -69,7 +69,7 @@ def read_all(fd: int, limit: int | None = None) -> bytes:
     return b"".join(parts)
 
 
-def _write(fd: int, part: bytes) -> int:
+def _write(fd: int, part: bytes | memoryview) -> int:
     view = memoryview(part)
     while view:
         view = view[os.write(fd, view) :]

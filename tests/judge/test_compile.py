@@ -9,8 +9,8 @@ import time
 import pytest
 
 from eval.judge import compile as languages
-from eval.judge.compile import CompileError, build, compile_limits
-from eval.judge.records import Source
+from eval.judge.compile import build, compile_limits
+from eval.judge.records import CompileError, Source
 from eval.sandbox import Limits, run, scratch
 from eval.sandbox.files import read_all
 
