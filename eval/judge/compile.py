@@ -136,18 +136,17 @@ def _version(tool: str) -> str:
     return hashlib.sha256(done.stdout).hexdigest()
 
 
-def _compile(language: Language, source: Source) -> bytes:
+def _compile(language: Language, source: Source, *first: str) -> bytes:
+    """`first` are flags that stand before the files."""
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
     out, err = scratch(), scratch()
-    header, shown = _header(language, source)
+    flags, shown, links = _header(language, source)
     try:
         units = [path for number, path in enumerate(files) if not number or Path(path).suffix in _UNITS]
-        search = [f"-I{headers.FOLDER}"] if shown else []
-        argv = [*_BUILD, language.tool, *search, *units, *language.flags, *source.flags]
+        argv = [*_BUILD, language.tool, *flags, *first, *units, *language.flags, *source.flags]
         outcome = run(
-            argv, language.limits, files=files, stdin=None, stdout=out, stderr=err, shown=shown,
-            links={f"{headers.FOLDER}/{header}.gch": inside(0)} if shown else {},
-        )  # fmt: skip
+            argv, language.limits, files=files, stdin=None, stdout=out, stderr=err, shown=shown, links=links
+        )
         if outcome.ended == "exit" and outcome.exit_code == 0:
             return read_all(out)
         message = read_all(err, _MESSAGE_LIMIT).decode(errors="replace")
@@ -159,18 +158,23 @@ def _compile(language: Language, source: Source) -> bytes:
         _close(files, out, err, *shown)
 
 
-def _header(language: Language, source: Source) -> tuple[str, tuple[int, ...]]:
-    """The precompiled header that may speed this up, by name and as a descriptor to be closed."""
+def _header(language: Language, source: Source) -> tuple[list[str], list[int], dict[str, str]]:
+    """What lets a compilation find the precompiled header it may have: flags, descriptors to close, links."""
     name = headers.wanted(next(iter(source.files.values())))
     if name is None or language.name != "cpp" or language.limits in (_PATIENT, _FOR_HEADERS):
-        return "", ()  # what is compiled once gains nothing
+        return [], [], {}  # what is compiled once gains nothing
     flags = tuple(flag for flag in language.flags if not flag.startswith("-l"))  # nothing is linked
     patient = replace(language, flags=flags, limits=_FOR_HEADERS)
-    compiler = repr((_version(language.tool), flags))
-    made = headers.precompiled(
-        name, compiler, lambda text: _compile(patient, Source("cpp", {"main.hpp": text}))
-    )
-    return name, (made.reader(),) if made else ()
+
+    def make(text: bytes) -> bytes:
+        return _compile(patient, Source("cpp", {MAIN["cpp"]: text}), "-x", "c++-header")
+
+    made = headers.precompiled(name, repr((_version(language.tool), flags)), make)
+    if made is None:
+        return [], [], {}
+    place = f"{headers.FOLDER}/{name}"
+    links = {f"{place}.gch": inside(0), place: made.path}
+    return ["-isystem", headers.FOLDER], [made.content.reader()], links
 
 
 def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Program:

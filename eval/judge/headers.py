@@ -16,6 +16,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from eval.judge import cache
@@ -30,8 +31,18 @@ _WORTH = 3
 """Making one takes as long as a few compilations save, so it is made for the third that could use it."""
 
 _DIGEST = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A precompiled header, and the header itself, for what includes it twice or not first."""
+
+    content: Sealed
+    path: str
+
+
 _lock = threading.Lock()
-_made: dict[tuple[str, str], Sealed | None] = {}
+_made: dict[tuple[str, str], Header | None] = {}
 _wanted: Counter[tuple[str, str]] = Counter()
 
 
@@ -42,7 +53,7 @@ def wanted(source: bytes) -> str | None:
     return name if name in HEADERS else None
 
 
-def precompiled(header: str, compiler: str, make: Callable[[bytes], bytes]) -> Sealed | None:
+def precompiled(header: str, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
     """The precompiled `header` for a compiler and its flags, which `compiler` names in full; None as long as
     it is not worth making, while another thread makes it, or where it cannot be made.
 
@@ -60,27 +71,31 @@ def precompiled(header: str, compiler: str, make: Callable[[bytes], bytes]) -> S
         _lock.release()
 
 
-def _kept(header: str, compiler: str, make: Callable[[bytes], bytes]) -> Sealed | None:
+def _kept(header: str, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
     source = f"#include <{header}>\n".encode()
     try:
-        key = hashlib.sha256(repr((source, compiler, _inputs(source))).encode()).hexdigest()
+        inputs = _inputs(source)
+        key = hashlib.sha256(repr((source, compiler, _hash(inputs))).encode()).hexdigest()
         data = memoryview(cache.get(key) or b"")
         content = data[_DIGEST:]
         if data[:_DIGEST] != hashlib.sha256(content).digest():
             content = memoryview(make(source))
             cache.put(key, hashlib.sha256(content).digest() + content)
-        return Sealed([content])
-    except (CompileError, SandboxError, OSError):
+        return Header(Sealed([content]), next(path for path in inputs if path.endswith(f"/{header}")))
+    except (CompileError, SandboxError, OSError, StopIteration):
         return None  # without it everything takes longer, and nothing else
 
 
-def _inputs(source: bytes) -> str:
-    """The hash of every header that `source` includes, as an update of one must not go unseen."""
-    listed = subprocess.run(
-        ["/usr/bin/g++", "-M", "-x", "c++", "-"], input=source, capture_output=True, check=False
-    ).stdout.decode()
+def _inputs(source: bytes) -> list[str]:
+    """The paths of every header that `source` includes."""
+    command = ["/usr/bin/g++", "-M", "-x", "c++", "-"]
+    listed = subprocess.run(command, input=source, capture_output=True, check=False).stdout.decode()
+    return [name for name in listed.replace("\\\n", " ").split() if name.startswith("/")]
+
+
+def _hash(paths: list[str]) -> str:
+    """What they hold, as an update of one must not go unseen."""
     digest = hashlib.sha256()
-    for name in listed.replace("\\\n", " ").split()[1:]:
-        if name.startswith("/"):
-            digest.update(name.encode() + Path(name).read_bytes())
+    for path in paths:
+        digest.update(path.encode() + Path(path).read_bytes())
     return digest.hexdigest()

@@ -120,8 +120,8 @@ def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict
 
 
 def small(submissions: int = 400, tests: int = 3) -> dict[str, Any]:
-    """Seconds from start to finish, and of processor time, for many different small programs, half C++ (and half of that with
-    `bits/stdc++.h`), half Python; nothing is built before. Each kind is then judged by itself, anew."""
+    """Seconds from start to finish, and of processor time, for many different small programs, half C++ (and
+    half of that with `bits/stdc++.h`), half Python; nothing is built before. Then each kind by itself."""
     kinds = [name for name in _SMALL for _ in range(2 if name == "python" else 1)]
     with tempfile.TemporaryDirectory() as folder, _fresh_cache():
         root, rng = Path(folder), random.Random(0)
