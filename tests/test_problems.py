@@ -66,3 +66,15 @@ def test_a_table_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "problems.parquet").write_bytes(b"id,prompt")
     with pytest.raises(UserError, match=r"problems\.parquet: cannot be read"):
         list(read_file(tmp_path / "problems.parquet"))
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_rows(folder: Path) -> None:
+    path = folder / "problems.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode() + b"\n\n  \n")
+    assert [problem.problem_id for problem in read_file(path)] == ["1"]
+
+
+@pytest.mark.parametrize("row", [b"[" * 100_000, b'{"id": ' + b"9" * 5000 + b"}", b'{"id": 2}'])
+def test_a_row_that_cannot_be_read_is_named(folder: Path, row: bytes) -> None:
+    with pytest.raises(UserError, match="row 2: "):
+        list(read_file(written(folder, row)))

@@ -5,6 +5,8 @@
 - extraction takes the last program in the right language after any thinking, however it is tagged;
 - a crashed or failing checker is IE, not WA;
 - an interactor that hangs up on a wrong program decides, not the signal the program then dies of;
+- a program that dies (RTE, IR) in DMOJ's confinement, where address space counts, used or not, and sleeping,
+  timers, other programs, waiting for children and /dev/stdin are refused, is run again without it;
 - OJBench's clock is CPU time, so that sleeping is bounded by its wall factor only;
 - LiveCodeBench programs run as real processes: reading standard input by iteration, through its buffer or
   descriptor, writing to a buffer or an imported stdout, `global`, `from __future__` and code after the main
