@@ -2,7 +2,8 @@
 
 Both roles are `Qwen3ForCausalLM`s that any engine can serve. Training is a plain loop, because a model of
 half a million parameters spends its time in framework code otherwise; it can be killed at any moment and
-ends with the same weights as if it had not been (same machine, same number of threads).
+ends with the same weights as if it had not been (same machine, same number of threads). All of it is
+computed in float32: many CPUs have no bfloat16 instructions, and what is trained should not depend on that.
 
 Not covered: fine-tuning on synthesised data (`train.sft`).
 """
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from tessy.miniature.muon import Muon
 from tessy.miniature.tokens import END_OF_ANSWER, prompt_text, response_text, train_tokenizer
 from tessy.miniature.traces import pretraining_traces
 from tessy.miniature.world import World
@@ -158,7 +160,7 @@ def _optimizers(model: Qwen3ForCausalLM, config: PretrainConfig) -> list[torch.o
     matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
     rest = [model.model.embed_tokens.weight, *(p for p in model.parameters() if p.ndim == 1)]
     return [
-        torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices),
         torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
 
@@ -179,9 +181,9 @@ def _loss(model: Qwen3ForCausalLM, batch: list[_Document]) -> torch.Tensor:
         ids[row, : len(tokens)] = tokens
         labels[row, document.prompt : len(tokens)] = tokens[document.prompt :]
     # No mask: padding stands on the right, where causal attention does not look, and has no loss.
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model(input_ids=ids, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
+    states = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    follow = labels[:, 1:] != _IGNORED
+    return torch.nn.functional.cross_entropy(model.lm_head(states[:, :-1][follow]), labels[:, 1:][follow])
 
 
 def _resume(

@@ -35,7 +35,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "world": Kind("tessy.stages.miniature:make_world", 1),
-    "pretrain": Kind("tessy.stages.miniature:pretrain_model", 1),
+    "pretrain": Kind("tessy.stages.miniature:pretrain_model", 2),
     "problems": Kind("tessy.stages.problems:run", 1),
     "annotate": Kind("tessy.stages.annotate:run", 3),
     "predictor": Kind("train.predictor:run", 2),
