@@ -27,6 +27,7 @@ from typing import Any
 from tessy.artifacts import finish, read_json, write_json
 from tessy.errors import UserError
 from tessy.hub import commit_of, is_commit, recorded_as
+from tessy.machine import environment
 from tessy.tracking import Tracker
 
 PROGRESS_FD = "TESSY_PROGRESS_FD"
@@ -202,19 +203,6 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / JOB).unlink(missing_ok=True)
     return finish(folder, manifest)
-
-
-def environment() -> dict[str, str]:
-    """Versions that a result may depend on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    out = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "lm-eval", "tessy"):
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return out
 
 
 def with_parent() -> dict[str, str]:

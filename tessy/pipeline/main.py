@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tessy.artifacts import read_json
 from tessy.pipeline.display import Display
@@ -20,6 +21,7 @@ from tessy.pipeline.preflight import preflight
 from tessy.pipeline.reuse import decide
 from tessy.pipeline.run import StageFailed, execute
 from tessy.recipe import load
+from tessy.terminal import mark
 from tessy.tracking import Tracker, for_agent
 
 REPORT = "report"
@@ -78,7 +80,7 @@ def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
         with Display(console) as display:
             folder = execute(planned, runs_dir, display)
     except StageFailed as error:
-        console.print(f"[red]✗[/] {error}", highlight=False)
+        console.print(Text.assemble(mark(False, console.encoding), str(error)))
         console.print("Run the same command again to go on from here.")
         return 1
     except KeyboardInterrupt:

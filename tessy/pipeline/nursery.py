@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tessy.pipeline import job
+from tessy.processes import python_module
 
 MESSAGE = 1 << 16
 GPU = Path("/dev/nvidiactl")
@@ -46,7 +47,7 @@ class Nursery:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tessy.pipeline.nursery", str(theirs.fileno())],
+                python_module("tessy.pipeline.nursery", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 env=environment | {job.PARENT: str(os.getpid())},
                 pass_fds=[theirs.fileno()],

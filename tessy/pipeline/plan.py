@@ -42,14 +42,14 @@ KINDS: dict[str, Kind] = {
     "synthesize": Kind("tessy.stages.synthesize:run", 3),
     "mix": Kind("tessy.stages.mix:run", 1),
     "reference": Kind("tessy.stages.reference:run", 1),
-    "best": Kind("tessy.stages.best:run", 1),
+    "best": Kind("tessy.stages.best:run", 2),
     "sft": Kind("train.sft:run", 2),
     "evaluate": Kind("eval.code:run", 4),
     "lm_eval": Kind("eval.general:run", 3),
     "instrument": Kind("eval.instrument:run", 2),
     "switches": Kind("tessy.stages.switches:run", 2),
     "switch_verdicts": Kind("eval.instrument:judge_switches", 1),
-    "report": Kind("tessy.stages.report:run", 6),
+    "report": Kind("tessy.stages.report:run", 7),
 }
 
 

@@ -28,6 +28,7 @@ from tessy.pipeline.job import JOB, WORK
 from tessy.pipeline.nursery import Nursery
 from tessy.pipeline.plan import KINDS, Plan, Stage
 from tessy.pipeline.reuse import Decision, decide
+from tessy.processes import inherited
 from tessy.recipe import dump
 from tessy.tracking import OF_ONE_RUN
 
@@ -232,7 +233,7 @@ def environment(threads: int) -> dict[str, str]:
     """A stage's environment: fixed thread counts (sums depend on them), no network look-ups by accident."""
     count = str(threads)
     return {
-        **{name: value for name, value in os.environ.items() if name not in OF_ONE_RUN},
+        **inherited({name: value for name, value in os.environ.items() if name not in OF_ONE_RUN}),
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,

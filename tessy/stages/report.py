@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from tessy.artifacts import manifest_of, read_json, read_parquet
+from tessy.machine import merged
 from tessy.pipeline.job import Job
 from tessy.records import ROLES, Role, Trajectory, to_row
 from tessy.report import LineageRow, ReportInput, write_report
@@ -26,6 +26,7 @@ TRACES_PER_METHOD = 3
 def run(job: Job) -> None:
     recipe = job.config["recipe"]
     manifests = {name: manifest_of(folder) or {} for name, folder in job.inputs.items()}
+    environment = _environment(manifests)
     tested = _tested_models(recipe)
     results: dict[str, Any] = {
         "recipe": recipe["name"],
@@ -37,6 +38,7 @@ def run(job: Job) -> None:
         "breakdown": [],
         "paired": [],
         "protocol": {},
+        "environment": environment,
         "epochs": [],
         "losses": _losses(job, recipe),
         "out_of_domain": [b["name"] for b in recipe["evaluate"]["benchmarks"] if b["kind"] == "lm_eval"],
@@ -62,7 +64,7 @@ def run(job: Job) -> None:
         traces=list(_traces(job, recipe)),
         recipe_yaml=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100),
         lineage=[_lineage(name, manifest) for name, manifest in manifests.items()],
-        environment=_environment(manifests),
+        environment=environment,
     )
     write_report(report, job.out)
     job.tracker.table("results", results["rows"])
@@ -149,7 +151,5 @@ def _lineage(name: str, manifest: Mapping[str, Any]) -> LineageRow:
 
 
 def _environment(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    merged: dict[str, str] = {}
-    for manifest in manifests.values():
-        merged |= manifest["environment"]
-    return {**merged, "system": platform.system(), "cores": str(os.cpu_count())}
+    """Machines and versions that the stages ran with; where they differ, all of them."""
+    return {**merged(manifest["environment"] for manifest in manifests.values()), "system": platform.system()}

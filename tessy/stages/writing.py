@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from tessy.engines.server import ServerEngine
 from tessy.engines.settings import EngineSettings
 from tessy.engines.turns import Turns
 from tessy.pipeline.job import Job, with_parent
+from tessy.processes import python_module
 from tessy.records import ROLES, Role, Trajectory, from_row
 from tessy.stages.measuring import Watch, probe
 from tessy.stages.switching import TRAINED, engine_of, token_rule, trained, watching
@@ -143,7 +143,7 @@ def drain(
 @contextmanager
 def _helpers(job: Job) -> Iterator[None]:
     """The other processes that the recipe wants to work on this stage."""
-    command = [sys.executable, "-m", "tessy.pipeline.job", "--join", str(job.out)]
+    command = python_module("tessy.pipeline.job", "--join", str(job.out))
     wanted = job.execution["workers"] - 1 if job.joinable else 0
     processes = [
         subprocess.Popen(command, stdin=subprocess.DEVNULL, env=with_parent()) for _ in range(wanted)
