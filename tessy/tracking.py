@@ -1,10 +1,10 @@
 """Metrics: `metrics.jsonl` always, W&B as its mirror.
 
 One W&B run per stage, grouped by recipe; what a sweep's agent asks for is one more, of the whole recipe
-(`tessy.pipeline.main`). Without an API key runs are written offline, to be synced later; the local manifests
+(`tessy.commands.run`). Without an API key runs are written offline, to be synced later; the local manifests
 stay the truth, so nothing ever depends on W&B answering.
 
-Not covered: which points a sweep has (`tessy.sweep`, or W&B's server).
+Not covered: which points a sweep has (`tessy.commands.sweep`, or W&B's server).
 """
 
 from __future__ import annotations
@@ -89,6 +89,16 @@ class Tracker:
         if self._run is not None:
             with _mirroring():
                 self._run.finish(exit_code=exit_code)
+
+
+class NoTracker:
+    """For work whose measurements nobody keeps."""
+
+    def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
+        """Forget `metrics`."""
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Forget `rows`."""
 
 
 def for_agent() -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tessy.pipeline.job import Job
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.runtime.job import Job
 from tessy.tracking import Tracker
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"

@@ -20,9 +20,9 @@ from tessy.boundary.agreement import cohens_kappa
 from tessy.boundary.annotators import Annotated, AnswerJournal, annotate, load_prompt
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions, EndpointFault
 from tessy.boundary.segments import Segment
+from tessy.config.predictors import SHIPPED_PROMPTS, LanguageModelAnnotator
 from tessy.errors import UserError
-from tessy.predictors import SHIPPED_PROMPTS, LanguageModelAnnotator
-from tessy.stages.marking import Task, mark_at_endpoint
+from tessy.generation.annotation import Task, mark_at_endpoint
 from tests.test_marking import job_at
 
 SEGMENTS = [Segment(f"s{i}", "s", "p", 0, f"Okay, so {i} + {i} is even.") for i in range(4)]

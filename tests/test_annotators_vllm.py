@@ -33,13 +33,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def endpoint_url(model: Path) -> Iterator[str]:
     """The model behind a server as a recipe starts its own."""
-    from tessy.engines.launch import Checkpoint, servers
-    from tessy.engines.settings import EngineSettings
+    from tessy.config.engines import EngineSettings
+    from tessy.engines.launch import ServedModel, servers
 
     arguments = {"kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
     settings = EngineSettings(kind="server", arguments=arguments)
     with asyncio.Runner() as runner:
-        serving = servers(settings, Checkpoint(str(model), None, 512), "annotator", model.parent, print)
+        serving = servers(settings, ServedModel(str(model), None, 512), "annotator", model.parent, print)
         (url,) = runner.run(serving.__aenter__())
         yield f"{url}/v1"
         runner.run(serving.__aexit__(None, None, None))
@@ -105,7 +105,7 @@ def test_the_recipes_own_model_on_its_server_answers_under_the_schema(
     endpoint_url: str, model: Path, tmp_path: Path, temperature: float, thinking: bool
 ) -> None:
     """Its thinking is free, its answer is not: what it would write at temperature 2 is not let through."""
-    from tessy.stages.marking import Task, mark
+    from tessy.generation.annotation import Task, mark
 
     (tmp_path / "prompt.txt").write_text(PROMPT)
     sampler = {"temperature": temperature, "top_p": 1.0, "top_k": 0}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tessy.config.load import load
 from tessy.errors import UserError
-from tessy.pipeline.plan import plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import load
+from tessy.experiment import plan
+from tessy.runtime.preflight import preflight
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,7 +39,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"torch", "transformers", "pydantic", "pyarrow", "numpy", "rich", "wandb"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.sweep"])
+@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.commands.sweep"])
 def test_reporting_loads_no_model_library(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(

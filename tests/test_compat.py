@@ -13,22 +13,21 @@ from scripted import assignment, samples
 
 from tessy.artifacts import read_parquet, write_parquet
 from tessy.chat import Renderer
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.config.synthesis import OFFICIAL, Compatibility
+from tessy.layout import TRAJECTORIES
 from tessy.records import Problem, Trajectory, from_row
 from tessy.stages import synthesize
-from tessy.stages.names import TRAJECTORIES
-from tessy.synthesis.drafts import Compat
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.official import samples_by_prompt
 from tessy.synthesis.scheduler import Schedule, write_all
-from tessy.synthesis.settings import OFFICIAL, Compatibility
 from tessy.tracking import read_metrics
 
 ROOT = Path(__file__).parent.parent
 
 
-def scripted_spans(folder: Path, compat: Compat, chunk_tokens: int = 7) -> list[tuple[str, str]]:
+def scripted_spans(folder: Path, compat: Compatibility, chunk_tokens: int = 7) -> list[tuple[str, str]]:
     from dataclasses import replace
 
     spec = replace(assignment(chunk_tokens), compat=compat)
@@ -57,23 +56,23 @@ def test_one_number_is_for_both_authors_or_each_has_its_own() -> None:
 
 
 def test_extending_keeps_the_word_the_boundary_falls_into(tmp_path: Path) -> None:
-    paper = scripted_spans(tmp_path / "paper", Compat())
-    release = scripted_spans(tmp_path / "release", Compat(hand_over="extend"))
+    paper = scripted_spans(tmp_path / "paper", Compatibility())
+    release = scripted_spans(tmp_path / "release", Compatibility(hand_over="extend"))
     assert paper[0] == ("student", "okay then.")
     assert release[0] == ("student", "okay then. X")
 
 
 def test_the_first_token_of_a_chunk_is_no_boundary(tmp_path: Path) -> None:
     """Chunks of one token are then never looked at: the student writes all of it."""
-    paper = scripted_spans(tmp_path / "paper", Compat(), chunk_tokens=1)
-    release = scripted_spans(tmp_path / "release", Compat(first_token=False), chunk_tokens=1)
+    paper = scripted_spans(tmp_path / "paper", Compatibility(), chunk_tokens=1)
+    release = scripted_spans(tmp_path / "release", Compatibility(first_token=False), chunk_tokens=1)
     assert len(paper) == 5
     assert "X" not in paper[0][1]
     assert "X" in release[0][1]
 
 
 def test_spelled_ends_end_the_thinking(tmp_path: Path) -> None:
-    spelled = scripted_spans(tmp_path / "j", Compat(end_spellings=("hmm",)))
+    spelled = scripted_spans(tmp_path / "j", Compatibility(end_spellings=("hmm",)))
     assert "hmm" not in "".join(text for _, text in spelled)
 
 

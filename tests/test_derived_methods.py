@@ -18,16 +18,17 @@ from jobs import job_at
 from tessy.artifacts import read_json, read_parquet, write_parquet
 from tessy.boundary.annotators import AnswerJournal
 from tessy.chat import Renderer
+from tessy.config.load import load
+from tessy.config.synthesis import SHIPPED_PROMPTS
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
-from tessy.pipeline.plan import Plan, plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import load
+from tessy.experiment import plan
 from tessy.records import Problem, Trajectory
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Plan
+from tessy.runtime.preflight import preflight
 from tessy.stages import best, mix, reference
 from tessy.synthesis.prompts import Template, answering
 from tessy.synthesis.scoring import best_of, read_grade
-from tessy.synthesis.settings import SHIPPED_PROMPTS
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 LIKELIHOOD = "synthesis.teacher_score.scorer.kind=likelihood"

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tessy.artifacts import read_json
+from tessy.config.load import load
+from tessy.config.recipe import Recipe
+from tessy.config.train import TrainExecution
 from tessy.errors import UserError
-from tessy.pipeline.estimate import GIB, KNOWN, describe, memory, require_fit, shape_of, training_tokens
-from tessy.pipeline.plan import plan
-from tessy.recipe import Recipe, load
-from tessy.stages.scores import PAPER
-from tessy.training import TrainExecution
+from tessy.estimate import GIB, KNOWN, describe, memory, require_fit, shape_of, training_tokens
+from tessy.experiment import plan
+from tessy.report.scores import PAPER
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 QWEN3_8B: dict[str, Any] = {

@@ -23,7 +23,7 @@ LOAD = """
 import json, sys
 from eval.benchmarks import check, load
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
+from tessy.config.evaluate import CodeBenchmark
 
 said = []
 for fields in json.loads(sys.argv[1]):
@@ -140,7 +140,7 @@ STAGE = """
 import json, sys
 from pathlib import Path
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
+from tessy.runtime.job import Job
 
 models = {"student": {"source": sys.argv[2], "revision": None}}
 job = Job("s", "k", {"models": models}, {}, Path(sys.argv[1]), {}, None, None)
@@ -193,7 +193,7 @@ def write_prose(folder: Path) -> dict[str, Path]:
 LM_EVAL = """
 import json, sys
 from tessy.errors import UserError
-from tessy.evaluation import LmEvalBenchmark
+from tessy.config.evaluate import LmEvalBenchmark
 
 command, *revisions = sys.argv[1:]
 if command:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tessy.artifacts import write_json
+from tessy.config.execution import Execution
 from tessy.errors import UserError
-from tessy.pipeline import job as pipeline
-from tessy.recipe import Execution
+from tessy.runtime import job as pipeline
 from tessy.tracking import read_metrics
 
 

@@ -10,12 +10,12 @@ from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotat
 
 from tessy.boundary.annotators import Annotated
 from tessy.boundary.segments import Segment
+from tessy.config.load import load
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
-from tessy.pipeline.plan import plan
-from tessy.recipe import load
+from tessy.experiment import plan
+from tessy.generation.annotation import Task, mark
+from tessy.runtime.job import Job
 from tessy.stages.annotate import agreement, require_both_kinds
-from tessy.stages.marking import Task, mark
 from tessy.tracking import Tracker
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"

@@ -12,11 +12,11 @@ from rich.console import Console
 from scripted import assignment, samples
 
 from tessy.engines import Continuation, EngineStats, Request
-from tessy.pipeline.display import Display
-from tessy.stages.measuring import Watch, probe
-from tessy.synthesis.drafts import Author
+from tessy.generation.measuring import Watch, probe
+from tessy.runtime.display import Display
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Author
 from tessy.synthesis.scheduler import Schedule, write_all
 from tessy.tracking import read_metrics
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tessy.pipeline.job import PARENT
-from tessy.pipeline.nursery import Nursery
-from tessy.pipeline.run import environment
+from tessy.runtime.fork_server import Nursery
+from tessy.runtime.job import PARENT
+from tessy.runtime.run import environment
 from tests.processes import end, parent
 
 STAGES = """
@@ -132,5 +132,5 @@ def test_a_nursery_that_was_killed_is_told_from_one_with_nothing_to_say(
 
 def test_a_process_whose_parent_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
     told = {**os.environ, PARENT: "1"}
-    command = [sys.executable, "-m", "tessy.pipeline.job", str(tmp_path)]
+    command = [sys.executable, "-m", "tessy.runtime.job", str(tmp_path)]
     assert subprocess.run(command, env=told).returncode == -signal.SIGKILL

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tessy.pipeline.plan import KINDS, Plan, Stage, plan
-from tessy.pipeline.reuse import decide
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.experiment import plan
+from tessy.runtime.plan import Plan, Stage
+from tessy.runtime.reuse import decide
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 

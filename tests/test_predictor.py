@@ -181,9 +181,9 @@ def test_a_model_that_sees_what_comes_after_is_refused(tmp_path: Path) -> None:
 
 def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path) -> None:
     from tessy.boundary.predictor import BoundaryPredictor
-    from tessy.pipeline.plan import plan
-    from tessy.pipeline.preflight import preflight
-    from tessy.recipe import load
+    from tessy.config.recipe import load
+    from tessy.experiment import plan
+    from tessy.runtime.preflight import preflight
 
     named = r"execution\.predictors: device 'cuda:99': PyTorch .* finds \d+ CUDA devices"
     mini = Path(__file__).parents[1] / "recipes" / "mini.yaml"
@@ -196,9 +196,9 @@ def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path
 def test_predictors_that_cannot_be_used_are_all_named_before_anything_starts(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    from tessy.pipeline.plan import plan
-    from tessy.pipeline.preflight import preflight
-    from tessy.recipe import load
+    from tessy.config.recipe import load
+    from tessy.experiment import plan
+    from tessy.runtime.preflight import preflight
 
     three = make_predictor(tmp_path / "three", labels=3)
     both = f"student: {{source: {three}}}, teacher: {{source: {checkpoint}}}"
@@ -237,14 +237,14 @@ def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:
 
 def bare_job(folder: Path) -> Any:
     """A job that has nothing to go by but its execution."""
-    from tessy.pipeline.job import Job
-    from tessy.recipe import Execution
+    from tessy.config.recipe import Execution
+    from tessy.runtime.job import Job
 
     return Job("s", "k", {}, {}, folder, Execution().model_dump(mode="json"), None, None)  # type: ignore[arg-type]
 
 
 def test_published_predictors_are_used_as_they_are(checkpoint: Path, tmp_path: Path) -> None:
-    from tessy.stages.switching import open_switch
+    from tessy.generation.switching import open_switch
 
     job = bare_job(tmp_path)
     named = {"source": str(checkpoint)}
@@ -259,7 +259,7 @@ def test_published_predictors_are_used_as_they_are(checkpoint: Path, tmp_path: P
 def test_a_published_predictor_is_used_as_its_own_file_says_and_the_recipe_has_the_last_word(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    from tessy.stages.switching import open_switch
+    from tessy.generation.switching import open_switch
 
     folder = shutil.copytree(checkpoint, tmp_path / "model")
     write_operating_point(folder, OperatingPoint(0.3, WINDOW))
@@ -296,21 +296,21 @@ def test_the_releases_windows_are_the_last_tokens_of_context_and_chunk(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     from tessy.engines.turns import Turns
-    from tessy.stages.writing import _watching
-    from tessy.synthesis.drafts import Compat
+    from tessy.generation.writing import _watching
+    from tessy.synthesis.rollouts import Compatibility
 
     named = {"source": str(checkpoint)}
     settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
     pairs = [("", TEXT), (text_of(1, 40), " so x = 2"), (text_of(2, 4), text_of(3, 40)), ("okay", " then")]
 
-    async def judge(role: Any, compat: Compat) -> Any:
+    async def judge(role: Any, compat: Compatibility) -> Any:
         async with _watching(bare_job(tmp_path), settings, role, 1, compat, Turns()) as found:
             alone = [await found.foreign("s", *pair) for pair in pairs]
             assert not hasattr(found, "judge") or found.judge(pairs) == alone
             return found, alone
 
     for role, foreign in (("student", False), ("teacher", True)):
-        found, labels = asyncio.run(judge(role, Compat(window="sliding")))
+        found, labels = asyncio.run(judge(role, Compatibility(window="sliding")))
         expected = [last_tokens(checkpoint, found.tokenizer, *pair) for pair in pairs]
         assert labels == [[(at, style == foreign) for at, style in one] for one in expected]
-        assert labels != asyncio.run(judge(role, Compat()))[1]
+        assert labels != asyncio.run(judge(role, Compatibility()))[1]

@@ -13,7 +13,7 @@ from predictor_model import WORDS, make_predictor
 
 from tessy.artifacts import read_json, read_parquet, write_parquet
 from tessy.boundary.operating_point import OperatingPoint, write_operating_point
-from tessy.recipe import load
+from tessy.config.load import load
 from tessy.records import Problem, Trajectory
 from tests.hub import Hub
 
@@ -23,7 +23,7 @@ WINDOW = 32
 RUN = """
 import sys
 from pathlib import Path
-from tessy.pipeline.job import run
+from tessy.runtime.job import run
 for folder in sys.argv[1:]:
     run(Path(folder))
 """

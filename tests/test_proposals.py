@@ -12,10 +12,10 @@ from tessy.artifacts import write_parquet
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.proposals import propose
 from tessy.cli import main
+from tessy.config.predictors import SHIPPED_LEXICONS
 from tessy.miniature.dialects import STUDENT, truth
 from tessy.miniature.traces import gold_traces
 from tessy.miniature.world import World
-from tessy.predictors import SHIPPED_LEXICONS
 
 TEXTS = [
     f"Okay, so let me see. x{i} is even, so it stays.\nHmm, x{i} is odd. So we add x{i}." for i in range(30)

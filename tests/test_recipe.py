@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tessy.config.load import dump, load
 from tessy.errors import UserError
-from tessy.pipeline.plan import plan
-from tessy.recipe import dump, load
+from tessy.experiment import plan
 
 ROOT = Path(__file__).parents[1]
 MINI = ROOT / "recipes" / "mini.yaml"

@@ -12,11 +12,11 @@ from typing import Any
 
 from tessy.artifacts import read_json, write_parquet
 from tessy.chat import Renderer
+from tessy.config.train import Train, TrainExecution
 from tessy.miniature.tokens import train_tokenizer
 from tessy.miniature.traces import Trace
-from tessy.pipeline.nursery import Nursery
 from tessy.records import Span, Trajectory
-from tessy.training import Train, TrainExecution
+from tessy.runtime.fork_server import Nursery
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("so", "wait", "then", "let", "me", "see", "next", "one", "good", "now", "have", "it", "that", "all")

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tessy.config.load import load
 from tessy.miniature.world import WorldConfig
-from tessy.recipe import load
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from tessy.config.base import MINIATURE_CONTEXT
 from tessy.miniature.tokens import END_OF_ANSWER, prompt_text, response_text, train_tokenizer
 from tessy.miniature.traces import pretraining_traces
 from tessy.miniature.world import World
 from tessy.records import Role, other
-from tessy.sections import MINIATURE_CONTEXT
 
 OnProgress = Callable[[int, int, float], None]
 """Called after each step with: steps done, steps in all, the loss."""

@@ -1,7 +1,7 @@
 """A sweep's results: `results.json`, and a page with every point and a curve per swept number.
 
 The points' own reports hold everything else about them and are linked. Not covered: running the points
-(`tessy.sweep`).
+(`tessy.commands.sweep`).
 """
 
 from __future__ import annotations
