@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tessy import processes, terminal
 from tessy.errors import UserError
 
 ELSEWHERE = {
@@ -31,6 +33,11 @@ class _Commands(click.Group):
         module, name = ELSEWHERE[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        processes.prepare()
+        terminal.forgive()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -97,7 +97,7 @@ def test_a_plan_says_hours_and_cost(tmp_path: Path) -> None:
 def test_the_papers_recipes_are_planned_without_a_network(path: Path) -> None:
     planned = load(path)
     require_fit(planned)
-    assert plan(planned).stage("evaluate-student").config["model"]["source"] in KNOWN
+    assert plan(planned).stage("evaluate-student").config.model.source in KNOWN
     assert "hours on 32 devices" in describe(planned, training_tokens(planned))
     columns = [benchmark.paper_column for benchmark in planned.evaluate.benchmarks]
     assert columns == read_json(PAPER)["columns"]

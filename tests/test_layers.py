@@ -13,7 +13,7 @@ LAYERS = (
     ("tessy.errors", "tessy.records"),
     ("tessy.config",),
     ("tessy.artifacts", "tessy.digests", "tessy.estimate", "tessy.hub", "tessy.jsonl", "tessy.layout"),
-    ("tessy.machine", "tessy.processes", "tessy.statistics", "tessy.tracking"),
+    ("tessy.machine", "tessy.processes", "tessy.statistics", "tessy.terminal", "tessy.tracking"),
     ("tessy.chat",),
     ("tessy.engines",),
     ("tessy.boundary",),

@@ -14,7 +14,9 @@ from tessy.engines.wire import TextReader, Way, dialogue, events
 from tests.vllm_server import CHARACTERS, END, Codec
 
 ids = st.lists(st.integers(0, 200_000), max_size=20)
-samplings = st.builds(Sampler, st.floats(0, 2), st.floats(0.01, 1), st.integers(0, 100))
+samplings = st.builds(
+    Sampler, temperature=st.floats(0, 2), top_p=st.floats(0.01, 1), top_k=st.integers(0, 100)
+)
 text = st.text(st.sampled_from(CHARACTERS))
 
 

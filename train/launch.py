@@ -18,6 +18,7 @@ from typing import Any
 
 from tessy.config.train import TrainExecution
 from tessy.errors import UserError
+from tessy.processes import python_module
 from tessy.runtime.job import Job, die_with_parent, with_parent
 from tessy.runtime.stage import StageConfig
 
@@ -44,11 +45,13 @@ def launch(job: Job[StageConfig], spread: TrainExecution) -> None:
     """Train in `spread`'s processes; raises `UserError` for what one of them refused."""
     arguments = torchrun_arguments(job, spread)
     if spread.nodes > 1:
-        job.say("on each other node run: python -m torch.distributed.run " + " ".join(arguments))
-    command = [sys.executable, "-m", "train.launch", *arguments]
+        job.say(
+            "on each other node run: PYTHONSAFEPATH=1 python -m torch.distributed.run " + " ".join(arguments)
+        )
+    command = python_module("train.launch", *arguments)
     refusal = ""
     with subprocess.Popen(
-        command, env=with_parent(), stdout=subprocess.PIPE, text=True, errors="replace"
+        command, env=with_parent(), stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -20,7 +20,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,6 +35,7 @@ from tessy.config.engines import EngineSettings
 from tessy.engines.launch import ServedModel, installed_build, servers
 from tessy.engines.server import ServerEngine
 from tessy.engines.wire import WAYS
+from tessy.processes import python_module
 from tessy.records import ROLES, Role
 from tessy.synthesis.meters import Meters
 
@@ -229,7 +229,7 @@ class _Worker:
         self._log = log
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tessy.bench.worker", json.dumps(spec)],
+                python_module("tessy.bench.worker", json.dumps(spec)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,

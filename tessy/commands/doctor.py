@@ -1,4 +1,4 @@
-"""`tessy doctor`: what this machine lacks, and the command that installs it."""
+"""`tessy doctor`: what this machine is, what it lacks, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
+
+from tessy.machine import machine, meaning
+from tessy.terminal import mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,15 @@ def findings() -> Iterator[Finding]:
     yield _sandbox()
 
 
+def about() -> Iterator[tuple[str, str]]:
+    """The machine's parts, each with what it means for a run."""
+    here = machine()
+    yield here.cpu, f"{here.architecture}, {here.cores} cores, {here.memory / 2**30:.0f} GiB of memory"
+    yield from meaning(here)
+    for gpu in here.gpus:
+        yield gpu, f"a GPU with driver {here.driver}"
+
+
 def _sandbox() -> Finding:
     # By name: `tessy` does not import `eval`; only whoever asks reaches it.
     try:
@@ -64,11 +76,13 @@ def _sandbox() -> Finding:
 
 def examine() -> int:
     """Print all findings; returns 1 where anything is missing."""
-    console, missing = Console(), 0
+    console, missing = Console(soft_wrap=True), 0
+    for name, meant in about():
+        console.print(Text.assemble(name, (f"  {meant}", "dim")))
     for finding in findings():
         missing += not finding.present
-        mark = ("✓ ", "green") if finding.present else ("✗ ", "red")
-        text = Text.assemble(mark, finding.name, (f"  {finding.needed_for}", "dim"))
+        opening = mark(finding.present, console.encoding)
+        text = Text.assemble(opening, finding.name, (f"  {finding.needed_for}", "dim"))
         console.print(text)
         if not finding.present:
             console.print(Text(f"    {finding.remedy}"))

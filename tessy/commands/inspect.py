@@ -13,12 +13,14 @@ from tessy.artifacts import write_text
 from tessy.errors import UserError
 from tessy.records import Role, Trajectory
 from tessy.report.traces import Confidences, Inspected, Piece, inspected, load, render_traces
+from tessy.terminal import shown
 
 STYLES = {"student": "blue", "teacher": "dark_orange3"}
 IN_TERMINAL = 5
 ON_A_PAGE = 200
 VISIBLE = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 """What control characters are shown as: a terminal would obey a model that writes them."""
+ASCII_QUOTES = {ord("«"): "<<", ord("»"): ">>"}
 
 
 @click.command(
@@ -61,9 +63,10 @@ def inspect_command(
         click.echo(f"{len(traces)} traces in {html}")
         return
     console = Console(highlight=False, soft_wrap=True)
+    visible = VISIBLE | ({} if shown("«»", console.encoding, "") else ASCII_QUOTES)
     for trace in traces:
         for line in lines(trace, colours=console.color_system is not None):
-            line.plain = line.plain.translate(VISIBLE)
+            line.plain = line.plain.translate(visible)
             console.print(line)
 
 

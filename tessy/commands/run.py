@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tessy.artifacts import read_json
 from tessy.config.load import load
@@ -21,6 +22,7 @@ from tessy.runtime.plan import Plan
 from tessy.runtime.preflight import preflight
 from tessy.runtime.reuse import decide
 from tessy.runtime.run import StageFailed, execute
+from tessy.terminal import mark
 from tessy.tracking import Tracker, for_agent
 
 REPORT = "report"
@@ -85,7 +87,7 @@ def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
         with Display(console) as display:
             folder = execute(planned, runs_dir, display)
     except StageFailed as error:
-        console.print(f"[red]✗[/] {error}", highlight=False)
+        console.print(Text.assemble(mark(False, console.encoding), str(error)))
         console.print("Run the same command again to go on from here.")
         return 1
     except KeyboardInterrupt:

@@ -33,6 +33,7 @@ from tessy.report.contract import parse_results, score_name
 from tessy.report.scores import STUDENT
 from tessy.report.sweep import SweepMetric, SweepPoint, SweepReport, result_rows, write_sweep
 from tessy.runtime.plan import Plan
+from tessy.terminal import mark
 from tessy.tracking import Tracker
 
 COMMAND = ("tessy", "run", "RECIPE", "${args_no_hyphens}")
@@ -213,7 +214,7 @@ def _run_point(point: Point, runs_dir: Path, console: Console) -> int:
     try:
         return run_planned(point.planned, runs_dir, console)
     except UserError as error:
-        console.print(Text.assemble(("✗ ", "red"), str(error)), soft_wrap=True)
+        console.print(Text.assemble(mark(False, console.encoding), str(error)), soft_wrap=True)
         return 2
 
 

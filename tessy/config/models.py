@@ -12,7 +12,8 @@ from tessy.records import Role
 
 
 class Pretraining(Section):
-    """Size of a miniature model, and how the project trains it from scratch."""
+    """Size of a miniature model, and how the project trains it from scratch. Its heads have 32 dimensions, the
+    least that vLLM's CPU kernel takes."""
 
     vocabulary: Annotated[int, Field(ge=300)]
     width: Positive
@@ -22,7 +23,9 @@ class Pretraining(Section):
     documents: Positive
     """Documents read in all, each once."""
     batch: Positive
+    """Documents per step."""
     learning_rate: Rate
+    """Peak; Muon's updates are scaled to the size of AdamW's, so that one rate serves both."""
 
 
 Format = Literal["qwen3", "gpt_oss", "deepseek_r1", "harmony"]

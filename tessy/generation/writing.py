@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from tessy.engines.turns import Turns
 from tessy.generation.measuring import Watch, probe
 from tessy.generation.models import EngineRequest, NamedModel, renderer_of, running
 from tessy.generation.switching import Switching, token_rule
+from tessy.processes import python_module
 from tessy.records import Role, Trajectory, from_row
 from tessy.runtime.job import Job, with_parent
 from tessy.runtime.stage import StageConfig
@@ -173,7 +173,7 @@ async def _assignment(job: Job[StageConfig], task: Task, authors: Mapping[Role, 
 @contextmanager
 def _helpers(job: Job[StageConfig]) -> Iterator[None]:
     """The other processes that the recipe wants to work on this stage."""
-    command = [sys.executable, "-m", "tessy.runtime.job", "--join", str(job.out)]
+    command = python_module("tessy.runtime.job", "--join", str(job.out))
     wanted = job.execution.workers - 1 if job.joinable else 0
     processes = [
         subprocess.Popen(command, stdin=subprocess.DEVNULL, env=with_parent()) for _ in range(wanted)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from tessy.runtime.reuse import Decision
+from tessy.terminal import mark
 
 LINE_EVERY = 10.0
 """Seconds between two progress lines of one stage where output is piped."""
@@ -38,7 +39,7 @@ class Display:
         self.console = console
         self._watched: dict[str, _Watched] = {}
         self._progress = Progress(
-            SpinnerColumn(finished_text="✓"),
+            SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[speed]}"),
@@ -88,11 +89,11 @@ class Display:
     def finished(self, stage: str) -> None:
         self._close(stage)
         seconds = time.monotonic() - self._watched[stage].started
-        self.console.print(Text.assemble(("✓ ", "green"), f"{stage}: done in {seconds:.0f} s"))
+        self.console.print(Text.assemble(self._mark(True), f"{stage}: done in {seconds:.0f} s"))
 
     def failed(self, stage: str) -> None:
         self._close(stage)
-        self.console.print(Text.assemble(("✗ ", "red"), f"{stage}: failed"))
+        self.console.print(Text.assemble(self._mark(False), f"{stage}: failed"))
 
     def refresh(self) -> None:
         """Stages that say nothing for long still show that they live."""
@@ -101,6 +102,9 @@ class Display:
             if watched.bar is not None and now - watched.last_line >= 3 * LINE_EVERY:
                 watched.last_line = now
                 self._line(f"{stage}: working for {now - watched.started:.0f} s")
+
+    def _mark(self, good: bool) -> tuple[str, str]:
+        return mark(good, self.console.encoding)
 
     def _close(self, stage: str) -> None:
         bar, self._watched[stage].bar = self._watched[stage].bar, None

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from tessy.processes import python_module
 from tessy.runtime import job
 
 MESSAGE = 1 << 16
@@ -47,7 +48,7 @@ class ForkServer:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tessy.runtime.fork_server", str(theirs.fileno())],
+                python_module("tessy.runtime.fork_server", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 env=environment | {job.PARENT: str(os.getpid())},
                 pass_fds=[theirs.fileno()],

@@ -32,6 +32,7 @@ from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
 from tessy.errors import UserError
 from tessy.hub import commit_of, is_commit, recorded_as
+from tessy.machine import environment
 from tessy.records import Role
 from tessy.runtime.stage import C_co, Kind, StageConfig, found_at, function_at
 from tessy.tracking import Tracker
@@ -249,19 +250,6 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / JOB).unlink(missing_ok=True)
     return finish(folder, manifest)
-
-
-def environment() -> dict[str, str]:
-    """Versions that a result may depend on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    out = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in ("torch", "transformers", "trl", "peft", "deepspeed", "datasets", "lm-eval", "tessy"):
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return out
 
 
 def with_parent() -> dict[str, str]:

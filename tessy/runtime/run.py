@@ -23,6 +23,7 @@ from pathlib import Path
 from tessy.artifacts import PARTIAL, write_json, write_text
 from tessy.config.load import dump
 from tessy.errors import UserError
+from tessy.processes import inherited
 from tessy.runtime.display import Display
 from tessy.runtime.fork_server import ForkServer
 from tessy.runtime.job import JOB, WORK, Spec
@@ -229,7 +230,7 @@ def environment(threads: int) -> dict[str, str]:
     """A stage's environment: fixed thread counts (sums depend on them), no network look-ups by accident."""
     count = str(threads)
     return {
-        **{name: value for name, value in os.environ.items() if name not in OF_ONE_RUN},
+        **inherited({name: value for name, value in os.environ.items() if name not in OF_ONE_RUN}),
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,

@@ -67,7 +67,7 @@ class BestStage(StageConfig):
 KIND = Kind(
     "best",
     BestStage,
-    revision=1,
+    revision=2,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.generation.writing",),

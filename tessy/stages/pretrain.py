@@ -23,7 +23,7 @@ class PretrainStage(StageConfig):
 KIND = Kind(
     "pretrain",
     PretrainStage,
-    revision=1,
+    revision=2,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.miniature.pretrain",),
@@ -40,7 +40,7 @@ def plan(recipe: Recipe, graph: Graph, role: Role, world: str | None) -> str | N
 
 
 def run(job: Job[PretrainStage]) -> None:
-    from tessy.miniature.pretrain import PretrainConfig, pretrain
+    from tessy.miniature.pretrain import pretrain
 
     config = job.config
 
@@ -52,8 +52,9 @@ def run(job: Job[PretrainStage]) -> None:
     pretrain(
         config.role,
         load_world(job.inputs["world"]),
-        PretrainConfig(**config.pretraining.model_dump(), seed=config.seed),
+        config.pretraining,
         job.out / "model",
         job.execution.threads,
         on_progress,
+        seed=config.seed,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from tessy.config.evaluate import Benchmark
 from tessy.config.methods import TITLES
 from tessy.config.recipe import Experiment, Recipe
 from tessy.layout import ANNOTATIONS, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
+from tessy.machine import merged
 from tessy.records import ROLES, Role, Trajectory
 from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph
@@ -35,7 +35,7 @@ class ReportStage(StageConfig):
 KIND = Kind(
     "report",
     ReportStage,
-    revision=6,
+    revision=7,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.report.page", "tessy.report.scores"),
@@ -54,7 +54,8 @@ def run(job: Job[ReportStage]) -> None:
     recipe = job.config.recipe
     methods, benchmarks = recipe.synthesis.methods, recipe.evaluate.benchmarks
     manifests = {name: manifest_of(folder) or {} for name, folder in job.inputs.items()}
-    tested = _tested_models(recipe)
+    environment = _environment(manifests)
+    tested, environment = _tested_models(recipe), _environment(manifests)
     results: dict[str, Any] = {
         "recipe": recipe.name,
         "fingerprint": job.out.name.removesuffix(".partial").rpartition("-")[2],
@@ -65,6 +66,7 @@ def run(job: Job[ReportStage]) -> None:
         "breakdown": [],
         "paired": [],
         "protocol": {},
+        "environment": environment,
         "epochs": [],
         "losses": _losses(job, recipe),
         "out_of_domain": [b.name for b in recipe.evaluate.lm_eval],
@@ -98,7 +100,7 @@ def run(job: Job[ReportStage]) -> None:
             )
             for name, manifest in manifests.items()
         ],
-        environment=_environment(manifests),
+        environment=environment,
     )
     write_report(report, job.out)
     job.tracker.table("results", results["rows"])
@@ -178,7 +180,5 @@ def _traces(job: Job[ReportStage], recipe: Experiment) -> Iterable[Trajectory]:
 
 
 def _environment(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    merged: dict[str, str] = {}
-    for manifest in manifests.values():
-        merged |= manifest["environment"]
-    return {**merged, "system": platform.system(), "cores": str(os.cpu_count())}
+    """Machines and versions that the stages ran with; where they differ, all of them."""
+    return {**merged(manifest["environment"] for manifest in manifests.values()), "system": platform.system()}

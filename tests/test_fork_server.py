@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tessy.runtime.fork_server import Nursery
-from tessy.runtime.job import PARENT
+from tessy.artifacts import write_json
+from tessy.config.execution import Execution, Tracking
+from tessy.runtime.fork_server import ForkServer
+from tessy.runtime.job import JOB, PARENT, Spec
 from tessy.runtime.run import environment
 from tests.processes import end, parent
 
@@ -22,6 +24,7 @@ import os, time
 from pathlib import Path
 import pyarrow
 from tessy.errors import UserError
+from tessy.runtime.stage import Kind, StageConfig
 
 with open(os.environ["LOADED"], "a") as loaded:
     loaded.write(f"{len(os.listdir('/proc/self/task'))}\\n")
@@ -39,14 +42,19 @@ def broken(job):
 
 def endless(job):
     time.sleep(600)
+
+def kind(name):
+    return Kind(name, StageConfig, 1, f"{__name__}:{name.upper()}", f"{__name__}:{name}")
+
+GOOD, BAD, BROKEN, ENDLESS = map(kind, ("good", "bad", "broken", "endless"))
 """
 
 
 @pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
+def server(tmp_path: Path) -> Iterator[ForkServer]:
     (tmp_path / "some_stages.py").write_text(STAGES)
     path = os.pathsep.join([str(tmp_path), *sys.path])
-    made = Nursery(environment(1) | {"PYTHONPATH": path, "LOADED": str(tmp_path / "loaded")})
+    made = ForkServer(environment(1) | {"PYTHONPATH": path, "LOADED": str(tmp_path / "loaded")})
     yield made
     made.close()
 
@@ -54,26 +62,25 @@ def nursery(tmp_path: Path) -> Iterator[Nursery]:
 class Started:
     """A stage that does what `function` above does."""
 
-    def __init__(self, nursery: Nursery, function: str, folder: Path, module: str = "some_stages") -> None:
+    def __init__(self, server: ForkServer, function: str, folder: Path, module: str = "some_stages") -> None:
         self.artifact = folder / function
         self.partial = folder / f"{function}.partial"
         self.partial.mkdir()
-        spec = {
-            **dict.fromkeys(("recipe", "kind", "fingerprint"), "x"),
-            "name": function,
-            "revision": 1,
-            "config": {},
-            "inputs": {},
-            "seconds_before": 0,
-            "entry": f"{module}:{function}",
-            "execution": {"tracking": {"wandb": "disabled", "project": "x"}},
-        }
-        (self.partial / "job.json").write_text(json.dumps(spec))
+        spec = Spec(
+            recipe="x",
+            name=function,
+            kind=f"{module}:{function.upper()}",
+            fingerprint="x",
+            config={},
+            inputs={},
+            execution=Execution(tracking=Tracking(wandb="disabled")),
+        )
+        write_json(self.partial / JOB, spec.plain)
         self.pipe, theirs = os.pipe()
         with (self.partial / "stage.log").open("ab") as log:
-            nursery.start(function, module, self.partial, log, theirs)
+            server.start(function, [module], self.partial, log, theirs)
         os.close(theirs)
-        event = nursery.event()
+        event = server.event()
         assert (event.name, event.status) == (function, None)
         self.pid = event.pid
 
@@ -81,52 +88,52 @@ class Started:
         return (self.partial / "stage.log").read_text()
 
 
-def test_a_stage_is_a_process_with_its_own_log_pipe_and_name(nursery: Nursery, tmp_path: Path) -> None:
-    stage = Started(nursery, "good", tmp_path)
-    assert nursery.event() == ("good", stage.pid, 0)
+def test_a_stage_is_a_process_with_its_own_log_pipe_and_name(server: ForkServer, tmp_path: Path) -> None:
+    stage = Started(server, "good", tmp_path)
+    assert server.event() == ("good", stage.pid, 0)
     assert (stage.artifact / "made.txt").read_text() == "good\n"
     assert "printed" in (stage.artifact / "stage.log").read_text()
     assert json.loads(os.read(stage.pipe, 1000).splitlines()[0]) == {"say": "hello"}
     assert os.read(stage.pipe, 1000) == b""
 
 
-def test_how_a_stage_ended_is_told(nursery: Nursery, tmp_path: Path) -> None:
-    bad = Started(nursery, "bad", tmp_path)
-    assert nursery.event() == ("bad", bad.pid, 2)
+def test_how_a_stage_ended_is_told(server: ForkServer, tmp_path: Path) -> None:
+    bad = Started(server, "bad", tmp_path)
+    assert server.event() == ("bad", bad.pid, 2)
     assert b"no such thing" in os.read(bad.pipe, 1000)
-    broken = Started(nursery, "broken", tmp_path)
-    assert nursery.event() == ("broken", broken.pid, 1)
+    broken = Started(server, "broken", tmp_path)
+    assert server.event() == ("broken", broken.pid, 1)
     assert "RuntimeError: a fault" in broken.log()
-    endless = Started(nursery, "endless", tmp_path)
+    endless = Started(server, "endless", tmp_path)
     os.killpg(endless.pid, signal.SIGKILL)
-    assert nursery.event() == ("endless", endless.pid, -signal.SIGKILL)
-    lost = Started(nursery, "lost", tmp_path, module="no_such_module")
-    assert nursery.event().status == 1
+    assert server.event() == ("endless", endless.pid, -signal.SIGKILL)
+    lost = Started(server, "lost", tmp_path, module="no_such_module")
+    assert server.event().status == 1
     assert "No module named 'no_such_module'" in lost.log()
 
 
-def test_a_module_is_loaded_once_and_by_a_single_thread(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_module_is_loaded_once_and_by_a_single_thread(server: ForkServer, tmp_path: Path) -> None:
     for function in ("good", "bad", "broken"):
-        Started(nursery, function, tmp_path)
-        nursery.event()
+        Started(server, function, tmp_path)
+        server.event()
     assert (tmp_path / "loaded").read_text() == "1\n"
 
 
-def test_stages_end_with_the_nursery(nursery: Nursery, tmp_path: Path) -> None:
-    stage = Started(nursery, "endless", tmp_path)
-    nursery.close()
+def test_stages_end_with_the_fork_server(server: ForkServer, tmp_path: Path) -> None:
+    stage = Started(server, "endless", tmp_path)
+    server.close()
     assert end([stage.pid])
 
 
-def test_a_nursery_that_was_killed_is_told_from_one_with_nothing_to_say(
-    nursery: Nursery, tmp_path: Path
+def test_a_fork_server_that_was_killed_is_told_from_one_with_nothing_to_say(
+    server: ForkServer, tmp_path: Path
 ) -> None:
-    stage = Started(nursery, "endless", tmp_path)
+    stage = Started(server, "endless", tmp_path)
     started_by = parent(stage.pid)
     assert started_by
     os.kill(started_by, signal.SIGKILL)
     with pytest.raises(EOFError):
-        nursery.event()
+        server.event()
     assert end([stage.pid])
 
 
