@@ -25,6 +25,7 @@ from tessy.config.methods import METHODS
 from tessy.errors import UserError
 from tessy.generation.models import NamedModel
 from tessy.generation.writing import Task, write_responses
+from tessy.jsonl import AppendedLines
 from tessy.layout import SCORECARD, VERDICTS
 from tessy.miniature.files import contest as contest_of
 from tessy.records import Problem, Response, Role, Trajectory
@@ -124,14 +125,15 @@ def judge_responses(
 ) -> dict[str, dict[str, Any]]:
     """Judgements by sample id. Each is journaled as it comes, so a killed stage judges none twice."""
     name = benchmark.name
-    journal = job.work / f"{name}.verdicts.jsonl"
-    judged = {row["sample_id"]: row for row in _journaled(journal)}
+    journal = AppendedLines(job.work / f"{name}.verdicts.jsonl")
+    # What could not be judged for reasons of ours is tried again.
+    judged = {row["sample_id"]: row for row in journal.rows if row["verdict"] != "IE"}
     submissions = [
         Submission(problem_id=r.problem_id, language=r.language, response=r.response, sample_id=r.sample_id)
         for r in responses
         if r.sample_id not in judged
     ]
-    with journal.open("a", encoding="utf-8") as stream:
+    with journal:
         for judgement in judge(
             submissions,
             format=JUDGE_FORMAT[benchmark.kind],
@@ -140,8 +142,7 @@ def judge_responses(
             mode="both" if benchmark.mode == "strict" else "fixed",
         ):
             row = judged[judgement.sample_id] = _row(judgement)
-            stream.write(json.dumps(row) + "\n")
-            stream.flush()
+            journal.append(row)
             job.progress(len(judged), len(responses), "judged")
     unjudged = [row for row in judged.values() if row["verdict"] == "IE"]
     if len(unjudged) > MOST_UNJUDGED * len(responses):
@@ -171,13 +172,3 @@ def _row(judgement: Judgement) -> dict[str, Any]:
         "fixed_verdict": judgement.fixed.verdict if judgement.fixed else None,
         "tests": [asdict(test) for test in judgement.tests],
     }
-
-
-def _journaled(path: Path) -> list[dict[str, Any]]:
-    """Rows of a journal; the half line of a killed process is cut off, infrastructure errors are retried."""
-    if not path.exists():
-        return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    path.write_bytes(whole + b"\n" if whole else b"")
-    rows = [json.loads(line) for line in whole.decode().splitlines()]
-    return [row for row in rows if row["verdict"] != "IE"]

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tessy.jsonl import whole_lines
+
 METRICS = "metrics.jsonl"
 SWEEP_ID = "WANDB_SWEEP_ID"
 OF_ONE_RUN = frozenset({SWEEP_ID, "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_SERVICE"})
@@ -151,14 +153,4 @@ def _resolved(mode: str) -> Any:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The metrics of a stage, in order of writing; a half-written last line is left out."""
-    rows = []
-    try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
+    return [line.row for line in whole_lines(folder / METRICS)]

@@ -10,7 +10,9 @@ import pytest
 
 from tessy.config.load import load
 from tessy.digests import content_digest
+from tessy.errors import UserError
 from tessy.experiment import plan
+from tessy.runtime.job import require_same_device
 from tessy.runtime.plan import Plan
 from tests import golden
 
@@ -136,3 +138,12 @@ def test_what_a_file_is_called_or_where_it_lies_does_not_matter(tmp_path: Path) 
         return plan(recipe).stage("problems").content[str(tmp_path / folder / "p.jsonl")] or ""
 
     assert fingerprint("one") == fingerprint("two")
+
+
+def test_a_stage_is_ended_on_the_kind_of_device_it_was_begun_on(tmp_path: Path) -> None:
+    require_same_device(tmp_path, "GPU")
+    require_same_device(tmp_path, "GPU")
+    with pytest.raises(
+        UserError, match=r"begun on a machine with a GPU.*with a CPU.*delete .* to begin anew"
+    ):
+        require_same_device(tmp_path, "CPU")

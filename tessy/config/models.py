@@ -12,8 +12,8 @@ from tessy.records import Role
 
 
 class Pretraining(Section):
-    """Size of a miniature model, and how the project trains it from scratch. Its heads have 32 dimensions, the
-    least that vLLM's CPU kernel takes."""
+    """Size of a miniature model, and how the project trains it from scratch. Its heads have 32 dimensions,
+    the least that vLLM's CPU kernel takes."""
 
     vocabulary: Annotated[int, Field(ge=300)]
     width: Positive

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from tessy.artifacts import write_json, write_text
 from tessy.report.contract import Results, Row
 from tessy.report.figures import Dot, curve_panel
-from tessy.report.page import HERE, Panel, template
+from tessy.report.page import Panel
 from tessy.report.table import in_method_order, score_table
+from tessy.report.templates import HERE, template
 
 
 @dataclass(frozen=True, slots=True)

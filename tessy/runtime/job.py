@@ -32,7 +32,7 @@ from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
 from tessy.errors import UserError
 from tessy.hub import commit_of, is_commit, recorded_as
-from tessy.machine import environment
+from tessy.machine import environment, machine
 from tessy.records import Role
 from tessy.runtime.stage import C_co, Kind, StageConfig, found_at, function_at
 from tessy.tracking import Tracker
@@ -43,6 +43,7 @@ JOB = "job.json"
 WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
 COMMITS = "commits.json"
+DEVICE = "device.json"
 
 
 class Report(Protocol):
@@ -189,6 +190,8 @@ def run(folder: Path) -> None:
     kind: Kind[StageConfig] = found_at(spec.kind)
     tracker = _tracker(folder, spec, spec.execution.tracking.wandb)
     job = open_job(folder, spec, tracker, _Reporter(), joinable=bool(kind.join))
+    if kind.on_device:
+        require_same_device(job.work, "GPU" if machine().gpus else "CPU")
     function_at(kind.run)(job)
     spent = spec.seconds_before + time.time() - started
     manifest = {
@@ -209,6 +212,19 @@ def run(folder: Path) -> None:
     final = seal(folder, manifest)
     tracker.artifact(final, spec.name, "model" if (final / "model").exists() else "dataset", manifest)
     tracker.close()
+
+
+def require_same_device(work: Path, here: str) -> None:
+    """Raise `UserError` where a stage was begun on another kind of device than it is to be ended on: training
+    computes in other number types there, and what it leaves would be of neither."""
+    begun = work / DEVICE
+    if not begun.exists():
+        write_json(begun, here)
+    elif (there := read_json(begun)) != here:
+        raise UserError(
+            f"this stage was begun on a machine with a {there}, and here it would go on with a {here}; go on "
+            f"there, or delete {work.parent} to begin anew"
+        )
 
 
 def join(folder: Path) -> None:
