@@ -246,13 +246,17 @@ class Journal:
 
 def _lines(path: Path, start: int) -> Iterator[Line]:
     """The whole lines from `start` on, each about a sample."""
+    place = start
     try:
         for line in whole_lines(path, start):
+            place = line.start
             line.row["sample_id"]
             yield line
+            place = line.end
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: not a journal ({error!r}); delete {path.parent} to start this stage afresh"
+            f"{path}, byte {place}: not a journal line ({error}); delete {path.parent} to start this stage "
+            "afresh"
         ) from None
 
 
