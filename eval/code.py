@@ -31,7 +31,8 @@ from tessy.miniature.files import contest as contest_of
 from tessy.records import Problem, Response, Role, Trajectory
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
-from tessy.stages.evaluate import EvaluateStage, TestedCode
+from tessy.stages.evaluate import EvaluateStage
+from tessy.stages.testing import Tested
 from tessy.synthesis.rollouts import samples_of
 
 RESPONSES = "responses/responses.parquet"
@@ -49,7 +50,7 @@ def run(job: Job[EvaluateStage]) -> None:
         _test(job, one, contests[name])
 
 
-def _test(job: Job[EvaluateStage], tested: TestedCode, contest: Contest) -> None:
+def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Contest) -> None:
     """Write, judge and score the responses to one benchmark."""
     benchmark, name, limits = tested.benchmark, tested.benchmark.name, job.config.evaluate
     problems = [p for p in contest.problems if contest.judgeable(p.problem_id)]
