@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from rich.console import Console
 from rich.text import Text
 
 from tessy.machine import machine, meaning
+from tessy.runtime.stage import Need
+from tessy.stages import kinds
+from tessy.stages.checks import sandbox_faults
 from tessy.terminal import mark
 
 
@@ -26,34 +29,39 @@ class Finding:
     remedy: str
 
 
-COMMANDS = (
-    ("g++", "g++", "C++ submissions and checkers"),
-    ("bwrap", "bubblewrap", "the sandbox"),
-    ("pypy3", "pypy3", "Python submissions of OJBench"),
-)
-PACKAGES = (
-    ("torch", "train", "models"),
-    ("transformers", "train", "models"),
-    ("datasets", "train", "datasets"),
-    ("trl", "train", "fine-tuning"),
-    ("lm_eval", "eval", "benchmarks scored by lm-eval"),
-    ("wandb", "train", "mirroring metrics in W&B"),
-)
+INSTALL = "sudo apt-get install {}"
+COMMANDS: Mapping[Need, tuple[tuple[str, str], ...]] = {
+    "judging": (("g++", "g++"), ("bwrap", "bubblewrap"), ("pypy3", "pypy3")),
+}
+"""Commands, and Debian's packages that have them."""
+PACKAGES: Mapping[Need, tuple[tuple[str, str], ...]] = {
+    "models": (("torch", "'.[train]'"), ("transformers", "'.[train]'"), ("datasets", "'.[train]'")),
+    "training": (("trl", "'.[train]'"), ("peft", "'.[train]'"), ("deepspeed", "'.[train]'")),
+    "lm-eval": (("lm_eval", "'.[eval]'"),),
+}
+"""Modules, and what brings them where this project lies."""
 
 
 def findings() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:2]))
-    yield Finding(
-        f"Python {version}", sys.version_info >= (3, 11), "everything", "install Python 3.11 or newer"
-    )
-    for command, package, purpose in COMMANDS:
-        yield Finding(command, shutil.which(command) is not None, purpose, f"sudo apt-get install {package}")
-    for module, extra, purpose in PACKAGES:
-        present = importlib.util.find_spec(module) is not None
-        yield Finding(module, present, purpose, f"pip install -e '.[{extra}]'")
-    testlib = importlib.util.find_spec("rbx") is not None
-    yield Finding("testlib.h", testlib, "C++ checkers", "pip install --no-deps --group testlib")
-    yield _sandbox()
+    enough = sys.version_info >= (3, 11)
+    yield Finding(f"Python {version}", enough, "everything", "install Python 3.11 or newer")
+    for need in get_args(Need):
+        stages = "stages " + ", ".join(kind.name for kind in kinds() if need in kind.needs)
+        for command, package in COMMANDS.get(need, ()):
+            yield Finding(command, shutil.which(command) is not None, stages, INSTALL.format(package))
+        for module, extra in PACKAGES.get(need, ()):
+            yield Finding(module, _importable(module), stages, f"pip install -e {extra}")
+        if need == "judging":
+            remedy = "pip install --no-deps --group testlib"
+            yield Finding("testlib.h", _importable("rbx"), f"{stages}: C++ checkers", remedy)
+            yield _sandbox(stages)
+    mirror = "mirroring metrics in W&B"
+    yield Finding("wandb", _importable("wandb"), mirror, "pip install -e '.[train]'")
+
+
+def _importable(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def about() -> Iterator[tuple[str, str]]:
@@ -65,13 +73,9 @@ def about() -> Iterator[tuple[str, str]]:
         yield gpu, f"a GPU with driver {here.driver}"
 
 
-def _sandbox() -> Finding:
-    # By name: `tessy` does not import `eval`; only whoever asks reaches it.
-    try:
-        importlib.import_module("eval.sandbox").require()
-    except ValueError as error:
-        return Finding("sandbox works", False, "running programs that models wrote", str(error))
-    return Finding("sandbox works", True, "running programs that models wrote", "")
+def _sandbox(needed_for: str) -> Finding:
+    fault = next(sandbox_faults(), None)
+    return Finding("sandbox works", fault is None, needed_for, fault or "")
 
 
 def examine() -> int:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from tessy.config.base import Section
 from tessy.config.execution import Execution
@@ -32,6 +32,8 @@ class StageConfig(Section):
         return ()
 
 
+Need = Literal["models", "training", "lm-eval", "judging"]
+"""What a machine has to have for some kinds of stages (`tessy.commands.doctor` knows what that is)."""
 C = TypeVar("C", bound=StageConfig)
 C_co = TypeVar("C_co", bound=StageConfig, covariant=True)
 
@@ -43,8 +45,8 @@ class Kind(Generic[C_co]):
     `revision` is that of its meaning: raise it whenever the same inputs would give other results, and what
     was made before is made again. `run`, and `join` where several processes can share the work, are
     `module:function`; `declared` is where this object is found, likewise. `preload` names what a process that
-    stages are forked from imports ahead. `on_device` says that numbers depend on what computes them: such a
-    stage is never begun on one kind of device and ended on another.
+    stages are forked from imports ahead, `needs` what has to be installed. `on_device` says that numbers
+    depend on what computes them: such a stage is never begun on one kind of device and ended on another.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Kind(Generic[C_co]):
     run: str
     join: str = ""
     preload: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
     on_device: bool = False
 
 

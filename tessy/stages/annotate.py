@@ -65,6 +65,7 @@ KIND = Kind(
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.generation.annotation",),
+    needs=("models",),
 )
 
 

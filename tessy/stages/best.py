@@ -72,6 +72,7 @@ KIND = Kind(
     run=f"{__name__}:run",
     preload=("tessy.generation.writing",),
     on_device=True,
+    needs=("models",),
 )
 
 

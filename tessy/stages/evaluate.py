@@ -33,6 +33,7 @@ KIND = Kind(
     run="eval.code:run",
     preload=("eval.code",),
     on_device=True,
+    needs=("models", "judging"),
 )
 
 

@@ -41,6 +41,7 @@ KIND = Kind(
     run="eval.instrument:run",
     preload=("eval.instrument",),
     on_device=True,
+    needs=("models", "judging"),
 )
 
 

@@ -31,6 +31,7 @@ KIND = Kind(
     run="eval.general:run",
     preload=("eval.general",),
     on_device=True,
+    needs=("models", "lm-eval"),
 )
 
 

@@ -45,6 +45,7 @@ KIND = Kind(
     run="train.predictor:run",
     preload=("train.predictor",),
     on_device=True,
+    needs=("models", "training"),
 )
 
 

@@ -27,6 +27,7 @@ KIND = Kind(
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.miniature.pretrain",),
+    needs=("models",),
 )
 
 

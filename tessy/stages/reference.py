@@ -63,6 +63,7 @@ KIND = Kind(
     join=f"{__name__}:join",
     preload=("tessy.generation.writing",),
     on_device=True,
+    needs=("models",),
 )
 
 

@@ -41,6 +41,7 @@ KIND = Kind(
     run="train.sft:run",
     preload=("train.sft",),
     on_device=True,
+    needs=("models", "training"),
 )
 
 

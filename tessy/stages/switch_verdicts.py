@@ -30,6 +30,7 @@ KIND = Kind(
     declared=f"{__name__}:KIND",
     run="eval.instrument:judge_switches",
     preload=("eval.instrument",),
+    needs=("judging",),
 )
 
 

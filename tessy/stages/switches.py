@@ -84,6 +84,7 @@ KIND = Kind(
     run=f"{__name__}:run",
     preload=("tessy.generation.token_logprobs",),
     on_device=True,
+    needs=("models",),
 )
 
 

@@ -81,6 +81,7 @@ KIND = Kind(
     join=f"{__name__}:join",
     preload=("tessy.generation.writing",),
     on_device=True,
+    needs=("models",),
 )
 
 
