@@ -16,6 +16,7 @@ from tessy.pipeline.job import PARENT
 from tessy.pipeline.nursery import Nursery
 from tessy.pipeline.run import environment
 from tests.processes import end, parent
+from tests.wandb_files import offline_runs
 
 STAGES = """
 import os, time
@@ -37,6 +38,11 @@ def bad(job):
 def broken(job):
     raise RuntimeError("a fault")
 
+def tables(job):
+    job.tracker.table("rows", [{"stage": job.name}])
+
+more_tables = tables
+
 def endless(job):
     time.sleep(600)
 """
@@ -54,7 +60,14 @@ def nursery(tmp_path: Path) -> Iterator[Nursery]:
 class Started:
     """A stage that does what `function` above does."""
 
-    def __init__(self, nursery: Nursery, function: str, folder: Path, module: str = "some_stages") -> None:
+    def __init__(
+        self,
+        nursery: Nursery,
+        function: str,
+        folder: Path,
+        module: str = "some_stages",
+        wandb: str = "disabled",
+    ) -> None:
         self.artifact = folder / function
         self.partial = folder / f"{function}.partial"
         self.partial.mkdir()
@@ -66,7 +79,7 @@ class Started:
             "inputs": {},
             "seconds_before": 0,
             "entry": f"{module}:{function}",
-            "execution": {"tracking": {"wandb": "disabled", "project": "x"}},
+            "execution": {"tracking": {"wandb": wandb, "project": "x", "upload": "none"}},
         }
         (self.partial / "job.json").write_text(json.dumps(spec))
         self.pipe, theirs = os.pipe()
@@ -110,6 +123,23 @@ def test_a_module_is_loaded_once_and_by_a_single_thread(nursery: Nursery, tmp_pa
         Started(nursery, function, tmp_path)
         nursery.event()
     assert (tmp_path / "loaded").read_text() == "1\n"
+
+
+@pytest.mark.slow
+def test_every_stage_s_tables_reach_the_mirror(tmp_path: Path) -> None:
+    # W&B is loaded before the first fork here; its temporary folders must not be shared then.
+    (tmp_path / "table_stages.py").write_text("import wandb\n" + STAGES)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    nursery = Nursery(environment(1) | {"PYTHONPATH": path, "LOADED": str(tmp_path / "loaded")})
+    try:
+        for function in ("tables", "more_tables"):
+            stage = Started(nursery, function, tmp_path, "table_stages", wandb="offline")
+            assert nursery.event() == (function, stage.pid, 0)
+            assert os.read(stage.pipe, 1000) == b""
+    finally:
+        nursery.close()
+    runs = offline_runs(tmp_path / "wandb")
+    assert [run.tables() for run in runs] == [{"rows": [["tables"]]}, {"rows": [["more_tables"]]}]
 
 
 def test_stages_end_with_the_nursery(nursery: Nursery, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def make_job(folder: Path, name: str, train: dict[str, Any] | None = None, **exe
         "inputs": {"trajectories": "synthesize-tessy-x", "model": "model-student-x"},
         "execution": {
             "train": TrainExecution(**execution).model_dump(mode="json"),
-            "tracking": {"wandb": "disabled", "project": "test"},
+            "tracking": {"wandb": "disabled", "project": "test", "upload": "none"},
         },
         "seconds_before": 0,
     }

@@ -35,6 +35,7 @@ JOB = "job.json"
 WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
 COMMITS = "commits.json"
+WANDB_RUN = "wandb_run"
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ def run(folder: Path) -> None:
     final = seal(folder, manifest)
     job.tracker.artifact(final, spec["name"], "model" if (final / "model").exists() else "dataset", manifest)
     job.tracker.close()
+    if job.tracker.lost:
+        job.report({"lost": job.tracker.lost})
 
 
 def join(folder: Path) -> None:
@@ -186,6 +189,8 @@ def _job(
         kind=spec["kind"],
         config=spec["config"],
         mirror=folder.parent / "wandb",
+        upload=spec["execution"]["tracking"]["upload"],
+        identity=None if joined else folder / WORK / WANDB_RUN,
         joined=joined,
     )
     inputs = {key: folder.parent / name for key, name in spec["inputs"].items()}

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tessy.pipeline import job
+from tessy.tracking import leave_parents_folders
 
 MESSAGE = 1 << 16
 GPU = Path("/dev/nvidiactl")
@@ -136,6 +137,7 @@ def _live(name: str, folder: str) -> None:
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
     sys.argv[1:] = [folder]
+    leave_parents_folders()
     job.main()
 
 
