@@ -149,7 +149,7 @@ def test_quotes_mark_the_teacher_in_ascii(traces: Path) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `make` needs of this checkout, set up as far as it can tell, in a folder with a space in its name."""
+    """What `make` needs of this checkout, set up as far as it can tell, in a folder with a space."""
     place = tmp_path / "my checkout"
     shutil.copytree(ROOT / "recipes", place / "recipes")
     for name in ("Makefile", "pyproject.toml"):
