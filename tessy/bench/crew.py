@@ -17,15 +17,15 @@ import torch
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
+from tessy.config.methods import METHODS
 from tessy.engines import Engine, Request
 from tessy.engines.turns import Turns
 from tessy.machine import machine
 from tessy.records import ROLES, Problem, Role, Trajectory, from_row
-from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.lockstep import write_in_lockstep
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 
 RELEASE_CHUNKS: dict[Role, int] = {"student": 5, "teacher": 10}

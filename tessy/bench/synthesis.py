@@ -30,10 +30,10 @@ from typing import Any
 from tessy.bench.costs import microseconds_per_token, processor_seconds
 from tessy.bench.crew import Crew, Models, fresh, trajectories, warm_up
 from tessy.chat import Renderer
-from tessy.engines import SamplingParams
-from tessy.engines.launch import Checkpoint, installed_build, servers
+from tessy.config.base import Sampler
+from tessy.config.engines import EngineSettings
+from tessy.engines.launch import ServedModel, installed_build, servers
 from tessy.engines.server import ServerEngine
-from tessy.engines.settings import EngineSettings
 from tessy.engines.wire import WAYS
 from tessy.processes import python_module
 from tessy.records import ROLES, Role
@@ -136,7 +136,7 @@ async def _servers(
             stack.enter_async_context(
                 servers(
                     server_settings(number, as_released=as_released),
-                    Checkpoint(models.sources[role], None, length),
+                    ServedModel(models.sources[role], None, length),
                     role,
                     logs,
                     say,
@@ -154,7 +154,7 @@ async def _connect(
     """The engine at `urls`: ids in the best way they offer, or text where a `codec` is given."""
     engine = await ServerEngine.connect(
         urls,
-        SamplingParams(**models.sampler),
+        Sampler(**models.sampler),
         timeout_s=TOKEN_TIMEOUT_S,
         codec=codec,
         ways=("text",) if codec else WAYS,

