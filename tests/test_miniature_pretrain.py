@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_nothing_is_computed_in_half_precision(world: World, tmp_path: Path) -> 
             return out
 
     with Watch():
-        pretrain("student", world, replace(_tiny(), documents=4), tmp_path, threads=1)
+        pretrain("student", world, _tiny().model_copy(update={"documents": 4}), tmp_path, threads=1)
     assert torch.float32 in kinds
     assert not kinds & {torch.bfloat16, torch.float16}
 
@@ -96,13 +95,13 @@ def test_an_unfinished_model_of_other_settings_is_not_continued(world: World, tm
 
     _run(world, tmp_path, kill_at=60)
     with pytest.raises(ValueError, match="unfinished model of other settings"):
-        pretrain("student", world, replace(_tiny(), learning_rate=1e-4), tmp_path, threads=1)
+        pretrain("student", world, _tiny().model_copy(update={"learning_rate": 1e-4}), tmp_path, threads=1)
 
 
 def _tiny():  # type: ignore[no-untyped-def]
-    from tessy.miniature.pretrain import PretrainConfig
+    from tessy.config.models import Pretraining
 
-    return PretrainConfig(
+    return Pretraining(
         vocabulary=512,
         width=32,
         layers=1,
