@@ -16,6 +16,7 @@ from tessy.boundary.annotators import load_prompt
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import operating_point
 from tessy.errors import UserError
+from tessy.evaluation import MINIATURE_TASK
 from tessy.pipeline.estimate import require_fit
 from tessy.pipeline.plan import Plan
 from tessy.pipeline.reuse import decide
@@ -35,6 +36,8 @@ def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> 
     todo = {d.stage.kind for d in decide(planned, runs_dir / planned.recipe.name) if d.action != "reuse"}
     if todo & {"evaluate", "instrument", "switch_verdicts"}:
         faults += _judging(planned.recipe)
+    if "lm_eval" in todo and not faults:
+        faults += _tasks(planned.recipe)
     if "synthesize" in todo:
         faults += _engines(planned.recipe)
     if not faults and todo:
@@ -68,8 +71,9 @@ def _sources(recipe: Recipe) -> Iterator[str]:
             elif Path(one.source).is_dir():
                 yield from _predictor(one, switch.window_tokens)
     for lm_eval in recipe.evaluate.lm_eval:
-        if lm_eval.data is not None and not Path(lm_eval.data).is_file():
-            yield f"benchmark {lm_eval.name}: data {lm_eval.data!r}: no such file; give an existing .jsonl"
+        for file in lm_eval.files:
+            if not Path(file).is_file():
+                yield f"benchmark {lm_eval.name}: {file!r}: no such file; give an existing .jsonl"
     models = {"models.student": recipe.models.student, "models.teacher": recipe.models.teacher}
     base = recipe.predictors.base if recipe.predictors else None
     for field, model in {**models, "predictors.base": base, "train.start": recipe.train.start}.items():
@@ -169,6 +173,16 @@ def _folder(folder: Path, disk_needed: int) -> Iterator[str]:
     if free < disk_needed:
         megabytes = f"{free >> 20} MiB free, {disk_needed >> 20} needed"
         yield f"--runs-dir: {folder} has {megabytes}; free some or choose another disk"
+
+
+def _tasks(recipe: Recipe) -> Iterator[str]:
+    """What stops lm-eval's tasks; the miniature's own needs neither packages nor examples."""
+    try:
+        for benchmark in recipe.evaluate.lm_eval:
+            if benchmark.task != MINIATURE_TASK:
+                yield from _fault(importlib.import_module("eval.lm_tasks").check, benchmark)
+    except ModuleNotFoundError as error:
+        yield f"evaluate.benchmarks: {error.name} is not installed: pip install -e '.[eval]'"
 
 
 def _judging(recipe: Recipe) -> Iterator[str]:
