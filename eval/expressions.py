@@ -42,7 +42,7 @@ _MOST_DOUBT = 1e-7
 class Reading:
     """How to read what mathematicians write in several ways.
 
-    `school` takes `1/2x` from left to right and ends a function's argument at `*` and `/`; otherwise, as in
+    `school` takes `1/2x` for half of x and ends a function's argument at `*` and `/`; otherwise, as in
     SymPy, factors side by side belong together. Upright words are the units they name (`units`), nothing at
     all (`no units`), or products of their `letters`.
     """
@@ -153,7 +153,8 @@ class _Evaluator:
         sign = 1
         while self.peek() in ("+", "-"):
             sign *= -1 if self.take() == "-" else 1
-        value = self.power() if self.reading.school else self.side_by_side()
+        numeral = self.peek()[:1].isdigit()
+        value = self.power() if self.reading.school and numeral else self.side_by_side()
         return value if sign > 0 else -value
 
     def side_by_side(self) -> Number:

@@ -105,9 +105,8 @@ def test_a_resumed_stage_goes_on_with_its_run_and_loses_no_row(tmp_path: Path) -
     parts = finished_runs(tmp_path / "mirror", 2)
     assert len(parts) == 2
     assert parts[0].run_id == parts[1].run_id
-    rows = [row for part in parts for row in part.history]
-    assert [row["step"] for row in rows] == [1, 2, 3, 2, 3, 4]
-    assert [row["_step"] for row in rows] == sorted(row["_step"] for row in rows)
+    assert [row["step"] for part in parts for row in part.metrics()] == [1, 2, 3, 2, 3, 4]
+    assert [row["_step",] for part in parts for row in part.history] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3, 2, 3, 4]
 
 
