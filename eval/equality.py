@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from itertools import product
 
 from eval.answers import boxes
-from eval.expressions import OHM, Reading, values
+from eval.expressions import OHM, Domain, Reading, Words, values
 from eval.latex import WORD, Tokens, replaced, tokens
 from eval.numbers import NoValueError, Value
 from eval.structure import bare, depths, is_group, outer, outside, split
@@ -178,8 +178,8 @@ def _is_name(found: Tokens) -> bool:
     """Whether the tokens name something: `x`, `f(x)`, `v_{0}'`, `AB`, `(x,y)`, upright words."""
     if is_group(found):
         return all(_is_name(part) for part in split(found[1:-1], (",",)))
-    plain = " ".join(outside(found))
-    name = r"(?:[A-Za-z]|\\[A-Za-z]+(?: \w+)?)(?: '| _ [^ ]+(?: \})?)*(?: ' )*(?: \( \))?"
+    plain = " ".join(token.replace(" ", "") for token in outside(found))
+    name = r"(?:[A-Za-z]|\\[A-Za-z]+)(?: '| _ [^ ]+(?: \})?)*(?: ' )*(?: \( \))?"
     return bool(re.fullmatch(rf'{name}|(?:[A-Z] ?)+|(?:\\angle|\\triangle)(?: [A-Z])+|(?:"\w+ ?)+', plain))
 
 
@@ -315,8 +315,8 @@ def _proportional(one: Tokens, two: Tokens, *, positive: bool) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _known(found: Tokens, reading: Reading, signed: bool = False) -> list[Value | None]:
-    return values(found, reading, signed)
+def _known(found: Tokens, reading: Reading, domain: Domain = "positive") -> list[Value | None]:
+    return values(found, reading, domain)
 
 
 def _same_value(given: Tokens, expected: Tokens, error: float | None) -> bool:
@@ -334,7 +334,7 @@ def _ambiguous(found: Tokens) -> bool:
     return "/" in found or "*" in found
 
 
-def _word_readings(given: Tokens, expected: Tokens) -> list[str]:
+def _word_readings(given: Tokens, expected: Tokens) -> list[Words]:
     worded = [any(token.startswith(WORD) or token == OHM for token in found) for found in (given, expected)]
     if not any(worded):
         return ["units"]
@@ -345,9 +345,9 @@ def _same_reading(
     given: Tokens, expected: Tokens, error: float | None, mine: Reading, other: Reading
 ) -> bool:
     """Whether the values agree wherever both are known and, if there are such points, real."""
-    for negative in (False, True) if "|" in given + expected else (False,):
+    for domain in _domains(given + expected):
         try:
-            pairs = list(zip(_known(given, mine, negative), _known(expected, other, negative), strict=True))
+            pairs = list(zip(_known(given, mine, domain), _known(expected, other, domain), strict=True))
         except NoValueError:
             return False
         both = [(one, two) for one, two in pairs if one is not None and two is not None]
@@ -355,6 +355,15 @@ def _same_reading(
         if len(both) < 2 or not all(_close(one, two, error) for one, two in both):
             return False
     return True
+
+
+def _domains(found: Tokens) -> Iterator[Domain]:
+    """Where to look: absolute values differ for negative numbers, and rounded ones for whole numbers."""
+    yield "positive"
+    if "|" in found:
+        yield "signed"
+    if r"\lfloor" in found or r"\lceil" in found:
+        yield "whole"
 
 
 def _close(one: Value, two: Value, error: float | None) -> bool:

@@ -2,8 +2,8 @@
 
 `judge/official/answers/rows.jsonl` has pairs of our own making and what `eval/auto_scoring_judge.py` of
 OpenBMB/OlympiadBench at ba5b26a (with SymPy 1.14 and antlr4 4.11, default tolerance) decided. A `reason` says
-why a decision is mathematically wrong; there we decide the other way. `python -m tests.official_answers` makes
-the decisions anew.
+why a decision is mathematically wrong; there we decide the other way. `python -m tests.official_answers`
+makes the decisions anew.
 """
 
 from __future__ import annotations
