@@ -17,7 +17,8 @@ from scripted import THINKING, CharacterRenderer, assignment, continuation, samp
 
 from tessy.boundary import TokenRule
 from tessy.boundary.switches import EveryTokens
-from tessy.boundary.uncertainty import LIKELIEST, Uncertainty, entropy, margin
+from tessy.boundary.uncertainty import Uncertainty, entropy, margin
+from tessy.config.switches import LIKELIEST
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Role, Trajectory
 from tessy.synthesis.journal import Journal
