@@ -40,7 +40,7 @@ def make_recipe(folder: Path) -> Path:
     (folder / "test.jsonl").write_text("{}\n")
     model = {"source": str(folder / "model"), "format": "qwen3"}
     sampler = {"temperature": 1.0}
-    benchmark = {"name": "b", "kind": "lm_eval", "task": "aime2024", "metric": "exact_match"}
+    benchmark = {"name": "b", "kind": "lm_eval", "task": "tessy_aime2024", "metric": "exact_match"}
     recipe: dict[str, Any] = {
         "name": "tiny",
         "description": "For a test.",
