@@ -12,8 +12,8 @@ import pytest
 
 from tessy.config.base import Sampler
 from tessy.engines import Continuation, EngineFault, Request
-from tessy.engines.line import MESSAGE_BYTES, _portions
 from tessy.engines.server import ServerEngine
+from tessy.engines.session import MESSAGE_BYTES, _portions
 from tessy.errors import UserError
 from tests.bad_server import KEY, VOCABULARY, BadServer, bad_server
 

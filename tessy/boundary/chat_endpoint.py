@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tessy.engines.wire import NEUTRAL
+from tessy.engines.codec import NEUTRAL
 from tessy.errors import UserError
 
 SCHEMA = {"type": "array", "items": {"type": "string"}}

@@ -17,8 +17,8 @@ import aiohttp
 
 from tessy.config.base import Sampler
 from tessy.engines import EngineFault, Request
-from tessy.engines.line import Line
-from tessy.engines.wire import PATHS, WAYS, Codec, Dialogue, Piece, Way, dialogue, events, fault_of
+from tessy.engines.codec import PATHS, WAYS, Codec, Dialogue, Piece, Way, dialogue, events, fault_of
+from tessy.engines.session import SessionClient
 from tessy.errors import UserError, described
 
 log = logging.getLogger(__name__)
@@ -188,7 +188,7 @@ async def _ignores_cuts(
 
 async def _session_refusal(session: aiohttp.ClientSession, url: str, body: bytes) -> str | None:
     answered: asyncio.Future[Piece | EngineFault] = asyncio.get_running_loop().create_future()
-    line = Line(session, url, PROBE_S)
+    line = SessionClient(session, url, PROBE_S)
     line.ask("probe", body, answered.set_result, answered.set_result)
     answer = await answered
     await line.close()
