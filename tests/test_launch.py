@@ -223,7 +223,7 @@ def test_what_is_no_list_of_cores_is_named(device: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "embedded", "endpoints": ["http://x"]}, "need kind 'server'"),
+        ({"kind": "transformers", "endpoints": ["http://x"]}, "need kind 'server'"),
         ({"kind": "server", "api_key_env": "KEY"}, "belong to `endpoints`"),
         ({"kind": "server", "endpoints": ["http://x"], "replicas": 2}, "`replicas` are servers to start"),
         ({"kind": "server", "endpoints": ["http://x"], "arguments": {"dtype": "auto"}}, "no effect"),

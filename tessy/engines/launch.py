@@ -29,8 +29,8 @@ import aiohttp
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.engines import guard
+from tessy.engines.codec import Codec
 from tessy.engines.server import ServerEngine
-from tessy.engines.wire import Codec
 from tessy.errors import UserError
 from tessy.processes import inherited, python_module
 
