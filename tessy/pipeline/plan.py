@@ -45,7 +45,7 @@ KINDS: dict[str, Kind] = {
     "best": Kind("tessy.stages.best:run", 1),
     "sft": Kind("train.sft:run", 2),
     "evaluate": Kind("eval.code:run", 4),
-    "lm_eval": Kind("eval.general:run", 3),
+    "lm_eval": Kind("eval.general:run", 4),
     "instrument": Kind("eval.instrument:run", 2),
     "switches": Kind("tessy.stages.switches:run", 2),
     "switch_verdicts": Kind("eval.instrument:judge_switches", 1),
