@@ -18,8 +18,8 @@ from datasets import Dataset
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from tessy.config.evaluate import LmEvalBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import LmEvalBenchmark
 
 TASKS = Path(__file__).with_name("tasks")
 

@@ -1,12 +1,12 @@
 """Metrics: `metrics.jsonl` always, W&B as its mirror.
 
 One W&B run per stage, grouped by recipe, and the same one when the stage is resumed; what a sweep's agent
-asks for is one more, of the whole recipe (`tessy.pipeline.main`). Without an API key runs are written
+asks for is one more, of the whole recipe (`tessy.commands.run`). Without an API key runs are written
 offline, for `wandb sync`; the local manifests stay the truth, so nothing ever depends on W&B answering. A
 step in W&B is a line of `metrics.jsonl`: their number grows even where a resumed stage repeats steps of its
 own (the metric `step`), and W&B drops steps that come again.
 
-Not covered: which points a sweep has (`tessy.sweep`, or W&B's server).
+Not covered: which points a sweep has (`tessy.commands.sweep`, or W&B's server).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
+
+from tessy.jsonl import whole_lines
 
 METRICS = "metrics.jsonl"
 SWEEP_ID = "WANDB_SWEEP_ID"
@@ -145,6 +147,16 @@ def _appended(path: Path) -> tuple[int, TextIO]:
     return len(lines.splitlines()), stream
 
 
+class NoTracker:
+    """For work whose measurements nobody keeps."""
+
+    def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
+        """Forget `metrics`."""
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Forget `rows`."""
+
+
 def for_agent() -> bool:
     """Whether a W&B sweep's agent started this process."""
     return SWEEP_ID in os.environ
@@ -203,15 +215,5 @@ def _resolved(mode: str) -> Any:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics of a stage, in order of writing; half-written lines are left out."""
-    rows = []
-    try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    """The metrics of a stage, in order of writing; lines that a kill cut are left out."""
+    return [line.row for line in whole_lines(folder / METRICS, skip_damaged=True)]

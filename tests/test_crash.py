@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from tessy.artifacts import read_json, read_rows
-from tessy.pipeline.plan import plan
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.experiment import plan
 from tessy.tracking import read_metrics
 from tests.wandb_files import offline_runs
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tessy.pipeline.display import Display
+from tessy.runtime.display import Display
 from tessy.tracking import Tracker, read_metrics
 from tests.wandb_files import OfflineRun, offline_runs
 

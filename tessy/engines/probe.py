@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines import EngineFault, Request
 from tessy.engines.line import Line
 from tessy.engines.wire import PATHS, WAYS, Codec, Dialogue, Piece, Way, dialogue, events, fault_of
 from tessy.errors import UserError, described
@@ -43,7 +44,7 @@ async def find_access(
     session: aiohttp.ClientSession,
     endpoints: Sequence[str],
     model: str | None,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     ways: Sequence[Way] = WAYS,
     logprobs: int = 0,
@@ -69,7 +70,7 @@ async def _access(
     session: aiohttp.ClientSession,
     url: str,
     model: str | None,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     ways: Sequence[Way],
     logprobs: int,
@@ -133,7 +134,7 @@ async def _refusal(
     url: str,
     way: Way,
     model: str,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     logprobs: int,
 ) -> str | None:
@@ -177,7 +178,7 @@ async def _ignores_cuts(
     session: aiohttp.ClientSession, url: str, model: str, prompt: list[int], codec: Codec | None
 ) -> bool:
     """Whether a server of texts takes no notice of `top_k`, as some do that do not know it."""
-    one = SamplingParams(temperature=2.0, top_k=1)
+    one = Sampler(temperature=2.0, top_k=1)
     request = Request("probe", prompt, PROBE_TOKENS, (), "", stride=1)
     # A dialogue keeps what it has read: each answer needs its own.
     asked = [dialogue("text", request, "probe", model, one, codec) for _ in range(2)]
