@@ -55,7 +55,7 @@ def _lightcp(language: str, response: str) -> str | None:
 
 
 def _around_main(response: str) -> str | None:
-    """The last main that has an #include in or before it, from that on to the brace that closes it, if any."""
+    """The last main with an #include in or before it: from there on to the brace that closes it, if any."""
     lines = response.splitlines()
     # Officially every line break counts as one character, so after CRLFs a line is looked for too far ahead.
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
