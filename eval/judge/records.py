@@ -80,13 +80,14 @@ class Case:
 class Source:
     """A program: its files by name, the first of them the one that is compiled or checked.
 
-    `start` names the script to run where that is another one; `arguments` are what it is run with.
+    `arguments` are what it is run with. One that runs all tests `together` is a process that takes them one
+    after the other (`eval.judge.dialogue`).
     """
 
     language: str
     files: Mapping[str, bytes]
-    start: str = ""
     arguments: tuple[str, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)

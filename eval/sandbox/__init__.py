@@ -30,10 +30,11 @@ Code is never run without the sandbox: `require` raises `SandboxUnavailable` wit
 from eval.sandbox.box import Box, Limits, Outcome, inside, run, start
 from eval.sandbox.files import Sealed, scratch
 from eval.sandbox.health import SandboxUnavailable, accounting, require
-from eval.sandbox.room import SandboxError
+from eval.sandbox.room import Interpreter, SandboxError
 
 __all__ = [
     "Box",
+    "Interpreter",
     "Limits",
     "Outcome",
     "SandboxError",

@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 from eval.sandbox.cgroups import CLEAN, Group, accounting
 from eval.sandbox.files import Sealed
-from eval.sandbox.room import Room, SandboxError, give_back, lend
+from eval.sandbox.room import Interpreter, Room, SandboxError, give_back, lend
 
 MIB = 1 << 20
 _PATIENCE = 5
@@ -80,11 +80,15 @@ def run(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
+    interpreter: Interpreter | None = None,
 ) -> Outcome:
     """Run a program to its end. See `start`; `stdin` None is empty input."""
     source = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin.reader()
     try:
-        box = start(argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown)
+        box = start(
+            argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown,
+            interpreter=interpreter,
+        )  # fmt: skip
     finally:
         os.close(source)
     return box.wait()
@@ -99,15 +103,17 @@ def start(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
+    interpreter: Interpreter | None = None,
 ) -> Box:
     """Start a program in a sandbox that nothing else is in.
 
     `argv[0]` is an absolute path inside. `files` maps paths in /box to their contents, read-only and
     executable. `stdin`, `stdout`, `stderr` and the `shown` descriptors (found at `inside(0)`, `inside(1)`,
-    ...) stay the caller's to close. Raises `SandboxError`.
+    ...) stay the caller's to close. An `interpreter` is handed `argv`, and runs what they mean to it.
+    Raises `SandboxError`.
     """
     shown = tuple(shown)
-    room = lend()
+    room = lend(interpreter)
     try:
         group = _group(room, limits)
         words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]

@@ -39,7 +39,6 @@ _FIELDS = ("public_test_cases", "private_test_cases")
 _LONGEST_ID = 1000
 _ID = re.compile(rb'"([^"\\]+)"')
 _PACKED = re.compile(rb"[A-Za-z0-9+/]")
-_HARNESS = Path(__file__).parents[1] / "lcb_harness.py"
 
 
 def find(root: Path) -> dict[str, Place]:
@@ -72,14 +71,16 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
         raise ValueError(f"{where}: has no tests; download the file again")
     if functional and not isinstance(function, str):
         raise ValueError(f"{where}: tests call a function, and metadata has no func_name")
-    checker = Checker("json" if functional else "livecodebench")
+    checker = Checker("value", {"lenient": True}) if functional else Checker("livecodebench")
     return JudgeProblem(problem_id, tuple(cases), checker, functional=function if functional else None)
 
 
 def source(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
-    """The submission under the harness that runs it as the mode wants."""
-    files = {"main.py": code.encode(errors="replace"), "harness.py": _HARNESS.read_bytes()}
-    return Source(language, files, start="harness.py", arguments=(mode, problem.functional or "-"))
+    """The submission, and how `eval.judge.harness` runs it as the mode wants."""
+    files = {"main.py": code.encode(errors="replace")}
+    if mode == "strict":
+        return Source(language, files, ("official", "exit,buffer", problem.functional or ""), together=True)
+    return Source(language, files, ("call", problem.functional) if problem.functional else ("program",))
 
 
 def _text(stream: IO[bytes], place: Place, field: str) -> Iterator[bytes]:

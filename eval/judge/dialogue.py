@@ -1,0 +1,176 @@
+"""Judges a program that takes all tests in one process, one after the other, as LiveCodeBench does.
+
+The next input is sent when the last answer was right, and answers are compared here: no expected output ever
+is in a process that the submission controls. Not covered: what runs on the other side
+(`eval.judge.harness.official`), and retries (`workers`). Raises `SandboxError` when the sandbox is at fault,
+and `CompileError` for a program that is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from dataclasses import dataclass
+
+from eval.judge import verdicts
+from eval.judge.cases import Bench
+from eval.judge.checkers import livecodebench
+from eval.judge.compile import CompileError
+from eval.judge.harness.official import LENGTH, REPLY
+from eval.judge.records import MIB, Case, CaseResult, Verdict
+from eval.judge.values import same_value
+from eval.sandbox import Box, Limits, Outcome, start
+
+_LONGEST_REPLY = 64 * MIB
+_LONGEST_NOTE = 500
+_PATIENCE_S = 20.0
+"""For one reply, thrice what a test may take: only what no alarm interrupts takes longer, and it is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came of a test. `kind`: T (text that was printed), V (a described value), F (failed), L (late), X
+    (not Python), E (the program ended), S (silence). Seconds on the test's clock, and of CPU time."""
+
+    kind: str
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    data: bytes = b""
+
+
+def converse(bench: Bench) -> tuple[list[CaseResult], bool]:
+    """The results up to the first failure, and whether a time limit was missed so narrowly that a quieter
+    machine could help."""
+    replies: list[_Reply] = []
+    passed: list[bool] = []
+    box, talk = _start(bench)
+    try:
+        for case in bench.problem.cases:
+            replies.append(talk.ask(case))
+            passed.append(_passes(bench, case, replies[-1]))
+            if not passed[-1]:
+                break
+    except BaseException:
+        box.abandon()
+        raise
+    finally:
+        talk.hang_up()
+    outcome = _ended(box, silent=replies[-1].kind == "S")
+    if replies[-1].kind == "X":
+        raise CompileError(replies[-1].data.decode(errors="replace"))
+    results = [_result(*one, outcome) for one in zip(bench.problem.cases, replies, passed, strict=False)]
+    narrowly = any(
+        case.time_s < reply.wall_s <= verdicts.allowed_s(case.time_s)
+        for case, reply in zip(bench.problem.cases, replies, strict=False)
+    )
+    return results, narrowly
+
+
+def _passes(bench: Bench, case: Case, reply: _Reply) -> bool:
+    called = bench.problem.functional is not None
+    if reply.kind != ("V" if called else "T") or reply.wall_s > case.time_s:
+        return False
+    answer = case.answer.read() if case.answer else b""
+    return (same_value if called else livecodebench)(reply.data, answer, {})
+
+
+def _result(case: Case, reply: _Reply, passed: bool, outcome: Outcome | None) -> CaseResult:
+    verdict: Verdict = "AC" if passed else _verdict(case, reply, outcome)
+    note = reply.data[:_LONGEST_NOTE].decode(errors="replace") if reply.kind == "F" else ""
+    peak = round(outcome.memory / MIB, 2) if outcome else 0.0
+    seconds = round(reply.cpu_s, 4), round(reply.wall_s, 4)
+    return CaseResult(case.name, *verdicts.word("lcb", verdict), *seconds, peak, note)
+
+
+def _verdict(case: Case, reply: _Reply, outcome: Outcome | None) -> Verdict:
+    """Of a test that did not pass."""
+    if reply.kind in ("L", "S") or reply.wall_s > case.time_s:
+        return "TLE"
+    if reply.kind == "E" and outcome is not None:
+        ended: dict[str, Verdict] = {"memory": "MLE", "cpu": "TLE", "wall": "TLE"}
+        return ended.get(outcome.ended, "RTE")
+    return "RTE" if reply.kind in ("E", "F") else "WA"
+
+
+class _Talk:
+    """The two pipes to a program: its input goes out, what came of it comes in."""
+
+    def __init__(self, out: int, back: int) -> None:
+        self._out, self._back = out, back
+        self._awaited = select.poll()
+        self._awaited.register(back, select.POLLIN)
+
+    def ask(self, case: Case) -> _Reply:
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and may have said why
+            self._send(case)
+        end = time.monotonic() + _PATIENCE_S
+        try:
+            head = self._read(REPLY.size, end)
+            if len(head) < REPLY.size:
+                return _Reply("E")
+            kind, wall_s, cpu_s, size = REPLY.unpack(head)
+            data = self._read(min(size, _LONGEST_REPLY), end)
+        except TimeoutError:
+            return _Reply("S")
+        whole = len(data) == size
+        return _Reply(kind.decode(errors="replace") if whole else "E", wall_s, cpu_s, data)
+
+    def hang_up(self) -> None:
+        for fd in (self._out, self._back):
+            os.close(fd)
+
+    def _send(self, case: Case) -> None:
+        pieces = list(case.input.chunks()) if case.input else []
+        for piece in (LENGTH.pack(sum(map(len, pieces))), *pieces):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(self._out, view) :]
+
+    def _read(self, size: int, end: float) -> bytes:
+        """So many bytes, or fewer where there are no more. Raises `TimeoutError`."""
+        parts = []
+        while size:
+            if not self._awaited.poll(max(end - time.monotonic(), 0) * 1000):
+                raise TimeoutError
+            if not (part := os.read(self._back, min(size, MIB))):
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+def _start(bench: Bench) -> tuple[Box, _Talk]:
+    theirs, out = os.pipe()
+    back, theirs_too = os.pipe()
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    talk = _Talk(out, back)
+    try:
+        box = start(
+            bench.program.argv, _limits(bench), files=bench.program.files, stdin=null, stdout=null,
+            stderr=null, shown=(theirs, theirs_too), interpreter=bench.program.interpreter,
+        )  # fmt: skip
+    except BaseException:
+        talk.hang_up()
+        raise
+    finally:
+        for fd in (theirs, theirs_too, null):
+            os.close(fd)
+    return box, talk
+
+
+def _ended(box: Box, silent: bool) -> Outcome | None:
+    if silent:
+        box.abandon()
+        return None
+    return box.wait()
+
+
+def _limits(bench: Bench) -> Limits:
+    """Officially a second more than its limit for every test, and five, and nothing else."""
+    first = bench.problem.cases[0]
+    all_s = (first.time_s + 1) * len(bench.problem.cases) + 5
+    return Limits(
+        cpu_s=all_s, wall_s=all_s, memory=first.memory, stdout=first.output, stack=8 * MIB, tmp=64 * MIB
+    )
