@@ -18,7 +18,7 @@ from eval.judge import verdicts
 from eval.judge.cases import Bench
 from eval.judge.checkers import livecodebench
 from eval.judge.compile import CompileError
-from eval.judge.harness.official import LENGTH, REPLY
+from eval.judge.harness.official import ALLOWED_S, LENGTH, REPLY
 from eval.judge.records import MIB, Case, CaseResult, Verdict
 from eval.judge.values import same_value
 from eval.sandbox import Box, Limits, Outcome, start
@@ -32,7 +32,8 @@ _PATIENCE_S = 20.0
 @dataclass(frozen=True, slots=True)
 class _Reply:
     """What came of a test. `kind`: T (text that was printed), V (a described value), F (failed), L (late), X
-    (not Python), E (the program ended), S (silence). Seconds on the test's clock, and of CPU time."""
+    (not Python), O (too much), E (the program ended), S (silence). Seconds on the test's clock, and of CPU
+    time, as that process says, but no more than passed here."""
 
     kind: str
     wall_s: float = 0.0
@@ -61,32 +62,30 @@ def converse(bench: Bench) -> tuple[list[CaseResult], bool]:
     if replies[-1].kind == "X":
         raise CompileError(replies[-1].data.decode(errors="replace"))
     results = [_result(*one, outcome) for one in zip(bench.problem.cases, replies, passed, strict=False)]
-    narrowly = any(
-        case.time_s < reply.wall_s <= verdicts.allowed_s(case.time_s)
-        for case, reply in zip(bench.problem.cases, replies, strict=False)
-    )
-    return results, narrowly
+    return results, replies[-1].kind == "L" and replies[-1].wall_s < ALLOWED_S
 
 
 def _passes(bench: Bench, case: Case, reply: _Reply) -> bool:
     called = bench.problem.functional is not None
-    if reply.kind != ("V" if called else "T") or reply.wall_s > case.time_s:
+    if reply.kind != ("V" if called else "T"):
         return False
     answer = case.answer.read() if case.answer else b""
     return (same_value if called else livecodebench)(reply.data, answer, {})
 
 
 def _result(case: Case, reply: _Reply, passed: bool, outcome: Outcome | None) -> CaseResult:
-    verdict: Verdict = "AC" if passed else _verdict(case, reply, outcome)
+    verdict: Verdict = "AC" if passed else _verdict(reply, outcome)
     note = reply.data[:_LONGEST_NOTE].decode(errors="replace") if reply.kind == "F" else ""
     peak = round(outcome.memory / MIB, 2) if outcome else 0.0
     seconds = round(reply.cpu_s, 4), round(reply.wall_s, 4)
     return CaseResult(case.name, *verdicts.word("lcb", verdict), *seconds, peak, note)
 
 
-def _verdict(case: Case, reply: _Reply, outcome: Outcome | None) -> Verdict:
+def _verdict(reply: _Reply, outcome: Outcome | None) -> Verdict:
     """Of a test that did not pass."""
-    if reply.kind in ("L", "S") or reply.wall_s > case.time_s:
+    if reply.kind == "O":
+        return "OLE"
+    if reply.kind in ("L", "S"):
         return "TLE"
     if reply.kind == "E" and outcome is not None:
         ended: dict[str, Verdict] = {"memory": "MLE", "cpu": "TLE", "wall": "TLE"}
@@ -103,6 +102,7 @@ class _Talk:
         self._awaited.register(back, select.POLLIN)
 
     def ask(self, case: Case) -> _Reply:
+        start = time.monotonic()
         with contextlib.suppress(BrokenPipeError):  # it has ended, and may have said why
             self._send(case)
         end = time.monotonic() + _PATIENCE_S
@@ -111,11 +111,14 @@ class _Talk:
             if len(head) < REPLY.size:
                 return _Reply("E")
             kind, wall_s, cpu_s, size = REPLY.unpack(head)
-            data = self._read(min(size, _LONGEST_REPLY), end)
+            if size > _LONGEST_REPLY:
+                return _Reply("O")
+            data = self._read(size, end)
         except TimeoutError:
             return _Reply("S")
-        whole = len(data) == size
-        return _Reply(kind.decode(errors="replace") if whole else "E", wall_s, cpu_s, data)
+        passed_s = time.monotonic() - start
+        wall_s, cpu_s = (said if 0 <= said <= passed_s else passed_s for said in (wall_s, cpu_s))
+        return _Reply(kind.decode(errors="replace") if len(data) == size else "E", wall_s, cpu_s, data)
 
     def hang_up(self) -> None:
         for fd in (self._out, self._back):

@@ -12,7 +12,7 @@ import importlib.util
 import io
 import os
 import subprocess
-import sysconfig
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,9 +55,8 @@ def described() -> str:
 def _found() -> Mapping[str, tuple[Path, ...]]:
     """Packages of this environment, if the system's Python loads what this one does and they can be read by
     anybody, as root judges as somebody else."""
-    ours = sysconfig.get_config_var("SOABI")
-    ask = [PYTHON, "-I", "-c", "import sysconfig; print(sysconfig.get_config_var('SOABI'))"]
-    if subprocess.run(ask, capture_output=True, text=True).stdout.strip() != ours:
+    ours = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if sys.implementation.name != "cpython" or Path(PYTHON).resolve().name != ours:
         return {}
     found = {name: tuple(_places(parts)) for name, parts in PACKAGES.items()}
     return {name: paths for name, paths in found.items() if paths}

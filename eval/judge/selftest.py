@@ -44,7 +44,8 @@ _MLE_OF_A_TREE = (
     "while (wait(nullptr) > 0);"
 )
 _NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "RTE"}
-"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench's function around it is empty."""
+"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench calls a function
+without a body."""
 _UNTRIED = {
     (
         "lcb",

@@ -6,6 +6,7 @@ import collections
 import decimal
 import fractions
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,9 @@ _BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
     dict.__eq__: _dict,
     collections.OrderedDict.__eq__: _dict,
     collections.Counter.__eq__: _dict,
+    types.MappingProxyType.__eq__: lambda value: _dict(dict(value)),
+    collections.UserList.__eq__: lambda value: described(value.data),
+    collections.UserString.__eq__: lambda value: described(value.data),
     complex.__eq__: lambda value: {"@": "complex", "of": [value.real, value.imag]},
     fractions.Fraction.__eq__: lambda value: {
         "@": "fraction", "of": [described(value.numerator), described(value.denominator)],

@@ -25,10 +25,12 @@ from tests.judge.official.runners import HERE, Row
 _ASK_LIVECODEBENCH = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
+questions = open(sys.argv[2])
+sys.argv = ["main.py", "--model", "model", "--scenario", "codegeneration", "--evaluate"]
 from lcb_runner.evaluation.compute_code_generation_metrics import evaluate_generations_by_problem
 back = os.fdopen(os.dup(1), "w")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-for line in open(sys.argv[2]):
+for line in questions:
     sample, code = json.loads(line)
     (results,), _ = evaluate_generations_by_problem(([code], {"input_output": sample}, False, 6))
     passed = all(result > 0 for result in results)
@@ -63,13 +65,13 @@ def main() -> None:
     group, checkout = HERE / given.group, given.checkout.resolve()
 
     def ask(program: str, questions: Sequence[Any]) -> list[Any]:
-        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as asked:
-            asked.writelines(json.dumps(question) + "\n" for question in questions)
-            asked.flush()
-            command = [given.python, "-c", program, str(checkout), asked.name]
+        with tempfile.TemporaryDirectory() as folder:
+            asked = Path(folder, "questions.jsonl")
+            asked.write_text("".join(json.dumps(question) + "\n" for question in questions))
+            command = [given.python, "-c", program, str(checkout), str(asked)]
             # The programs that are asked about read whatever standard input there is.
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
             )
         return [json.loads(line) for line in done.stdout.splitlines()]
 
