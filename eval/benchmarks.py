@@ -24,11 +24,11 @@ from typing import Any
 from eval.judge import Format, check_problems
 from eval.judge.formats import FORMATS, lines
 from eval.prompts import asking
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import CodeBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
 from tessy.hub import snapshot
 from tessy.records import Problem
-from tessy.sections import MINIATURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,34 +23,37 @@ from datasets.exceptions import DatasetsError
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from eval.code import RESPONSES, generate
+from eval.code import RESPONSES, Asked, generate
 from eval.scores import digest
 from tessy.artifacts import write_json, write_parquet
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import MINIATURE_TASK, LmEvalBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import MINIATURE_TASK, LmEvalBenchmark
+from tessy.generation.models import NamedModel
 from tessy.hub import unusable
-from tessy.pipeline.job import Job
+from tessy.layout import SAMPLE_SCORES, SCORECARD
+from tessy.miniature.files import OOD
 from tessy.records import Problem, Response
-from tessy.sections import MINIATURE
-from tessy.stages.miniature import OOD
-from tessy.stages.scores import SAMPLE_SCORES, SCORECARD
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
+from tessy.stages.lm_eval import LmEvalStage
 
 TASKS = Path(__file__).with_name("tasks")
 
 
-def run(job: Job) -> None:
-    shared = {key: job.config["evaluate"][key] for key in ("max_tokens", "sampler")}
-    for name, entry in job.config["evaluate"]["benchmarks"].items():
-        benchmark = LmEvalBenchmark.model_validate(entry["benchmark"])
-        settings = {"samples": entry["samples"], **shared}
-        model = Responder(job, name, settings)
-        task = load_task(benchmark, job.inputs.get("world"), job.config["seed"])
-        rows = [row for sample in range(entry["samples"]) for row in score(task, benchmark, model, sample)]
+def run(job: Job[LmEvalStage]) -> None:
+    config = job.config
+    for name, tested in config.evaluate.benchmarks.items():
+        benchmark = tested.benchmark
+        asked = Asked(name, config.evaluate, config.seed, tested.samples, NamedModel(config.model, "model"))
+        model = Responder(job, asked)
+        task = load_task(benchmark, job.inputs.get("world"), config.seed)
+        rows = [row for sample in range(tested.samples) for row in score(task, benchmark, model, sample)]
         about = f"lm-eval's {benchmark.metric} per response."
         write_parquet(job.out / name / RESPONSES, model.responses, f"{name} responses", "Model answers.")
         write_parquet(job.out / name / SAMPLE_SCORES, rows, name, about)
-        asked = {"prompts_sha256": model.prompts_sha256}
-        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, asked | settings, rows))
+        how = {"prompts_sha256": model.prompts_sha256, **asked.protocol}
+        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, how, rows))
         job.tracker.log({f"{name}/{benchmark.metric}": _mean(rows, "score")})
 
 
@@ -63,9 +66,9 @@ class Responder(LM):
 
     tokenizer_name = "tessy"
 
-    def __init__(self, job: Job, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, job: Job[StageConfig], asked: Asked) -> None:
         super().__init__()
-        self.job, self.name, self.settings = job, name, settings
+        self.job, self.asked, self.name = job, asked, asked.name
         self.sample = 0
         self.responses: list[Response] = []
         self.prompts_sha256 = ""
@@ -81,12 +84,12 @@ class Responder(LM):
         if not self.responses:
             problems = [Problem(str(request.doc_id), request.args[0]) for request in requests]
             self.prompts_sha256 = digest(problem.prompt for problem in problems)
-            self.responses = generate(self.job, self.name, problems, self.settings)
+            self.responses = generate(self.job, self.asked, problems)
         return [response.response for response in self.of_sample(self.sample)]
 
     def of_sample(self, number: int) -> list[Response]:
         """The responses of that number, one per problem in order."""
-        return self.responses[number :: self.settings["samples"]]
+        return self.responses[number :: self.asked.samples]
 
     def loglikelihood(self, requests: Any) -> Any:
         raise UserError(f"benchmark {self.name}: asks for likelihoods; only generated answers are scored")

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.official import OfficialText, Published, official_text
-from tessy.evaluation import CodeBenchmark
-from tessy.sections import MINIATURE
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import CodeBenchmark
 
-# Whoever changes one of these raises the revision of the stage `evaluate` (`tessy.pipeline.plan`).
+# Whoever changes one of these raises the revision of the stage `evaluate` (`tessy.runtime.plan`).
 LCB = Published(
     "LiveCodeBench/LiveCodeBench",
     "28fef95ea8c9f7a547c8329f2cd3d32b92c1fa24",

@@ -4,7 +4,7 @@ An artifact is a folder `<stage>-<fingerprint>/` whose `manifest.json` is writte
 existence proves that everything else is complete. While a stage works, its folder carries the suffix
 `.partial`; a stage that was killed finds its own half-done work there and goes on.
 
-Not covered: which stages exist and when one may be reused (`tessy.pipeline`).
+Not covered: which stages exist and when one may be reused (`tessy.runtime`).
 """
 
 from __future__ import annotations
@@ -63,29 +63,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-_SMALL = (".json", ".jsonl", ".yml", ".yaml")
-
-
-def content_digest(path: Path) -> str | None:
-    """Content of a file or folder; None where there is none. Of a folder's large files, which are weights
-    and tests, only the sizes count: they are too large to read for a plan."""
-    if not path.exists():
-        return None
-    if path.is_file():
-        return file_digest(path)
-    return fingerprint(
-        [
-            [
-                str(file.relative_to(path)),
-                file.stat().st_size,
-                file_digest(file) if file.suffix in _SMALL else "",
-            ]
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-        ]
-    )
 
 
 def write_text(path: Path, text: str) -> None:

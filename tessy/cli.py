@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tessy import processes, terminal
 from tessy.errors import UserError
 
 ELSEWHERE = {
     "bench": "tessy.bench.command:bench_command",
-    "inspect": "tessy.report.inspect:inspect_command",
+    "inspect": "tessy.commands.inspect:inspect_command",
     "judge": "eval.judge.command:judge_command",
-    "lexicon": "tessy.boundary.command:lexicon_command",
+    "lexicon": "tessy.commands.lexicon:lexicon_command",
 }
 """Commands that live in another room, imported when they are asked for."""
 
@@ -31,6 +33,11 @@ class _Commands(click.Group):
         module, name = ELSEWHERE[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        processes.prepare()
+        terminal.forgive()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -75,7 +82,7 @@ def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
     What an earlier run made is reused; a run that was interrupted goes on where it stopped. Results
     are in RUNS_DIR/<recipe name>/report/.
     """
-    from tessy.pipeline.main import run_recipe
+    from tessy.commands.run import run_recipe
 
     sys.exit(run_recipe(recipe, overrides, runs_dir))
 
@@ -92,7 +99,7 @@ Examples:
 @_runs_dir
 def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
     """Say what `run` would do: for every stage, reuse it or run it, and why."""
-    from tessy.pipeline.main import show_plan
+    from tessy.commands.run import show_plan
 
     show_plan(recipe, overrides, runs_dir)
 
@@ -117,7 +124,7 @@ def sweep(file: Path, runs_dir: Path) -> None:
     Points share what they do not change, and what is finished is not done again. Results are in
     RUNS_DIR/<recipe name>/sweep-<name>/. A point that fails does not stop the others; the status is then 1.
     """
-    from tessy.sweep import run_sweep
+    from tessy.commands.sweep import run_sweep
 
     sys.exit(run_sweep(file, runs_dir))
 
@@ -135,7 +142,7 @@ def join(folder: Path) -> None:
     Samples are claimed one by one, so no work is done twice; whoever joins may leave again at any time.
     The run that started the stage puts the results together.
     """
-    from tessy.pipeline.job import join as help_with
+    from tessy.runtime.job import join as help_with
 
     help_with(folder)
 
@@ -143,7 +150,7 @@ def join(folder: Path) -> None:
 @main.command()
 def doctor() -> None:
     """Say what this machine lacks, and the command that installs it."""
-    from tessy.doctor import examine
+    from tessy.commands.doctor import examine
 
     sys.exit(examine())
 

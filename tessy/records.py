@@ -113,25 +113,6 @@ class Response:
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One cell of the result table. Values are fractions; the interval is 95 %.
-
-    `paper` is the paper's own number for this cell, or None.
-    """
-
-    method: str
-    benchmark: str
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    n_problems: int
-    n_samples: int
-    seeds: list[int]
-    paper: float | None = None
-
-
 R = TypeVar("R")
 
 

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from eval.benchmarks import KINDS, check, load
 from eval.scores import difference, failed, scorecard, scored
+from tessy.config.evaluate import CodeBenchmark, Evaluate, LmEvalBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark, Evaluate, LmEvalBenchmark
 from tessy.records import Response
 
 
@@ -138,7 +138,7 @@ def test_denominators_are_the_paper_s() -> None:
 
 HUB_TEST = """
 from eval.benchmarks import load
-from tessy.evaluation import CodeBenchmark
+from tessy.config.evaluate import CodeBenchmark
 
 benchmark = CodeBenchmark(name="b", kind="ojbench", source="He-Ren/OJBench_testdata", revision="{revision}")
 contest = load(benchmark)

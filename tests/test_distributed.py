@@ -37,8 +37,8 @@ def free_port() -> int:
 
 def other_node(partial: Path, execution: dict[str, Any]) -> subprocess.Popen[bytes]:
     """What the stage tells to run on the second node, run on this one."""
-    from tessy.pipeline.job import open_job
-    from tessy.training import TrainExecution
+    from tessy.config.train import TrainExecution
+    from tessy.runtime.job import open_job
     from train.launch import torchrun_arguments
 
     job = open_job(partial, json.loads((partial / "job.json").read_text()), None, None)

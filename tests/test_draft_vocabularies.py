@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabularies import FAMILIES, renderer
 
+from tessy.config.methods import METHODS
 from tessy.records import Problem
 from tessy.synthesis.cooperation import HandOver
-from tessy.synthesis.drafts import Assignment, Author, Compat, Draft, Sample, View
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author, Compatibility, Draft, Sample, View
 
 PAIRS = [("qwen3", "gpt_oss"), ("qwen3", "deepseek_r1"), ("gpt_oss", "deepseek_r1")]
 
@@ -29,7 +29,7 @@ def _loaded() -> None:
 def draft(student: str, teacher: str, hand_over: HandOver) -> Draft:
     renderers = {"student": renderer(student), "teacher": renderer(teacher)}
     authors = {"student": Author(student, None), "teacher": Author(teacher, None)}  # type: ignore[arg-type]
-    method, compat = METHODS["tessy"], Compat(hand_over=hand_over)
+    method, compat = METHODS["tessy"], Compatibility(hand_over=hand_over)
     assignment = Assignment("tessy", method, authors, renderers, "student", 100_000, 0, {}, compat=compat)  # type: ignore[arg-type]
     return Draft(Sample("p#0", Problem("p", "Print it.")), assignment)
 

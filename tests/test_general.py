@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from benchmark_samples import write_jsonl
 
+from tessy.config.evaluate import LmEvalBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import LmEvalBenchmark
 
 pytestmark = pytest.mark.slow
 

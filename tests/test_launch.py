@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tessy.engines.launch import Checkpoint, Server, _command, _cores, _environment, api_key, free_ports
-from tessy.engines.settings import EngineSettings
+from tessy.config.engines import EngineSettings
+from tessy.config.load import load
+from tessy.config.recipe import Recipe
+from tessy.engines.launch import ServedModel, Server, _command, _cores, _environment, api_key, free_ports
 from tessy.errors import UserError
-from tessy.pipeline.plan import plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import Recipe, load
+from tessy.experiment import plan
 from tessy.records import ROLES
+from tessy.runtime.preflight import preflight
 from tests.processes import descendants, end
 
 WELL = """
@@ -110,7 +111,7 @@ def test_a_server_that_dies_is_started_again_as_often_as_allowed(tmp_path: Path)
 
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-SOME = Checkpoint("org/model", "main", 5000)
+SOME = ServedModel("org/model", "main", 5000)
 FOUR_GPUS = [
     "execution.engines.student={kind: server, replicas: 2, devices: ['0', '1']}",
     "execution.engines.teacher={kind: server, devices: ['2,3'], arguments: {tensor_parallel_size: 2}}",
@@ -152,7 +153,7 @@ def test_vllm_takes_the_command_of_every_server_that_a_recipe_starts(path: Path)
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    from tessy.stages.switching import SERVED
+    from tessy.generation.switching import SERVED
 
     parser = make_arg_parser(FlexibleArgumentParser())
     for name, settings in started(load(path, FOUR_GPUS if path.name == "mini.yaml" else ())).items():

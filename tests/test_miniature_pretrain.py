@@ -71,6 +71,26 @@ def test_killed_pretraining_ends_with_the_same_weights(world: World, tmp_path: P
     assert all((one[name] == two[name]).all() for name in one)
 
 
+def test_nothing_is_computed_in_half_precision(world: World, tmp_path: Path) -> None:
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    from tessy.miniature.pretrain import pretrain
+
+    kinds = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            out = func(*args, **(kwargs or {}))
+            kinds.add(getattr(out, "dtype", None))
+            return out
+
+    with Watch():
+        pretrain("student", world, replace(_tiny(), documents=4), tmp_path, threads=1)
+    assert torch.float32 in kinds
+    assert not kinds & {torch.bfloat16, torch.float16}
+
+
 def test_an_unfinished_model_of_other_settings_is_not_continued(world: World, tmp_path: Path) -> None:
     from tessy.miniature.pretrain import pretrain
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tessy.engines import Continuation, EngineFault, Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines import Continuation, EngineFault, Request
 from tessy.engines.line import MESSAGE_BYTES, _portions
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError
@@ -47,7 +48,7 @@ def nobody_at(url: str) -> Iterator[None]:
 @asynccontextmanager
 async def engine(*urls: str, **settings: Any) -> AsyncIterator[ServerEngine]:
     settings = {"timeout_s": PATIENCE_S, "vocabulary": VOCABULARY} | settings
-    connected = await ServerEngine.connect(urls, SamplingParams(0.0), **settings)
+    connected = await ServerEngine.connect(urls, Sampler(temperature=0.0), **settings)
     try:
         yield connected
     finally:
@@ -287,7 +288,7 @@ def test_a_server_that_went_away_is_unreachable_until_it_is_back(manner: str) ->
     async def ask() -> None:
         with bad_server() as first:
             url, port = f"{first.url}/{manner}", int(first.url.rsplit(":", 1)[1])
-            connected = await ServerEngine.connect([url], SamplingParams(0.0), timeout_s=PATIENCE_S)
+            connected = await ServerEngine.connect([url], Sampler(temperature=0.0), timeout_s=PATIENCE_S)
             cut = connected.open(request(90))
             await cut.grown(3)
         for writing in (cut, connected.open(request())):
@@ -311,7 +312,7 @@ def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServ
         with bad_server() as other:
             urls = [f"{server.url}/good", f"{other.url}/good"]
             # Nothing here has to be waited for, and on a busy machine a good answer may take its time.
-            connected = await ServerEngine.connect(urls, SamplingParams(0.0), timeout_s=100 * PATIENCE_S)
+            connected = await ServerEngine.connect(urls, Sampler(temperature=0.0), timeout_s=100 * PATIENCE_S)
             await asyncio.gather(*(connected.open(request(5, f"s{n}")).finished() for n in range(20)))
             assert other.seen["good"] > 5
         with nobody_at(other.url):

@@ -20,9 +20,9 @@ from tessy.boundary.switches import EveryTokens
 from tessy.boundary.uncertainty import LIKELIEST, Uncertainty, entropy, margin
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Role, Trajectory
-from tessy.synthesis.drafts import Assignment, Draft
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Assignment, Draft
 from tessy.synthesis.scheduler import Schedule, write
 
 SURE, TORN = [math.log(0.9), *[math.log(0.1 / 7)] * 7], [math.log(1 / 8)] * 8

@@ -8,18 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.chat.words import stable_words
-from tessy.engines import Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines import Request
 from tessy.engines.wire import TextReader, Way, dialogue, events
 from tests.vllm_server import CHARACTERS, END, Codec
 
 ids = st.lists(st.integers(0, 200_000), max_size=20)
-samplings = st.builds(SamplingParams, st.floats(0, 2), st.floats(0.01, 1), st.integers(0, 100))
+samplings = st.builds(
+    Sampler, temperature=st.floats(0, 2), top_p=st.floats(0.01, 1), top_k=st.integers(0, 100)
+)
 text = st.text(st.sampled_from(CHARACTERS))
 
 
 @given(ids, ids, samplings, st.integers(1, 9999), st.sampled_from(["tokens", "completions"]))
 def test_a_body_says_what_was_asked(
-    prompt: list[int], stops: list[int], sampling: SamplingParams, tokens: int, way: Way
+    prompt: list[int], stops: list[int], sampling: Sampler, tokens: int, way: Way
 ) -> None:
     request = Request("s", prompt, tokens, tuple(stops), "", 7, schema='{"const": "}"}')
     body = json.loads(dialogue(way, request, "name", 'a "model"', sampling, None).body)

@@ -17,19 +17,19 @@ import torch
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
+from tessy.config.methods import METHODS
 from tessy.engines import Engine, Request
 from tessy.engines.turns import Turns
+from tessy.machine import machine
 from tessy.records import ROLES, Problem, Role, Trajectory, from_row
-from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.lockstep import write_in_lockstep
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 
 RELEASE_CHUNKS: dict[Role, int] = {"student": 5, "teacher": 10}
 """Tokens per step in the authors' release."""
-RELEASE_PREDICTORS = torch.bfloat16
 RELEASE_SAMPLES = 100
 """Samples in flight by its default."""
 PAPER_CHUNK = 20
@@ -121,9 +121,7 @@ class Crew:
         models = self.models
         torch.set_num_threads(os.cpu_count() or 1)
         predictors = {
-            role: SlidingPredictor(
-                models.predictors[role], role, models.window_tokens, dtype=RELEASE_PREDICTORS
-            )
+            role: SlidingPredictor(models.predictors[role], role, models.window_tokens, dtype=release_dtype())
             for role in ROLES
         }
         meters, samples = Meters(), min(models.concurrency, RELEASE_SAMPLES)
@@ -166,6 +164,12 @@ class Crew:
         return Assignment(
             "tessy", method, authors, self.renderers, "student", models.max_tokens, 0, models.sampler
         )
+
+
+def release_dtype() -> torch.dtype:
+    """Of the predictors in the authors' release: bfloat16. A processor that would have to emulate it is given
+    float32, the better choice there, so that lock step is not made to look slow."""
+    return torch.bfloat16 if machine().multiplies_bfloat16 else torch.float32
 
 
 def trajectories(folder: Path, samples: Sequence[Sample]) -> list[Trajectory]:

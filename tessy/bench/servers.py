@@ -19,7 +19,7 @@ from tessy.artifacts import read_json
 from tessy.bench.crew import Crew, Models, trajectories
 from tessy.boundary.operating_point import FILE as OPERATING_POINT
 from tessy.chat import FORMATS, load_tokenizer
-from tessy.engines import SamplingParams
+from tessy.config.base import Sampler
 from tessy.engines.server import ServerEngine
 from tessy.engines.wire import WAYS
 from tessy.errors import UserError, described
@@ -91,7 +91,7 @@ async def run(options: Options, scheduler: str, scratch: Path) -> tuple[Meters, 
         for role in ROLES:
             engines[role] = await ServerEngine.connect(
                 [options.urls[role]],
-                SamplingParams(**options.sampler),
+                Sampler(**options.sampler),
                 timeout_s=TIMEOUT_S,
                 codec=renderers[role],
                 ways=("text",) if scheduler == "lockstep" else WAYS,

@@ -20,7 +20,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,11 +30,12 @@ from typing import Any
 from tessy.bench.costs import microseconds_per_token, processor_seconds
 from tessy.bench.crew import Crew, Models, fresh, trajectories, warm_up
 from tessy.chat import Renderer
-from tessy.engines import SamplingParams
-from tessy.engines.launch import Checkpoint, installed_build, servers
+from tessy.config.base import Sampler
+from tessy.config.engines import EngineSettings
+from tessy.engines.launch import ServedModel, installed_build, servers
 from tessy.engines.server import ServerEngine
-from tessy.engines.settings import EngineSettings
 from tessy.engines.wire import WAYS
+from tessy.processes import python_module
 from tessy.records import ROLES, Role
 from tessy.synthesis.meters import Meters
 
@@ -136,7 +136,7 @@ async def _servers(
             stack.enter_async_context(
                 servers(
                     server_settings(number, as_released=as_released),
-                    Checkpoint(models.sources[role], None, length),
+                    ServedModel(models.sources[role], None, length),
                     role,
                     logs,
                     say,
@@ -154,7 +154,7 @@ async def _connect(
     """The engine at `urls`: ids in the best way they offer, or text where a `codec` is given."""
     engine = await ServerEngine.connect(
         urls,
-        SamplingParams(**models.sampler),
+        Sampler(**models.sampler),
         timeout_s=TOKEN_TIMEOUT_S,
         codec=codec,
         ways=("text",) if codec else WAYS,
@@ -229,7 +229,7 @@ class _Worker:
         self._log = log
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tessy.bench.worker", json.dumps(spec)],
+                python_module("tessy.bench.worker", json.dumps(spec)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from tessy.bench.crew import Crew, Models
-from tessy.engines import Engine, SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines import Engine
 from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.turns import Turns
@@ -42,7 +43,7 @@ def _crew(models: Models, core: int, kind: str, arguments: Mapping[str, Any], tu
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = str(core)
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {core})
-    renderers, sampling = models.renderers(), SamplingParams(**models.sampler)
+    renderers, sampling = models.renderers(), Sampler(**models.sampler)
     length = models.max_length(renderers)
 
     def engine(source: str) -> Engine:

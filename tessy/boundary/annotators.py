@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tessy.boundary.labels import StyleSpan
 from tessy.boundary.matching import ACCEPTED, Outcome, read_answer
 from tessy.boundary.segments import Segment
 from tessy.errors import UserError
+from tessy.jsonl import AppendedLines
 
 Ask = Callable[[str, int], Awaitable[str]]
 """A prompt and a seed for its random numbers -> the answer."""
@@ -43,25 +43,20 @@ class AnswerJournal:
     each thing that was asked about, in order."""
 
     def __init__(self, path: Path) -> None:
+        self._lines = AppendedLines(path)
         self.answers: dict[str, list[str]] = defaultdict(list)
-        self._stream = path.open("ab+")
-        self._stream.seek(0)
-        # A last line without its end was cut off by a kill.
-        whole = [line for line in self._stream if line.endswith(b"\n")]
-        self._stream.truncate(sum(map(len, whole)))
-        for row in map(json.loads, whole):
+        for row in self._lines.rows:
             self.answers[row["about"]].append(row["answer"])
 
     def append(self, about: str, answer: str) -> None:
         self.answers[about].append(answer)
-        self._stream.write(json.dumps({"about": about, "answer": answer}).encode() + b"\n")
-        self._stream.flush()
+        self._lines.append({"about": about, "answer": answer})
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        self._lines.__exit__()
 
 
 def load_prompt(path: Path) -> str:

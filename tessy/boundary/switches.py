@@ -30,7 +30,7 @@ def words(text: str) -> Iterator[tuple[int, int]]:
     return (match.span() for match in re.finditer(r"\S+", text))
 
 
-class LexiconSwitch:
+class LexiconPredictor:
     """Style is what the lexicon lists, and what may yet become a phrase of it at the end of the text."""
 
     def __init__(self, role: Role, lexicon: Lexicon) -> None:
@@ -73,7 +73,7 @@ class EveryTokens:
         return number // self.count % 2 == 0
 
 
-class Never:
+class NeverPredictor:
     """Every word is the author's own."""
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:

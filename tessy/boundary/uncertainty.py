@@ -11,7 +11,7 @@ probability of the likeliest token less that of the second. Both are of the mode
 temperature and cuts. Pure.
 
 Not covered: text that the active model has not written itself, but for the miniature's gold thinkings
-(`tessy.stages.gold_doubts`).
+(`tessy.generation.token_logprobs`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-LIKELIEST = 8
-"""Tokens that entropy is taken over."""
+from tessy.config.switches import LIKELIEST
 
 
 @dataclass(frozen=True, slots=True)

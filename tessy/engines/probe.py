@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from tessy.engines import EngineFault, Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines import EngineFault, Request
 from tessy.engines.line import Line
 from tessy.engines.wire import PATHS, WAYS, Codec, Piece, Way, dialogue, events
 from tessy.errors import UserError, described
@@ -41,7 +42,7 @@ async def find_access(
     session: aiohttp.ClientSession,
     endpoints: Sequence[str],
     model: str | None,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     ways: Sequence[Way] = WAYS,
     logprobs: int = 0,
@@ -67,7 +68,7 @@ async def _access(
     session: aiohttp.ClientSession,
     url: str,
     model: str | None,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     ways: Sequence[Way],
     logprobs: int,
@@ -131,7 +132,7 @@ async def _refusal(
     url: str,
     way: Way,
     model: str,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     logprobs: int,
 ) -> str | None:

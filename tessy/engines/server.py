@@ -26,13 +26,13 @@ from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 
+from tessy.config.base import Sampler
 from tessy.engines import (
     Continuation,
     EngineFault,
     EngineStats,
     FinishReason,
     Request,
-    SamplingParams,
 )
 from tessy.engines.affinity import choose
 from tessy.engines.line import Line
@@ -99,7 +99,7 @@ class ServerEngine:
     def __init__(
         self,
         accesses: Sequence[Access],
-        sampling: SamplingParams,
+        sampling: Sampler,
         headers: Mapping[str, str],
         *,
         timeout_s: float,
@@ -122,7 +122,7 @@ class ServerEngine:
     async def connect(
         cls,
         endpoints: Sequence[str],
-        sampling: SamplingParams,
+        sampling: Sampler,
         *,
         timeout_s: float,
         model: str | None = None,

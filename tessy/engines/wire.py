@@ -20,7 +20,8 @@ from operator import index
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tessy.chat.words import stable_words
-from tessy.engines import LOCKED, EngineFault, Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines import LOCKED, EngineFault, Request
 
 Way = Literal["session", "tokens", "completions", "text"]
 STOPS = 4
@@ -71,7 +72,7 @@ class Dialogue:
 
 
 def dialogue(
-    way: Way, request: Request, name: str, model: str, sampling: SamplingParams, codec: Codec | None
+    way: Way, request: Request, name: str, model: str, sampling: Sampler, codec: Codec | None
 ) -> Dialogue:
     """How to ask for `request`; `name` is what an abort calls it, `model` what the server calls its own."""
     if way in ("session", "tokens"):
@@ -103,7 +104,7 @@ def _whole(request: Request) -> bool:
 
 
 @lru_cache
-def _common(sampling: SamplingParams) -> str:
+def _common(sampling: Sampler) -> str:
     return (
         f'"temperature":{sampling.temperature},"top_p":{sampling.top_p},"top_k":{sampling.top_k},'
         '"ignore_eos":true'
@@ -124,7 +125,7 @@ def _structured(request: Request) -> str:
     return f'"structured_outputs":{{"json":{request.schema}}},' if request.schema else ""
 
 
-def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes:
+def _tokens_body(request: Request, name: str, sampling: Sampler) -> bytes:
     return (
         f'{{"request_id":"{name}","stream":true,"sampling_params":{{{_common(sampling)},"detokenize":false,'
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
@@ -133,7 +134,7 @@ def _tokens_body(request: Request, name: str, sampling: SamplingParams) -> bytes
     ).encode()
 
 
-def _completions_body(request: Request, model: str, sampling: SamplingParams) -> bytes:
+def _completions_body(request: Request, model: str, sampling: Sampler) -> bytes:
     # A checkpoint's generation_config.json would set penalties here, and only here.
     return (
         f'{{"model":{json.dumps(model)},"stream":{str(not _whole(request)).lower()},'
@@ -146,7 +147,7 @@ def _completions_body(request: Request, model: str, sampling: SamplingParams) ->
     ).encode()
 
 
-def _text_body(request: Request, model: str, sampling: SamplingParams, codec: Codec) -> bytes:
+def _text_body(request: Request, model: str, sampling: Sampler, codec: Codec) -> bytes:
     body: dict[str, Any] = {
         "model": model,
         "prompt": codec.decode(request.token_ids),

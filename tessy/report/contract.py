@@ -152,7 +152,8 @@ class Check(_Record):
 
 class Results(_Record):
     """`results.json`. The keys with defaults are optional; benchmarks named in `out_of_domain` are
-    those for which the paper claims no gain. `protocol` says how each benchmark's scores came about."""
+    those for which the paper claims no gain. `protocol` says how each benchmark's scores came about,
+    `environment` on what machines and with what versions."""
 
     recipe: str
     fingerprint: str
@@ -167,6 +168,7 @@ class Results(_Record):
     paired: list[Paired] = []
     out_of_domain: list[str] = []
     protocol: dict[str, dict[str, Any]] = {}
+    environment: dict[str, str] = {}
     epochs: list[EpochRow] = []
     losses: dict[str, dict[str, KindLoss]] = {}
 

@@ -15,7 +15,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypedDict
 
-import jinja2
 from markupsafe import Markup
 
 from tessy.artifacts import read_json, write_json, write_text
@@ -24,8 +23,7 @@ from tessy.report.contract import Group, Results, parse_results
 from tessy.report.figures import Dot, dot_panel, loss_curves
 from tessy.report.finding import CLAIM, find
 from tessy.report.table import in_method_order, score_table
-
-HERE = Path(__file__).parent
+from tessy.report.templates import HERE, template
 
 
 class LineageRow(TypedDict):
@@ -170,41 +168,3 @@ def stages(results: Results, lineage: Sequence[LineageRow]) -> list[LineageRow]:
         if stage not in named
     ]
     return [*lineage, *timed]
-
-
-def template(name: str) -> jinja2.Template:
-    """A page's template: everything is escaped, and what is missing is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "duration": _duration, "plain": _plain, "listed": _listed}
-    return environment.get_template(name)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
-def _plain(value: bool | int | float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _listed(value: Any) -> str:
-    """A plain value of a protocol as text: lists shortened, mappings as `key value`."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {inner}" for key, inner in value.items())
-    if isinstance(value, list):
-        return f"{len(value)}: " + ", ".join(map(str, value[:20])) + (", …" if len(value) > 20 else "")
-    return str(value)

@@ -1,7 +1,7 @@
 """A sweep's results: `results.json`, and a page with every point and a curve per swept number.
 
 The points' own reports hold everything else about them and are linked. Not covered: running the points
-(`tessy.sweep`).
+(`tessy.commands.sweep`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from markupsafe import Markup
 from tessy.artifacts import write_json, write_text
 from tessy.report.contract import Results, Row
 from tessy.report.figures import Dot, curve_panel
-from tessy.report.page import HERE, Panel, template
+from tessy.report.page import Panel
 from tessy.report.table import in_method_order, score_table
+from tessy.report.templates import HERE, template
 
 
 @dataclass(frozen=True, slots=True)

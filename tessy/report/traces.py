@@ -16,14 +16,13 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-import jinja2
 from markupsafe import Markup
 
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD
 from tessy.errors import UserError
 from tessy.records import ROLES, Role, Span, Trajectory, from_row
+from tessy.report.templates import HERE, template
 
-HERE = Path(__file__).parent
 FILE = "trajectories.parquet"
 THINKING = frozenset({"style", "capability", "thinking"})
 SURE = 0.9
@@ -159,14 +158,7 @@ def render_traces(traces: Sequence[Inspected], title: str) -> str:
     """One self-contained page; text by models is escaped, no script but the page's own may run."""
     script = (HERE / "traces.js").read_text(encoding="utf-8")
     style = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "traces.css"))
-    template = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("traces.html.jinja")
-    return template.render(
+    return template("traces.html.jinja").render(
         traces=traces,
         title=title,
         style=Markup(style),

@@ -1,4 +1,37 @@
-"""Where jobs meet the rooms: each module runs one kind of stage, from its inputs' folders to its own.
+"""The kinds of stages, one module each: its typed configuration, its revision, what files and inputs it
+reads, how a recipe plans it, what would stop it, and its work (for training and evaluation: where that is
+found).
 
-The rooms themselves (`synthesis`, `boundary`, `miniature`, `report`) know nothing of jobs or folders.
+Importing any of these loads no library that runs models; their work does.
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+from tessy.runtime.stage import Kind, found_at
+
+KINDS: tuple[str, ...] = (
+    "tessy.stages.world:KIND",
+    "tessy.stages.pretrain:KIND",
+    "tessy.stages.problems:KIND",
+    "tessy.stages.annotate:KIND",
+    "tessy.stages.predictor:KIND",
+    "tessy.stages.synthesize:KIND",
+    "tessy.stages.mix:KIND",
+    "tessy.stages.reference:KIND",
+    "tessy.stages.best:KIND",
+    "tessy.stages.sft:KIND",
+    "tessy.stages.evaluate:KIND",
+    "tessy.stages.lm_eval:KIND",
+    "tessy.stages.instrument:KIND",
+    "tessy.stages.switches:KIND",
+    "tessy.stages.switch_verdicts:KIND",
+    "tessy.stages.report:KIND",
+)
+"""Where each kind is declared."""
+
+
+def kinds() -> list[Kind[Any]]:
+    """All kinds of stages there are."""
+    return [found_at(place) for place in KINDS]

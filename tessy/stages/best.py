@@ -11,34 +11,97 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from tessy.artifacts import read_parquet, write_json
 from tessy.boundary.annotators import AnswerJournal
-from tessy.chat import Renderer
-from tessy.pipeline.job import Job
+from tessy.config.base import Generation, Seed
+from tessy.config.engines import Numerics
+from tessy.config.execution import Execution
+from tessy.config.methods import METHODS
+from tessy.config.models import ModelReference, reference
+from tessy.config.recipe import Recipe
+from tessy.config.synthesis import GradeScorer, LikelihoodScorer
+from tessy.layout import TRAJECTORIES
 from tessy.records import Problem, Trajectory
-from tessy.stages.names import TRAJECTORIES
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Graph
+from tessy.runtime.stage import Kind, StageConfig, missing_files
+from tessy.stages.checks import engine_faults, local, models_faults
 from tessy.stages.synthesize import write_set
-from tessy.stages.writing import renderer_of, responses
-from tessy.synthesis.drafts import Sample
-from tessy.synthesis.methods import METHODS
 from tessy.synthesis.prompts import Template
+from tessy.synthesis.rollouts import Sample
 from tessy.synthesis.scoring import best_of, read_grade
-from tessy.synthesis.settings import prompt_file
+
+if TYPE_CHECKING:
+    from tessy.chat import Renderer
 
 SCORES = "scores.json"
 """The score of every candidate by sample id; null where none could be read."""
 
 
-def run(job: Job) -> None:
-    scores = grades(job) if job.config["scorer"]["kind"] == "grade" else likelihoods(job)
+class BestStage(StageConfig):
+    """How many candidates there are of each sample, and how the teacher scores them."""
+
+    method: Literal["teacher_score"] = "teacher_score"
+    candidates: int
+    scorer: Annotated[GradeScorer | LikelihoodScorer, Field(discriminator="kind")]
+    teacher: ModelReference
+    engine: Numerics
+    seed: Seed
+
+    @property
+    def files(self) -> list[str]:
+        prompts = [str(self.scorer.file)] if self.scorer.kind == "grade" else []
+        return [*local(self.teacher.files), *prompts]
+
+    def faults(self, execution: Execution) -> Iterator[str]:
+        if self.scorer.kind == "grade":
+            yield from missing_files("synthesis.teacher_score.scorer.prompt", self.scorer.file)
+        yield from models_faults({"teacher": self.teacher})
+        yield from engine_faults(execution, ["teacher"])
+
+
+KIND = Kind(
+    "best",
+    BestStage,
+    revision=2,
+    declared=f"{__name__}:KIND",
+    run=f"{__name__}:run",
+    preload=("tessy.generation.writing",),
+    on_device=True,
+    needs=("models",),
+)
+
+
+def plan(recipe: Recipe, graph: Graph, teacher: str | None, candidates: str) -> str:
+    """The stage that chooses among the `candidates` that another stage wrote."""
+    settings = recipe.synthesis.teacher_score
+    assert settings is not None
+    config = BestStage(
+        candidates=settings.candidates,
+        scorer=settings.scorer,
+        teacher=reference(recipe.models.teacher),
+        engine=recipe.execution.engines.teacher.numerics,
+        seed=recipe.seed,
+    )
+    inputs = {"candidates": candidates, "teacher": teacher}
+    return graph.add(KIND, "synthesize-teacher_score", config, inputs)
+
+
+def run(job: Job[BestStage]) -> None:
+    config = job.config
+    scores = grades(job, config.scorer) if config.scorer.kind == "grade" else likelihoods(job)
     write_json(job.out / SCORES, scores)
     unread = sum(score is None for score in scores.values())
     kept = (
-        replace(best_of(group, scores), method=job.config["method"])
-        for group in grouped(_candidates(job), job.config["candidates"])
+        replace(best_of(group, scores), method=config.method)
+        for group in grouped(_candidates(job), config.candidates)
     )
-    write_set(job, kept, lambda: {"candidates_scored": len(scores) - unread, "candidates_unreadable": unread})
+    counts = {"candidates_scored": len(scores) - unread, "candidates_unreadable": unread}
+    write_set(job, config.method, kept, lambda: counts)
 
 
 def grouped(trajectories: Iterator[Trajectory], size: int) -> Iterator[list[Trajectory]]:
@@ -47,24 +110,24 @@ def grouped(trajectories: Iterator[Trajectory], size: int) -> Iterator[list[Traj
         yield group
 
 
-def grades(job: Job) -> dict[str, float | None]:
+def grades(job: Job[BestStage], scorer: GradeScorer) -> dict[str, float | None]:
     """Every finished candidate's grade."""
-    scorer = job.config["scorer"]
-    template = Template(
-        prompt_file(scorer["prompt"]), "synthesis.teacher_score.scorer.prompt", {"problem", "response"}
-    )
+    from tessy.generation.models import named
+    from tessy.generation.writing import Task, responses
+
+    template = Template(scorer.file, "synthesis.teacher_score.scorer.prompt", {"problem", "response"})
     questions = [question(t, template) for t in _finished(job)]
-    out: dict[str, float | None] = {}
-    for response in responses(
-        job,
-        questions,
-        name="grades",
-        method=METHODS["teacher_only"],
-        sampler=scorer["sampler"],
-        max_tokens=scorer["max_tokens"],
+    task = Task(
+        "grades",
+        METHODS["teacher_only"],
+        named({"teacher": job.config.teacher}),
+        Generation(max_tokens=scorer.max_tokens, sampler=scorer.sampler),
+        job.config.seed,
         home="teacher",
         must_finish=True,
-    ):
+    )
+    out: dict[str, float | None] = {}
+    for response in responses(job, questions, task):
         answer = "".join(span.text for span in response.spans if span.kind == "answer")
         out[response.problem_id] = read_grade(answer)
     return out
@@ -76,11 +139,13 @@ def question(candidate: Trajectory, template: Template) -> Sample:
     return Sample(f"grade/{candidate.sample_id}", Problem(candidate.sample_id, asked))
 
 
-def likelihoods(job: Job) -> dict[str, float | None]:
+def likelihoods(job: Job[BestStage]) -> dict[str, float | None]:
     """Every finished candidate's mean log-probability under the teacher."""
     from tessy.engines.likelihood import LikelihoodReader
+    from tessy.generation.models import NamedModel, renderer_of
 
-    reader, renderer = LikelihoodReader(*job.model("teacher")), renderer_of(job, "teacher")
+    teacher = NamedModel(job.config.teacher, "teacher")
+    reader, renderer = LikelihoodReader(*teacher.source(job)), renderer_of(job, teacher)
     candidates, out = list(_finished(job)), dict[str, float | None]()
     with AnswerJournal(job.work / "likelihoods.jsonl") as read:
         for number, candidate in enumerate(candidates, start=1):
@@ -104,9 +169,9 @@ def _text(trajectory: Trajectory, kind: str) -> str:
     return "".join(span.text for span in trajectory.spans if span.kind == kind)
 
 
-def _candidates(job: Job) -> Iterator[Trajectory]:
+def _candidates(job: Job[BestStage]) -> Iterator[Trajectory]:
     return read_parquet(job.inputs["candidates"] / TRAJECTORIES, Trajectory)
 
 
-def _finished(job: Job) -> Iterator[Trajectory]:
+def _finished(job: Job[BestStage]) -> Iterator[Trajectory]:
     return (t for t in _candidates(job) if t.stop_reason == "finished")

@@ -9,18 +9,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from tessy.artifacts import read_parquet
-from tessy.pipeline.job import Job
+from tessy.config.base import Seed
+from tessy.config.recipe import Recipe
+from tessy.layout import TRAJECTORIES
 from tessy.records import ROLES, Role, Trajectory
-from tessy.stages.names import TRAJECTORIES
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Graph, by_name
+from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.synthesize import write_set
 
 
-def run(job: Job) -> None:
-    authors = mixed(_sample_ids(job), job.config["seed"])
+class MixStage(StageConfig):
+    """The seed that deals out the samples."""
+
+    method: Literal["teacher_mix"] = "teacher_mix"
+    seed: Seed
+
+
+KIND = Kind("mix", MixStage, revision=1, declared=f"{__name__}:KIND", run=f"{__name__}:run")
+
+
+def plan(recipe: Recipe, graph: Graph, sets: Mapping[Role, str]) -> str:
+    """The stage that mixes the `sets` of each author alone."""
+    return graph.add(KIND, "synthesize-teacher_mix", MixStage(seed=recipe.seed), by_name(sets))
+
+
+def run(job: Job[MixStage]) -> None:
+    authors = mixed(_sample_ids(job), job.config.seed)
     finished: Counter[str] = Counter()
 
     def chosen() -> Iterator[Trajectory]:
@@ -29,9 +49,12 @@ def run(job: Job) -> None:
             role = authors[pair[0].sample_id]
             trajectory = pair[ROLES.index(role)]
             finished[role] += trajectory.stop_reason == "finished"
-            yield replace(trajectory, method=job.config["method"])
+            yield replace(trajectory, method=job.config.method)
 
-    write_set(job, chosen(), lambda: {f"finished_by_{role}": finished[role] for role in ROLES})
+    def by_author() -> dict[str, int]:
+        return {f"finished_by_{role}": finished[role] for role in ROLES}
+
+    write_set(job, job.config.method, chosen(), by_author)
 
 
 def mixed(sample_ids: Sequence[str], seed: int) -> dict[str, Role]:
@@ -41,5 +64,5 @@ def mixed(sample_ids: Sequence[str], seed: int) -> dict[str, Role]:
     return {one: "teacher" if place < half else "student" for place, one in enumerate(in_order)}
 
 
-def _sample_ids(job: Job) -> list[str]:
+def _sample_ids(job: Job[MixStage]) -> list[str]:
     return [t.sample_id for t in read_parquet(job.inputs["student"] / TRAJECTORIES, Trajectory)]

@@ -7,51 +7,122 @@ finish have none to show and are left out, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 from tessy.artifacts import read_parquet
+from tessy.config.base import Generation, Seed, part
+from tessy.config.engines import Numerics
+from tessy.config.execution import Execution
+from tessy.config.methods import METHODS
+from tessy.config.models import ModelReference, reference
+from tessy.config.recipe import Recipe
+from tessy.config.synthesis import TeacherReference
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
+from tessy.layout import PROBLEMS, TRAJECTORIES
 from tessy.records import Problem, Trajectory
-from tessy.stages.names import TRAJECTORIES
-from tessy.stages.problems import FILE as PROBLEMS
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Graph
+from tessy.runtime.stage import Kind, StageConfig, missing_files
+from tessy.stages.checks import engine_faults, local, models_faults
 from tessy.stages.synthesize import write_set
-from tessy.stages.writing import drain, renderer_of, responses
-from tessy.synthesis.drafts import Sample, samples_of
-from tessy.synthesis.methods import METHODS
-from tessy.synthesis.prompts import Template, answering
-from tessy.synthesis.settings import prompt_file
+from tessy.synthesis.prompts import Template
+from tessy.synthesis.rollouts import Sample, samples_of
+
+if TYPE_CHECKING:
+    from tessy.generation.writing import Task
 
 
-def run(job: Job) -> None:
-    samples, renderer = _samples(job), renderer_of(job, "student")
+class ReferenceStage(StageConfig):
+    """Who writes, how, and the prompt that shows the reference."""
+
+    method: Literal["teacher_reference"] = "teacher_reference"
+    student: ModelReference
+    engine: Numerics
+    synthesis: Generation
+    teacher_reference: TeacherReference
+    seed: Seed
+
+    @property
+    def files(self) -> list[str]:
+        return [*local(self.student.files), str(self.teacher_reference.file)]
+
+    def faults(self, execution: Execution) -> Iterator[str]:
+        yield from missing_files("synthesis.teacher_reference.prompt", self.teacher_reference.file)
+        yield from models_faults({"student": self.student})
+        yield from engine_faults(execution, ["student"])
+
+
+KIND = Kind(
+    "reference",
+    ReferenceStage,
+    revision=1,
+    declared=f"{__name__}:KIND",
+    run=f"{__name__}:run",
+    join=f"{__name__}:join",
+    preload=("tessy.generation.writing",),
+    on_device=True,
+    needs=("models",),
+)
+
+
+def plan(recipe: Recipe, graph: Graph, student: str | None, problems: str, references: str) -> str:
+    """The stage that writes behind the `references` of a stage of Teacher-Only."""
+    config = ReferenceStage(
+        student=reference(recipe.models.student),
+        engine=recipe.execution.engines.student.numerics,
+        synthesis=part(Generation, recipe.synthesis),
+        teacher_reference=recipe.synthesis.teacher_reference,
+        seed=recipe.seed,
+    )
+    inputs = {"problems": problems, "references": references, "student": student}
+    return graph.add(KIND, "synthesize-teacher_reference", config, inputs)
+
+
+def run(job: Job[ReferenceStage]) -> None:
+    from tessy.generation.models import renderer_of
+    from tessy.generation.writing import responses
+    from tessy.synthesis.prompts import answering
+
+    samples, task = _samples(job), _task(job)
+    renderer = renderer_of(job, task.models["student"])
     asked, prompts = _asked(job, samples), {s.sample_id: s.problem.prompt for s in samples}
-    written = (answering(t, prompts[t.sample_id], renderer) for t in responses(job, asked, **_settings(job)))
-    write_set(job, written, lambda: {"without_reference": len(samples) - len(asked)})
+    written = (answering(t, prompts[t.sample_id], renderer) for t in responses(job, asked, task))
+    write_set(job, job.config.method, written, lambda: {"without_reference": len(samples) - len(asked)})
 
 
-def join(job: Job) -> None:
+def join(job: Job[ReferenceStage]) -> None:
     """Help to write the trajectories; the process that runs the stage puts them together."""
-    drain(job, _asked(job, _samples(job)), **_settings(job))
+    from tessy.generation.writing import drain
+
+    drain(job, _asked(job, _samples(job)), _task(job))
 
 
-def _samples(job: Job) -> list[Sample]:
+def _samples(job: Job[ReferenceStage]) -> list[Sample]:
     return samples_of(read_parquet(job.inputs["problems"] / PROBLEMS, Problem))
 
 
-def _asked(job: Job, samples: list[Sample]) -> list[Sample]:
+def _task(job: Job[ReferenceStage]) -> Task:
+    from tessy.generation.models import named
+    from tessy.generation.writing import Task
+
+    config = job.config
+    models = named({"student": config.student})
+    return Task(config.method, METHODS["student_only"], models, config.synthesis, config.seed)
+
+
+def _asked(job: Job[ReferenceStage], samples: list[Sample]) -> list[Sample]:
     """The samples with a reference, which the student is shown."""
     references = answers(read_parquet(job.inputs["references"] / TRAJECTORIES, Trajectory))
     if not references:
         raise UserError("Teacher-Reference: the teacher finished no answer, so there is nothing to show")
-    path = prompt_file(job.config["reference"]["prompt"])
+    path = job.config.teacher_reference.file
     template = Template(path, "synthesis.teacher_reference.prompt", {"problem", "reference"})
     return [shown(sample, references, template) for sample in samples if sample.sample_id in references]
 
 
-def answers(trajectories: Any) -> dict[str, str]:
+def answers(trajectories: Iterable[Trajectory]) -> dict[str, str]:
     """The answers of finished trajectories by sample id."""
     return {
         t.sample_id: "".join(span.text for span in t.spans if span.kind == "answer")
@@ -64,12 +135,3 @@ def shown(sample: Sample, references: Mapping[str, str], template: Template) -> 
     """The sample with its problem and reference in place of the problem."""
     prompt = template.fill(problem=sample.problem.prompt, reference=references[sample.sample_id].strip())
     return replace(sample, problem=replace(sample.problem, prompt=prompt))
-
-
-def _settings(job: Job) -> dict[str, Any]:
-    return {
-        "name": job.config["method"],
-        "method": METHODS["student_only"],
-        "sampler": job.config["synthesis"]["sampler"],
-        "max_tokens": job.config["synthesis"]["max_tokens"],
-    }

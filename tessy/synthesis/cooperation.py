@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from tessy.config.methods import Method
 from tessy.records import Role, Span, SpanEnd, SpanKind, other
 
 Part = Literal["thinking", "answer"]
@@ -135,6 +136,13 @@ class State:
     answer_author: Role
     wrote: bool = False
     passed: bool = False
+
+    @classmethod
+    def at_start(cls, method: Method) -> State:
+        """Where a response begins: with a style phrase of the student's where both think (paper)."""
+        if method.thinking is None:
+            return cls("answer", method.answer, method.answer)
+        return cls("thinking", "student" if method.thinking == "both" else method.thinking, method.answer)
 
     @property
     def stalled(self) -> bool:

@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tessy.errors import UserError
+from tessy.jsonl import Line, whole_lines
 from tessy.synthesis.cooperation import Turn
 
 LEASE_S = 60.0
@@ -200,7 +201,7 @@ class Journal:
     def _refresh_done(self) -> None:
         for path in self._folder.glob("done-*.jsonl"):
             if path.name != f"done-{self._owner}.jsonl":
-                for offset, row in self._new_lines(path):
+                for row, offset, _ in self._new_lines(path):
                     self._done.setdefault(row["sample_id"], (path, offset))
 
     def _recover(self) -> None:
@@ -212,7 +213,7 @@ class Journal:
             if owner == self._owner or self._alive(owner):
                 continue
             self._scanned.add(owner)
-            for _, row in _lines(path, 0):
+            for row, _, _ in _lines(path, 0):
                 if row["sample_id"] not in self._done:
                     sample_id, claim, number = row.pop("sample_id"), row.pop("claim"), row.pop("number")
                     found[sample_id].append((claim, number, _turn(row, path)))
@@ -224,13 +225,13 @@ class Journal:
             self._recovered[sample_id] = kept
 
     def _new_rows(self, path: Path) -> Iterator[dict[str, Any]]:
-        return (row for _, row in self._new_lines(path))
+        return (line.row for line in self._new_lines(path))
 
-    def _new_lines(self, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(offset, row) of the lines that have come since the last call."""
-        for offset, row, end in _lines_with_end(path, self._read.get(path, 0)):
-            self._read[path] = end
-            yield offset, row
+    def _new_lines(self, path: Path) -> Iterator[Line]:
+        """The lines that have come since the last call."""
+        for line in _lines(path, self._read.get(path, 0)):
+            self._read[path] = line.end
+            yield line
 
     def __enter__(self) -> Self:
         return self
@@ -243,32 +244,20 @@ class Journal:
         (self._folder / f"owner-{self._owner}.json").unlink(missing_ok=True)
 
 
-def _lines(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    return ((offset, row) for offset, row, _ in _lines_with_end(path, start))
-
-
-def _lines_with_end(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """(offset, row, offset of the next line) of the whole lines from `start` on."""
+def _lines(path: Path, start: int) -> Iterator[Line]:
+    """The whole lines from `start` on, each about a sample."""
+    place = start
     try:
-        stream = path.open("rb")
-    except FileNotFoundError:
-        return
-    with stream:
-        stream.seek(start)
-        offset = start
-        for line in stream:
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = json.loads(line)
-                row["sample_id"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{path}, byte {offset}: not a journal line ({error}); "
-                    f"delete {path.parent} to start this stage afresh"
-                ) from None
-            yield offset, row, offset + len(line)
-            offset += len(line)
+        for line in whole_lines(path, start):
+            place = line.start
+            line.row["sample_id"]
+            yield line
+            place = line.end
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}, byte {place}: not a journal line ({error}); delete {path.parent} to start this stage "
+            "afresh"
+        ) from None
 
 
 def _turn(row: dict[str, Any], path: Path) -> Turn:

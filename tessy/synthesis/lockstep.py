@@ -16,8 +16,8 @@ from typing import Protocol, cast
 
 from tessy.engines import Continuation, Request
 from tessy.records import ROLES, Trajectory
-from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Assignment, Draft, Proposal, Sample
 
 
 class Judge(Protocol):

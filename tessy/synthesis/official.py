@@ -1,6 +1,6 @@
 """What the authors' release does around the writing itself, for `synthesis.compat`.
 
-Not covered: what it does while a trace is written (`drafts.Compat`).
+Not covered: what it does while a trace is written (`drafts.Compatibility`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from tessy.chat import Renderer
 from tessy.records import Problem, Trajectory
-from tessy.synthesis.drafts import Sample
+from tessy.synthesis.rollouts import Sample
 
 
 def samples_by_prompt(problems: Iterable[Problem]) -> list[Sample]:

@@ -24,10 +24,10 @@ from tessy.engines import LOCKED, Continuation, EngineFault
 from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
 from tessy.synthesis.cooperation import Turn
-from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
 from tessy.synthesis.foresight import Foresight
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Assignment, Draft, Proposal, Sample
 
 UNWATCHED_CHUNK = 256
 """Tokens between two turns where nobody interrupts the author: how much of a trace a crash can cost."""

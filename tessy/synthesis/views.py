@@ -1,6 +1,6 @@
 """A trace in one model's own ids. Text of the other model is encoded once, where the two meet.
 
-Not covered: what is accepted (`tessy.synthesis.drafts`).
+Not covered: what is accepted (`tessy.synthesis.rollouts`).
 """
 
 from __future__ import annotations

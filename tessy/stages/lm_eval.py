@@ -1,0 +1,52 @@
+"""The stage `lm_eval`: one checkpoint on benchmarks that lm-eval scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tessy.config.evaluate import LmEvalBenchmark
+from tessy.config.models import ModelReference
+from tessy.config.recipe import Recipe
+from tessy.runtime.plan import Graph
+from tessy.runtime.stage import Kind
+from tessy.stages.testing import Testing, TestingStage, tested
+
+
+class LmEvalStage(TestingStage[LmEvalBenchmark]):
+    """A checkpoint on lm-eval's benchmarks."""
+
+    def benchmark_faults(self) -> Iterator[str]:
+        for benchmark in self.benchmarks:
+            data = benchmark.data
+            if data is not None and not Path(data).is_file():
+                yield f"benchmark {benchmark.name}: data {data!r}: no such file; give an existing .jsonl"
+
+
+KIND = Kind(
+    "lm_eval",
+    LmEvalStage,
+    revision=3,
+    declared=f"{__name__}:KIND",
+    run="eval.general:run",
+    preload=("eval.general",),
+    on_device=True,
+    needs=("models", "lm-eval"),
+)
+
+
+def plan(
+    recipe: Recipe, graph: Graph, label: str, named: ModelReference, model: str | None, world: str | None
+) -> str | None:
+    """The stage that tests the checkpoint that `named` and the input `model` name, if there are
+    benchmarks."""
+    if not recipe.evaluate.lm_eval:
+        return None
+    limits, benchmarks = recipe.evaluate, tested(recipe, recipe.evaluate.lm_eval)
+    config = LmEvalStage(
+        evaluate=Testing(max_tokens=limits.max_tokens, sampler=limits.sampler, benchmarks=benchmarks),
+        model=named,
+        engine=recipe.execution.engines.student.numerics,
+        seed=recipe.seed,
+    )
+    return graph.add(KIND, f"lmeval-{label}", config, {"model": model, "world": world})
