@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from eval.judge import verdicts
@@ -28,6 +29,11 @@ _LONGEST_NOTE = 500
 _PATIENCE_S = 20.0
 """For one reply, thrice what a test may take: only what no alarm interrupts takes longer, and it is late."""
 
+_GRACE_S = 1.0
+"""For a program to end that was told to."""
+_NAP_S = 0.2
+"""How often it is asked whether anybody still wants the results."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
@@ -41,12 +47,12 @@ class _Reply:
     data: bytes = b""
 
 
-def converse(bench: Bench) -> tuple[list[CaseResult], bool]:
+def converse(bench: Bench, go_on: Callable[[], None]) -> tuple[list[CaseResult], bool]:
     """The results up to the first failure, and whether a time limit was missed so narrowly that a quieter
-    machine could help."""
+    machine could help. `go_on` is called all along, and ends everything by raising what is then raised."""
     replies: list[_Reply] = []
     passed: list[bool] = []
-    box, talk = _start(bench)
+    box, talk = _start(bench, go_on)
     try:
         for case in bench.problem.cases:
             replies.append(talk.ask(case))
@@ -58,7 +64,7 @@ def converse(bench: Bench) -> tuple[list[CaseResult], bool]:
         raise
     finally:
         talk.hang_up()
-    outcome = _ended(box, silent=replies[-1].kind == "S")
+    outcome = box.end(_GRACE_S)
     if replies[-1].kind == "X":
         raise CompileError(replies[-1].data.decode(errors="replace"))
     results = [_result(*one, outcome) for one in zip(bench.problem.cases, replies, passed, strict=False)]
@@ -96,24 +102,22 @@ def _verdict(reply: _Reply, outcome: Outcome | None) -> Verdict:
 class _Talk:
     """The two pipes to a program: its input goes out, what came of it comes in."""
 
-    def __init__(self, out: int, back: int) -> None:
-        self._out, self._back = out, back
-        self._awaited = select.poll()
-        self._awaited.register(back, select.POLLIN)
+    def __init__(self, out: int, back: int, go_on: Callable[[], None]) -> None:
+        self._out, self._back, self._go_on = out, back, go_on
+        os.set_blocking(out, False)
 
     def ask(self, case: Case) -> _Reply:
         start = time.monotonic()
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and may have said why
-            self._send(case)
-        end = time.monotonic() + _PATIENCE_S
         try:
-            head = self._read(REPLY.size, end)
+            with contextlib.suppress(BrokenPipeError):  # it has ended, and may have said why
+                self._send(case)
+            head = self._read(REPLY.size)
             if len(head) < REPLY.size:
                 return _Reply("E")
             kind, wall_s, cpu_s, size = REPLY.unpack(head)
             if size > _LONGEST_REPLY:
                 return _Reply("O")
-            data = self._read(size, end)
+            data = self._read(size)
         except TimeoutError:
             return _Reply("S")
         passed_s = time.monotonic() - start
@@ -129,26 +133,35 @@ class _Talk:
         for piece in (LENGTH.pack(sum(map(len, pieces))), *pieces):
             view = memoryview(piece)
             while view:
+                self._await(self._out, select.POLLOUT)
                 view = view[os.write(self._out, view) :]
 
-    def _read(self, size: int, end: float) -> bytes:
-        """So many bytes, or fewer where there are no more. Raises `TimeoutError`."""
+    def _read(self, size: int) -> bytes:
+        """So many bytes, or fewer where there are no more."""
         parts = []
         while size:
-            if not self._awaited.poll(max(end - time.monotonic(), 0) * 1000):
-                raise TimeoutError
+            self._await(self._back, select.POLLIN)
             if not (part := os.read(self._back, min(size, MIB))):
                 break
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
 
+    def _await(self, fd: int, what: int) -> None:
+        """Until `fd` is ready. Raises `TimeoutError` where nothing moves for too long."""
+        poll, end = select.poll(), time.monotonic() + _PATIENCE_S
+        poll.register(fd, what)
+        while not poll.poll(_NAP_S * 1000):
+            self._go_on()
+            if time.monotonic() > end:
+                raise TimeoutError
 
-def _start(bench: Bench) -> tuple[Box, _Talk]:
+
+def _start(bench: Bench, go_on: Callable[[], None]) -> tuple[Box, _Talk]:
     theirs, out = os.pipe()
     back, theirs_too = os.pipe()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    talk = _Talk(out, back)
+    talk = _Talk(out, back, go_on)
     try:
         box = start(
             bench.program.argv, _limits(bench), files=bench.program.files, stdin=null, stdout=null,
@@ -161,13 +174,6 @@ def _start(bench: Bench) -> tuple[Box, _Talk]:
         for fd in (theirs, theirs_too, null):
             os.close(fd)
     return box, talk
-
-
-def _ended(box: Box, silent: bool) -> Outcome | None:
-    if silent:
-        box.abandon()
-        return None
-    return box.wait()
 
 
 def _limits(bench: Bench) -> Limits:

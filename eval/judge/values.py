@@ -25,12 +25,14 @@ _PIECE = 4000
 
 def same_value(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     """Whether the described value in `output` equals the JSON in `answer` (1 == 1.0 == true). With the option
-    `lenient` tuples and arrays count as lists, at any depth."""
+    `lenient` tuples and arrays may count as lists, at any depth."""
     if len(output) > _LONGEST * len(answer) + 4096:
         return False
     try:
-        value = _rebuilt(_parsed(output), bool(options.get("lenient")))
-        return bool(value == _parsed(answer))
+        told, expected = _parsed(output), _parsed(answer)
+        if options.get("lenient") and _rebuilt(told, lenient=True) == expected:
+            return True
+        return bool(_rebuilt(told, lenient=False) == expected)
     except (ValueError, TypeError, ArithmeticError, RecursionError, KeyError, IndexError):
         return False
 

@@ -185,9 +185,12 @@ class Workers:
             while self._next_case(one):
                 pass
 
-    def _next_case(self, one: _Open) -> bool:
+    def _go_on(self) -> None:
         if self._stop.is_set():
             raise _Stopped
+
+    def _next_case(self, one: _Open) -> bool:
+        self._go_on()
         if (index := one.trial.take()) is None:
             return False
         if one.trial.put(index, self._run(one.bench, index)):
@@ -202,7 +205,7 @@ class Workers:
         """Run the tests of a program that takes all of them in one process."""
         with one.close:
             try:
-                done = self._measured(lambda: converse(one.bench))
+                done = self._measured(lambda: converse(one.bench, self._go_on))
             except CompileError as error:
                 self._unrun(one.job, one.bench.modes, "CE", str(error)[:_DETAIL_LIMIT])
             except (*_OURS, BrokenTestData) as error:

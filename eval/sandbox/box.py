@@ -143,7 +143,7 @@ def _group(room: Room, limits: Limits) -> Group | None:
 
 
 class Box:
-    """A started run. Call `wait` or `abandon`, once."""
+    """A started run. Call `wait`, `end` or `abandon`, once."""
 
     def __init__(self, room: Room, group: Group | None, limits: Limits, stdout: int, stderr: int) -> None:
         self._room, self._group, self._limits = room, group, limits
@@ -165,6 +165,13 @@ class Box:
         else:
             self.abandon()
         return outcome
+
+    def end(self, grace_s: float) -> Outcome | None:
+        """Wait for the end, so long, else make one; None if it had to be made."""
+        if self._room.heard(grace_s):
+            return self.wait()
+        self.abandon()
+        return None
 
     def abandon(self) -> None:
         """End everything inside and clean up, instead of waiting."""

@@ -150,6 +150,10 @@ class Room:
             raise self.broken(message)
         return b""
 
+    def heard(self, timeout_s: float) -> bool:
+        """Whether a report is there by then."""
+        return bool(self._awaited.poll(timeout_s * 1000))
+
     def broken(self, message: bytes) -> SandboxError:
         """The error that says why, as far as anyone said."""
         why = message.removeprefix(b"fail ") or read_all(self._said, 400) or b"no reason given"

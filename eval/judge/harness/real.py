@@ -16,7 +16,10 @@ def program() -> None:
     scope = sys.modules["__main__"].__dict__
     scope.clear()
     scope.update(fresh)
-    exec(compiled, scope)
+    try:
+        exec(compiled, scope)
+    except SystemExit:
+        sys.exit(0)  # officially its code says nothing
 
 
 def call(function: str, result: str) -> None:
@@ -37,4 +40,5 @@ def call(function: str, result: str) -> None:
 def _namespace(name: str) -> dict[str, Any]:
     scope = {"__name__": name, "__builtins__": __builtins__, "__file__": PATH}
     exec(PRELUDE, scope)
+    sys.set_int_max_str_digits(0)
     return scope

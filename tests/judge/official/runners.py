@@ -5,6 +5,9 @@ A group is a folder with `about.json` (`source`: whose code decided; `commit`; `
 its group, the input, and `official`, the decision. A row with `differs` is one where this project decides
 otherwise on purpose; the text says why, and the row fails if both agree after all.
 
+Where `about.json` says `"fixed": true`, programs are judged in that mode, too. What passes officially must
+pass there as well, but for rows with a `quirk`: why the program is right by the official code's fault only.
+
     python -m tests.judge.official.runners [GROUP ...]     prints the agreement by kind
 """
 
@@ -26,17 +29,21 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Compared:
-    """One row's outcome; `note` helps to find why it is as it is."""
+    """One row's outcome; `note` helps to find why it is as it is. `fixed` is whether it passes in that mode,
+    where it was asked."""
 
     row: Row
     agrees: bool
     ours: str
     note: str = ""
+    fixed: bool | None = None
 
     @property
     def trouble(self) -> str:
         """What is wrong with the row, in one line; empty if nothing is."""
         row = self.row
+        if row["official"] == "pass" and self.fixed is not None and self.fixed == ("quirk" in row):
+            return f"{row['name']}: {'passes' if self.fixed else 'does not pass'} in mode fixed {self.note}"
         if self.agrees == ("differs" not in row):
             return ""
         if self.agrees:
@@ -72,12 +79,18 @@ def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
         Submission(row["problem"], row["language"], row.get("code"), row.get("response"), row["name"])
         for row in given
     ]
-    judged = judge(todo, format=about(group)["format"], problems=group / "problems", workers=2)
+    known = about(group)
+    mode = "both" if known.get("fixed") else "strict"
+    judged = judge(todo, format=known["format"], problems=group / "problems", workers=2, mode=mode)
     for row, judgement in zip(given, judged, strict=True):
         words = [test.official for test in judgement.tests]
         agrees = _as_decided(row["official"], judgement) and row.get("tests", words) == words
-        note = f"{judgement.detail} {words if 'tests' in row else ''}"
-        yield Compared(row, agrees, judgement.verdict, note.strip()[-200:])
+        fixed = judgement.fixed.verdict == "AC" if judgement.fixed else None
+        said = [judgement.detail, *([str(words)] if "tests" in row else [])]
+        if fixed is False and judgement.fixed:
+            said.append(judgement.fixed.detail)
+        note = " ".join(said)
+        yield Compared(row, agrees, judgement.verdict, note.strip()[-200:], fixed)
 
 
 def _as_decided(official: str | Sequence[str], judgement: Judgement) -> bool:
@@ -109,6 +122,7 @@ def table(group: Path, compared: Sequence[Compared]) -> str:
     known = about(group)
     kinds = Counter(one.row["kind"] for one in compared)
     agree = Counter(one.row["kind"] for one in compared if one.agrees)
+    repaired = Counter(one.row["kind"] for one in compared if one.fixed and one.row["official"] == "fail")
     meant = Counter(one.row["kind"] for one in compared if "differs" in one.row)
     name = group.relative_to(HERE)
     lines = [
@@ -116,7 +130,8 @@ def table(group: Path, compared: Sequence[Compared]) -> str:
     ]
     for kind, count in kinds.items():
         on_purpose = f", {meant[kind]} differ on purpose" if meant[kind] else ""
-        lines.append(f"  {kind:40} {agree[kind]:4} of {count}{on_purpose}")
+        more = f", {repaired[kind]} more pass in mode fixed" if repaired[kind] else ""
+        lines.append(f"  {kind:40} {agree[kind]:4} of {count}{on_purpose}{more}")
     return "\n".join([*lines, *(f"  WRONG {one.trouble}" for one in compared if one.trouble)])
 
 
