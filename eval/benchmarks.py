@@ -119,6 +119,7 @@ def check(benchmark: CodeBenchmark) -> None:
     """
     try:
         contest = load(benchmark)
+        FORMATS[KINDS[benchmark.kind].format].following(benchmark.judge_commit)
         wanted = {problem.problem_id for problem in contest.problems}
         if benchmark.kind == "livecodebench_pro" and contest.missing != wanted:
             wanted -= contest.missing

@@ -88,9 +88,10 @@ class Workers:
         where: dict[str, Place],
         submissions: Sequence[Submission],
         count: int,
+        commit: str | None = None,
     ) -> None:
         self.format, self.modes, self.where, self.submissions = format, modes, where, submissions
-        self.rules = FORMATS[format]
+        self.rules = FORMATS[format].following(commit)
         # A worker begins with one problem at a time.
         self._problems = Loaded(lambda name: self.rules.load(name, where[name]), kept=count)
         self.machine = _Machine()

@@ -46,6 +46,8 @@ class CodeBenchmark(Section):
     mode: Literal["strict", "fixed"] = "strict"
     """`strict` decides as the official judge does; `fixed` repairs its known faults, and leaves out
     problems that cannot be judged, which strictly count as failed."""
+    judge_commit: Commit | None = None
+    """LiveCodeBench: the commit of the official code that `strict` follows, by default the newest known."""
     instruction: str = OFFICIAL
     """`official` asks in the words of the benchmark's authors: OJBench's and the miniature's come with the
     data, LiveCodeBench's and LiveCodeBench-Pro's are fetched once from where they are published. `ours` asks
@@ -70,6 +72,8 @@ class CodeBenchmark(Section):
                 "source 'miniature' has an ojbench and a livecodebench_pro contest with their tests; "
                 "use one of these kinds, without `tests` and `revision`"
             )
+        if self.judge_commit is not None and not lcb:
+            raise ValueError(f"`judge_commit` is for LiveCodeBench, not {self.kind}; remove it")
         if self.tests_revision is not None and self.tests is None:
             raise ValueError("`tests_revision` pins `tests`, which is missing; add it")
         if self.kind != "livecodebench_pro" and (self.splits or self.tests is not None):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from eval.judge import compile as languages
@@ -19,7 +20,7 @@ class Benchmark:
 
     `find` maps a directory to places by `key` of the problem id; `layout` says what it expects there.
     `source` turns code into what is built. `skipped` problems are never judged officially; those in
-    `errata` have tests that cannot tell a wrong answer.
+    `errata` have tests that cannot tell a wrong answer. `commits` of the official code differ, newest first.
     """
 
     title: str
@@ -28,9 +29,19 @@ class Benchmark:
     key: Callable[[str], str]
     load: Callable[[str, Place], JudgeProblem]
     languages: Mapping[str, Language]
-    source: Callable[[JudgeProblem, str, str, Mode], Source]
+    source: Callable[..., Source]
     skipped: frozenset[str] = frozenset()
     errata: frozenset[str] = frozenset()
+    commits: tuple[str, ...] = ()
+
+    def following(self, commit: str | None) -> Benchmark:
+        """The same as of `commit`, by default the newest known. Raises `ValueError` if it is not known."""
+        if commit is None:
+            return self
+        if commit not in self.commits:
+            known = ", ".join(self.commits) or "none: its rules are one commit's"
+            raise ValueError(f"{self.title}: rules of commit {commit!r} are not known; known are {known}")
+        return replace(self, source=partial(self.source, commit=commit))
 
 
 def as_is(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
@@ -49,6 +60,6 @@ FORMATS: Mapping[Format, Benchmark] = {
     ),
     "lcb": Benchmark(
         "LiveCodeBench", "*.jsonl with question_id and tests", lcb.find, str, lcb.load,
-        languages.LCB, lcb.source, errata=lcb.ERRATA,
+        languages.LCB, lcb.source, errata=lcb.ERRATA, commits=tuple(lcb.COMMITS),
     ),
 }  # fmt: skip

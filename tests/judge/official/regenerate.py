@@ -43,7 +43,7 @@ def livecodebench(
 ) -> list[Any]:
     """Every program with its problem's tests, in the form that the official evaluation reads."""
     samples = {}
-    for name, place in lcb.find(group / "problems").items():
+    for name, place in lcb.find(group / runners.about(group).get("problems", "problems")).items():
         problem = lcb.load(name, place)
         tests = [(case.input.read().decode(), case.answer.read().decode()) for case in problem.cases]
         inputs, outputs = zip(*tests, strict=True)
@@ -51,7 +51,9 @@ def livecodebench(
     return ask(_ASK_LIVECODEBENCH, [(samples[row["problem"]], row["code"]) for row in rows])
 
 
-ASKING: Mapping[str, Callable[..., list[Any]]] = {"lcb": livecodebench}
+ASKING: Mapping[str, Callable[..., list[Any]]] = {
+    "lcb": livecodebench, "lcb_2025_01_13": livecodebench, "lcb_2025_01_17": livecodebench,
+}  # fmt: skip
 
 
 def main() -> None:

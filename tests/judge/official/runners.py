@@ -5,6 +5,7 @@ A group is a folder with `about.json` (`source`: whose code decided; `commit`; `
 its group, the input, and `official`, the decision. A row with `differs` is one where this project decides
 otherwise on purpose; the text says why, and the row fails if both agree after all.
 
+With `"follow": true` in it our judge is asked to follow that commit, not the newest it knows.
 Where `about.json` says `"fixed": true`, programs are judged in that mode, too. What passes officially must
 pass there as well, but for rows with a `quirk`: why the program is right by the official code's fault only.
 
@@ -80,8 +81,10 @@ def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
         for row in given
     ]
     known = about(group)
+    problems = group / known.get("problems", "problems")
     mode = "both" if known.get("fixed") else "strict"
-    judged = judge(todo, format=known["format"], problems=group / "problems", workers=2, mode=mode)
+    commit = known["commit"] if known.get("follow") else None
+    judged = judge(todo, format=known["format"], problems=problems, workers=2, mode=mode, commit=commit)
     for row, judgement in zip(given, judged, strict=True):
         words = [test.official for test in judgement.tests]
         agrees = _as_decided(row["official"], judgement) and row.get("tests", words) == words
