@@ -34,7 +34,10 @@ _PLAIN_EVERY_S = 10.0
 
 @click.command("judge", epilog=_EXAMPLES)
 @click.option(
-    "--format", "format_", type=click.Choice(["dmoj", "lightcp", "lcb"]), help="Whose rules and data."
+    "--format",
+    "format_",
+    type=click.Choice(["dmoj", "lightcp", "lcb", "asserts"]),
+    help="Whose rules and data.",
 )
 @click.option(
     "--problems", type=click.Path(path_type=Path), help="Directory (lcb: also a file) of test data."

@@ -17,17 +17,18 @@ from dataclasses import dataclass
 
 from eval.judge import verdicts
 from eval.judge.cases import Bench
-from eval.judge.checkers import livecodebench
+from eval.judge.checkers import BUILT_IN
 from eval.judge.compile import CompileError
-from eval.judge.harness.official import ALLOWED_S, LENGTH, REPLY
+from eval.judge.extract import Format
+from eval.judge.harness.official import LENGTH, REPLY
 from eval.judge.records import MIB, Case, CaseResult, Verdict
 from eval.judge.values import same_value
 from eval.sandbox import Box, Limits, Outcome, start
 
 _LONGEST_REPLY = 64 * MIB
 _LONGEST_NOTE = 500
-_PATIENCE_S = 20.0
-"""For one reply, thrice what a test may take: only what no alarm interrupts takes longer, and it is late."""
+_PATIENCE = 3.5
+"""For one reply, in multiples of what a test may take: only what no alarm interrupts takes longer."""
 
 _GRACE_S = 1.0
 """For a program to end that was told to."""
@@ -67,8 +68,12 @@ def converse(bench: Bench, go_on: Callable[[], None]) -> tuple[list[CaseResult],
     outcome = box.end(_GRACE_S)
     if replies[-1].kind == "X":
         raise CompileError(replies[-1].data.decode(errors="replace"))
-    results = [_result(*one, outcome) for one in zip(bench.problem.cases, replies, passed, strict=False)]
-    return results, replies[-1].kind == "L" and replies[-1].wall_s < ALLOWED_S
+    results = [
+        _result(bench.format, *one, outcome)
+        for one in zip(bench.problem.cases, replies, passed, strict=False)
+    ]
+    last, limit_s = replies[-1], bench.problem.cases[0].time_s
+    return results, last.kind == "L" and last.wall_s < verdicts.allowed_s(limit_s)
 
 
 def _passes(bench: Bench, case: Case, reply: _Reply) -> bool:
@@ -76,15 +81,16 @@ def _passes(bench: Bench, case: Case, reply: _Reply) -> bool:
     if reply.kind != ("V" if called else "T"):
         return False
     answer = case.answer.read() if case.answer else b""
-    return (same_value if called else livecodebench)(reply.data, answer, {})
+    check = same_value if called else BUILT_IN[bench.problem.checker.name]
+    return check(reply.data, answer, {})
 
 
-def _result(case: Case, reply: _Reply, passed: bool, outcome: Outcome | None) -> CaseResult:
+def _result(format: Format, case: Case, reply: _Reply, passed: bool, outcome: Outcome | None) -> CaseResult:
     verdict: Verdict = "AC" if passed else _verdict(reply, outcome)
     note = reply.data[:_LONGEST_NOTE].decode(errors="replace") if reply.kind == "F" else ""
     peak = round(outcome.memory / MIB, 2) if outcome else 0.0
     seconds = round(reply.cpu_s, 4), round(reply.wall_s, 4)
-    return CaseResult(case.name, *verdicts.word("lcb", verdict), *seconds, peak, note)
+    return CaseResult(case.name, *verdicts.word(format, verdict), *seconds, peak, note)
 
 
 def _verdict(reply: _Reply, outcome: Outcome | None) -> Verdict:
@@ -103,12 +109,13 @@ class _Talk:
     """The two pipes to a program: its input goes out, what came of it comes in."""
 
     def __init__(self, out: int, back: int, go_on: Callable[[], None]) -> None:
-        self._out, self._back, self._go_on = out, back, go_on
+        self._out, self._back, self._go_on, self._patience_s = out, back, go_on, 0.0
         os.set_blocking(out, False)
 
     def ask(self, case: Case) -> _Reply:
         start = time.monotonic()
         try:
+            self._patience_s = _PATIENCE * case.time_s
             with contextlib.suppress(BrokenPipeError):  # it has ended, and may have said why
                 self._send(case)
             head = self._read(REPLY.size)
@@ -149,7 +156,7 @@ class _Talk:
 
     def _await(self, fd: int, what: int) -> None:
         """Until `fd` is ready. Raises `TimeoutError` where nothing moves for too long."""
-        poll, end = select.poll(), time.monotonic() + _PATIENCE_S
+        poll, end = select.poll(), time.monotonic() + self._patience_s
         poll.register(fd, what)
         while not poll.poll(_NAP_S * 1000):
             self._go_on()

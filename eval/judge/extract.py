@@ -15,7 +15,7 @@ from typing import Literal
 
 from eval.judge.records import Mode
 
-Format = Literal["dmoj", "lightcp", "lcb"]
+Format = Literal["dmoj", "lightcp", "lcb", "asserts"]
 _FENCE = "```"
 _TAGS = {
     "cpp": {"cpp", "c++", "cc", "cxx", "c++17", "c++20", "cpp17", "cpp20"},
@@ -30,7 +30,7 @@ def extract_code(format: Format, language: str, response: str, mode: Mode = "str
     """The program in `response`, or None where the benchmark finds none."""
     if mode == "fixed":
         return _meant(language, response)
-    rules = {"dmoj": _dmoj, "lightcp": _lightcp, "lcb": _lcb}
+    rules = {"dmoj": _dmoj, "lightcp": _lightcp, "lcb": _lcb, "asserts": _asserts}
     return rules[format](language, response)
 
 
@@ -99,6 +99,11 @@ def _lcb(language: str, response: str) -> str | None:
     if len(fences) < 2:
         return ""
     return "\n".join(lines[fences[-2] + 1 : fences[-1]])
+
+
+def _asserts(language: str, response: str) -> str:
+    """HumanEval and MBPP, whose authors have completions: the last program, else the whole answer."""
+    return _meant(language, response) or response.rpartition(_END_OF_THINKING)[2]
 
 
 def _meant(language: str, response: str) -> str | None:

@@ -112,7 +112,8 @@ class Checker:
 class JudgeProblem:
     """A problem as the judge sees it. `interactor` replaces the checker where there is one.
 
-    `functional` names the function to call where tests are calls, not input (LiveCodeBench).
+    `functional` names the function to call where tests are calls, not input (LiveCodeBench). `starter` is a
+    function and the text that ends in its head, which a submission completes (HumanEval).
     """
 
     problem_id: str
@@ -121,6 +122,7 @@ class JudgeProblem:
     interactor: Source | None = None
     wall_factor: float = 3.0
     functional: str | None = None
+    starter: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,10 @@ OFFICIAL = "official"
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 """A whole commit hash: a branch or tag can move."""
 
-CodeKind = Literal["ojbench", "livecodebench_pro", "livecodebench_v5", "livecodebench_v6"]
+CodeKind = Literal[
+    "ojbench", "livecodebench_pro", "livecodebench_v5", "livecodebench_v6",
+    "humaneval", "humaneval_plus", "mbpp", "mbpp_plus",
+]  # fmt: skip
 
 
 class CodeBenchmark(Section):
@@ -67,7 +70,9 @@ class CodeBenchmark(Section):
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> Self:
         lcb = self.kind.startswith("livecodebench_v")
-        if self.source == MINIATURE and (lcb or self.tests or self.revision):
+        pro = self.kind == "livecodebench_pro"
+        miniature = pro or self.kind == "ojbench"
+        if self.source == MINIATURE and (not miniature or self.tests or self.revision):
             raise ValueError(
                 "source 'miniature' has an ojbench and a livecodebench_pro contest with their tests; "
                 "use one of these kinds, without `tests` and `revision`"
@@ -78,7 +83,7 @@ class CodeBenchmark(Section):
             raise ValueError("`tests_revision` pins `tests`, which is missing; add it")
         if self.kind != "livecodebench_pro" and (self.splits or self.tests is not None):
             raise ValueError(f"`splits` and `tests` are for livecodebench_pro, not {self.kind}; remove them")
-        given = self.instruction != OFFICIAL or self.kind == "ojbench" or self.source == MINIATURE
+        given = self.instruction != OFFICIAL or not (lcb or pro) or self.source == MINIATURE
         if self.prompt_file is not None and given:
             raise ValueError(
                 "`prompt_file` is where the `official` instruction of LiveCodeBench and LiveCodeBench-Pro is "

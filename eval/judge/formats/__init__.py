@@ -10,7 +10,7 @@ from pathlib import Path
 from eval.judge import compile as languages
 from eval.judge.compile import Language
 from eval.judge.extract import Format
-from eval.judge.formats import dmoj, lcb, lightcp
+from eval.judge.formats import asserts, dmoj, lcb, lightcp
 from eval.judge.records import JudgeProblem, Mode, Place, Source
 
 
@@ -61,5 +61,9 @@ FORMATS: Mapping[Format, Benchmark] = {
     "lcb": Benchmark(
         "LiveCodeBench", "*.jsonl with question_id and tests", lcb.find, str, lcb.load,
         languages.LCB, lcb.source, errata=lcb.ERRATA, commits=tuple(lcb.COMMITS),
+    ),
+    "asserts": Benchmark(
+        "HumanEval or MBPP", "a .jsonl, .jsonl.gz or .parquet file with task_id and tests", asserts.find, str,
+        asserts.load, languages.LCB, asserts.source,
     ),
 }  # fmt: skip

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from . import official, real
+from . import asserts, official, real
 from .common import MODULES, PATH, code
 
 PACKAGES = "/packages"
@@ -60,4 +60,5 @@ RUNS: Mapping[str, Callable[..., None]] = {
     "program": real.program,
     "call": real.call,
     "official": official.run,
+    "asserts": asserts.run,
 }
