@@ -10,7 +10,8 @@ _CHANGES = {
     "+": "-", "-": "+", "*": "+", "/": "*", "//": "/", "%": "//", "<": ">", ">": "<", "<=": "<", ">=": ">",
     "==": "!=", "!=": "==", "+=": "-=", "-=": "+=", "and": "or", "or": "and", "True": "False",
     "False": "True", "not": "", "max": "min", "min": "max", "append": "extend", "any": "all", "all": "any",
-    "is": "==", "sorted": "list", "break": "continue", "upper": "lower", "lower": "upper", "**": "*", "in": "not in",
+    "is": "==", "sorted": "list",
+    "break": "continue", "upper": "lower", "lower": "upper", "**": "*", "in": "not in",
 }  # fmt: skip
 
 
