@@ -23,7 +23,7 @@ from eval.judge.extract import Format
 from eval.judge.harness.official import LENGTH, REPLY
 from eval.judge.records import MIB, Case, CaseResult, Verdict
 from eval.judge.values import same_value
-from eval.sandbox import Box, Limits, Outcome, start
+from eval.sandbox import Limits, Outcome, Run, start
 
 _LONGEST_REPLY = 64 * MIB
 _LONGEST_NOTE = 500
@@ -53,7 +53,7 @@ def converse(bench: Bench, go_on: Callable[[], None]) -> tuple[list[CaseResult],
     machine could help. `go_on` is called all along, and ends everything by raising what is then raised."""
     replies: list[_Reply] = []
     passed: list[bool] = []
-    box, talk = _start(bench, go_on)
+    run, talk = _start(bench, go_on)
     try:
         for case in bench.problem.cases:
             replies.append(talk.ask(case))
@@ -61,11 +61,11 @@ def converse(bench: Bench, go_on: Callable[[], None]) -> tuple[list[CaseResult],
             if not passed[-1]:
                 break
     except BaseException:
-        box.abandon()
+        run.abandon()
         raise
     finally:
         talk.hang_up()
-    outcome = box.end(_GRACE_S)
+    outcome = run.end(_GRACE_S)
     if replies[-1].kind == "X":
         raise CompileError(replies[-1].data.decode(errors="replace"))
     results = [
@@ -164,13 +164,13 @@ class _Talk:
                 raise TimeoutError
 
 
-def _start(bench: Bench, go_on: Callable[[], None]) -> tuple[Box, _Talk]:
+def _start(bench: Bench, go_on: Callable[[], None]) -> tuple[Run, _Talk]:
     theirs, out = os.pipe()
     back, theirs_too = os.pipe()
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     talk = _Talk(out, back, go_on)
     try:
-        box = start(
+        run = start(
             bench.program.argv, _limits(bench), files=bench.program.files, stdin=null, stdout=null,
             stderr=null, shown=(theirs, theirs_too), interpreter=bench.program.interpreter,
         )  # fmt: skip
@@ -180,7 +180,7 @@ def _start(bench: Bench, go_on: Callable[[], None]) -> tuple[Box, _Talk]:
     finally:
         for fd in (theirs, theirs_too, null):
             os.close(fd)
-    return box, talk
+    return run, talk
 
 
 def _limits(bench: Bench) -> Limits:

@@ -35,7 +35,7 @@ def init() -> Sealed:
 
 @functools.cache
 def library() -> Sealed:
-    """The helper as a library, for a room whose process 1 is an interpreter. Raises `OSError` likewise."""
+    """The helper as a library, for a sandbox whose process 1 is an interpreter. Raises `OSError` likewise."""
     return Sealed(_built("library", (["-shared", "-fPIC", "-DLIBRARY"],)))
 
 

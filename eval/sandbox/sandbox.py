@@ -5,14 +5,14 @@ that is done once per thread and the rest per run: process and mount namespaces,
 run's own, and end with it (`init.c`). What runs of one thread share is what they cannot touch: the user,
 network, UTS, IPC and cgroup namespaces, a read-only root, and the limits of memory (`cgroups`).
 
-In a room of an `Interpreter` a run is a fork of one that has its modules loaded: nothing but the interpreter
-and what it loads ever ran in that.
+In the sandbox of an `Interpreter` a run is a fork of one that has its modules loaded: nothing but the
+interpreter and what it loads ever ran in that.
 
-A room belongs to the thread that made it: it runs on that thread's CPUs, and the kernel ends it, and every
-process in it, when that thread does.
-Two programs that talk to each other are in two rooms. A room in which anything went wrong is torn down.
+A sandbox belongs to the thread that made it: it runs on that thread's CPUs, and the kernel ends it, and every
+process in it, when that thread does. Two programs that talk to each other are in two sandboxes. A sandbox in
+which anything went wrong is torn down.
 
-Not covered: limits and accounting of a run (`box`).
+Not covered: limits and accounting of a run (`runs`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SandboxError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """An interpreter that loads its modules once; what runs in its rooms is a fork of it, not a new process.
+    """An interpreter that loads its modules once; what runs in its sandboxes is a fork of it.
 
     `command` starts it on the zip archive `program`, with two further words: the library to load, and the
     socket that its function `room` takes. Where that returns words, they are a run's; `init.c` has the
@@ -61,7 +61,7 @@ class Interpreter:
     shown: tuple[tuple[str, str], ...] = ()
 
 
-class Room:
+class Sandbox:
     """One sandbox with its process 1 waiting for orders. Raises `SandboxError` throughout."""
 
     def __init__(self, interpreter: Interpreter | None = None) -> None:
@@ -169,25 +169,25 @@ class Room:
         return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
 
 
-def lend(interpreter: Interpreter | None = None) -> Room:
-    """A room of this thread that nobody uses, or a new one. Give it back, or close it."""
+def acquire(interpreter: Interpreter | None = None) -> Sandbox:
+    """A sandbox of this thread that nobody uses, or a new one. Give it back, or close it."""
     idle = _idle(interpreter)
     while idle:
-        if (room := idle.pop()).usable():
-            return room
-        room.close()
-    return Room(interpreter)
+        if (sandbox := idle.pop()).usable():
+            return sandbox
+        sandbox.close()
+    return Sandbox(interpreter)
 
 
-def give_back(room: Room) -> None:
+def release(sandbox: Sandbox) -> None:
     """For the next run, after one that ended in order."""
-    _idle(room.interpreter).append(room)
+    _idle(sandbox.interpreter).append(sandbox)
 
 
-def _idle(interpreter: Interpreter | None) -> list[Room]:
+def _idle(interpreter: Interpreter | None) -> list[Sandbox]:
     if not hasattr(_mine, "idle"):
         _mine.idle = {}
-    idle: dict[Interpreter | None, list[Room]] = _mine.idle
+    idle: dict[Interpreter | None, list[Sandbox]] = _mine.idle
     return idle.setdefault(interpreter, [])
 
 
