@@ -134,6 +134,7 @@ def _talk(
                 stdin=from_judge,
                 stdout=to_judge,
                 stderr=err,
+                interpreter=bench.program.interpreter,
             )
         except BaseException:
             if judge is not None:

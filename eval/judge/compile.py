@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.judge import cache
-from eval.judge.interpreter import PYTHON, interpreter
+from eval.judge.interpreter import PYPY, PYTHON, interpreter, pypy
 from eval.judge.records import MIB, Source
 from eval.sandbox import Interpreter, Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
@@ -73,7 +73,7 @@ def compile_limits(cpu_s: float, memory: int, processes: int = 50) -> Limits:
     )  # fmt: skip
 
 
-_GXX, _PYPY = "/usr/bin/g++", "/usr/bin/pypy3"
+_GXX = "/usr/bin/g++"
 _SMALL = Limits(cpu_s=10, wall_s=30, memory=512 * MIB, stdout=MIB)
 
 DMOJ = {
@@ -82,7 +82,7 @@ DMOJ = {
         ("-Wall", "-DONLINE_JUDGE", "-O2", "-lm", "-march=native", "-std=c++17", "-fmax-errors=5", "-s"),
         compile_limits(10, 1024 * MIB),
     ),
-    "python": Language("python", _PYPY, ("-BS",), _SMALL),
+    "python": Language("python", PYPY, ("-BS",), _SMALL, pypy),
 }  # fmt: skip
 _LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB))
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
@@ -137,11 +137,9 @@ def _compile(language: Language, source: Source, main: str) -> bytes:
 
 def _script(language: Language, source: Source) -> Program:
     main = next(iter(source.files))
-    loaded = language.interpreter() if language.interpreter else None
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
-    program = Program((language.tool, *language.flags, f"/box/{main}", *source.arguments), files)
-    if loaded:
-        program = Program(source.arguments, files, loaded)
+    argv = source.arguments or ("program", f"/box/{main}")
+    program = Program(argv, files, language.interpreter() if language.interpreter else None)
     try:
         # What runs all tests together says itself that it does not compile.
         if not source.together:
@@ -153,13 +151,11 @@ def _script(language: Language, source: Source) -> Program:
 
 
 def _check(language: Language, main: str, program: Program) -> None:
-    check = f"compile(open('/box/{main}', 'rb').read(), {main!r}, 'exec')"
-    argv = ["check"] if program.interpreter else [language.tool, *language.flags, "-c", check]
     out, err = scratch(), scratch()
     try:
         outcome = run(
-            argv, language.limits, files=program.files, stdin=None, stdout=out, stderr=err,
-            interpreter=program.interpreter,
+            ("check", f"/box/{main}"), language.limits, files=program.files, stdin=None, stdout=out,
+            stderr=err, interpreter=program.interpreter,
         )  # fmt: skip
         if outcome.exit_code != 0:
             raise CompileError(read_all(err, _MESSAGE_LIMIT).decode(errors="replace").strip() or str(outcome))

@@ -20,9 +20,9 @@ from pathlib import Path
 from eval.judge.harness.main import PACKAGES as _INSIDE
 from eval.sandbox import Interpreter
 
-PYTHON = "/usr/bin/python3"
+PYTHON, PYPY = "/usr/bin/python3", "/usr/bin/pypy3"
 _HARNESS = Path(__file__).with_name("harness")
-_START = "from harness.main import main\nmain()\n"
+_START = "from harness.{} import main\nmain()\n"
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy", "numpy.libs"),
     "scipy": ("scipy", "scipy.libs"),
@@ -40,7 +40,13 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 def interpreter() -> Interpreter:
     """It, with the packages there are."""
     shown = tuple((str(path), f"{_INSIDE}/{path.name}") for paths in _found().values() for path in paths)
-    return Interpreter((PYTHON, "-I", "-B"), _archive(), shown)
+    return Interpreter((PYTHON, "-I", "-B"), _archive("main"), shown)
+
+
+@functools.cache
+def pypy() -> Interpreter:
+    """OJBench's, with its flags: no `site`, so no `exit` and `quit`."""
+    return Interpreter((PYPY, "-BS"), _archive("plain"))
 
 
 @functools.cache
@@ -74,13 +80,14 @@ def _places(parts: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _open_to_all(path: Path) -> bool:
-    return os.geteuid() != 0 or all(parent.stat().st_mode & 0o005 == 0o005 for parent in path.parents)
+    folders = [*path.parents, *([path] if path.is_dir() else [])]
+    return os.geteuid() != 0 or all(folder.stat().st_mode & 0o005 == 0o005 for folder in folders)
 
 
-def _archive() -> bytes:
+def _archive(start: str) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("__main__.py", _START)
+        archive.writestr("__main__.py", _START.format(start))
         for path in sorted(_HARNESS.glob("*.py")):
             archive.writestr(f"harness/{path.name}", path.read_bytes())
     return data.getvalue()
