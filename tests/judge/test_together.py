@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from eval.judge import Judgement, Submission, judge
-from eval.judge.interpreter import interpreter
-from eval.sandbox import Limits, Sealed, run, scratch
+from eval.judge.interpreter import interpreter, pypy
+from eval.sandbox import Interpreter, Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
 
 pytestmark = pytest.mark.sandbox
@@ -168,7 +168,8 @@ def test_a_stopped_judge_does_not_wait_for_the_program(tmp_path: Path) -> None:
 
 LOOK = """
 import os, sys
-maps = open("/proc/self/maps").read()
+with open("/proc/self/maps") as stream:
+    maps = stream.read()
 mine = sorted(os.listdir("/proc/self/fd"))[:-1]
 processes = [name for name in os.listdir("/proc") if name.isdigit()]
 def refused(act):
@@ -210,13 +211,14 @@ print([hasattr(one, "mark") for one in (builtins, sys, string, numpy)], "MARK" i
 """
 
 
-def output(code: str) -> str:
+def output(code: str, loaded: Interpreter | None = None) -> str:
     out, err = scratch(), scratch()
+    argv = ("program", "/box/main.py") if loaded else ("program",)
     limits = Limits(cpu_s=5, wall_s=10, memory=512 << 20, stdout=1 << 20, tmp=1 << 20)
     with Sealed(code.encode()) as content:
         outcome = run(
-            ("program",), limits, files={"/box/main.py": content}, stdin=None, stdout=out, stderr=err,
-            interpreter=interpreter(),
+            argv, limits, files={"/box/main.py": content}, stdin=None, stdout=out, stderr=err,
+            interpreter=loaded or interpreter(),
         )  # fmt: skip
     assert outcome.exit_code == 0, read_all(err).decode()
     try:
@@ -235,3 +237,16 @@ def test_a_fork_of_the_interpreter_leaves_no_mark_on_the_next() -> None:
     output(MARK)
     assert output(SEEK) == "[False, False, False, False] False 0123456789"
     assert len({output("import random; print(random.random())") for _ in range(3)}) == 3
+
+
+def test_a_fork_of_pypy_is_what_a_process_of_its_own_would_be() -> None:
+    look = LOOK.replace('refused(lambda: open("/packages/numpy/mark", "w")), ', "")
+    wanted = "private True True True True True False ['/box/main.py'] __main__ 0"
+    assert output(look, pypy()) == wanted
+    names = (
+        "import sys; print('exit' in dir(__builtins__), sorted(globals()), sys.path[0], sys.flags.no_site)"
+    )
+    dunder = ["__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__", "__package__"]
+    assert output(names, pypy()) == f"False {[*dunder, '__spec__', 'sys']} /box 1"
+    output("import os, sys; sys.mark = os.mark = 1; os.fork() or os.setsid()", pypy())
+    assert output("import os, sys; print(hasattr(sys, 'mark'), hasattr(os, 'mark'))", pypy()) == "False False"
