@@ -62,6 +62,8 @@ class ChatOptions:
             "seed": seed,
             "temperature": self.sampler["temperature"],
             "top_p": self.sampler["top_p"],
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
         }
         if self.cuts:
             body |= {"top_k": self.sampler["top_k"], **NEUTRAL}

@@ -31,7 +31,7 @@ class LmEvalStage(TestingStage[LmEvalBenchmark]):
 KIND = Kind(
     "lm_eval",
     LmEvalStage,
-    revision=3,
+    revision=4,
     declared=f"{__name__}:KIND",
     run="eval.general:run",
     preload=("eval.general",),
