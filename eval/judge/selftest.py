@@ -43,8 +43,9 @@ _MLE_OF_A_TREE = (
     "for (int i = 0; i < 4; i++) if (!fork()) { std::vector<char> v(100 << 20, 1); sleep(1); _exit(v[9]); } "
     "while (wait(nullptr) > 0);"
 )
-_NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "WA"}
-"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench runs nothing."""
+_NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "RTE"}
+"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench calls a function
+without a body."""
 _UNTRIED = {
     (
         "lcb",
