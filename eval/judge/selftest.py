@@ -1,9 +1,8 @@
 """Does the judge judge, here and now? Programs of known verdict, in each format's languages, in both modes.
 
 One line each, with its verdict, or `strict`'s and `fixed`'s where they differ.
-Run it before a long evaluation is trusted. Not covered: what `_UNTRIED` says, HumanEval and MBPP (which run as
-LiveCodeBench's calls do), calls of functions, interactive problems and hostile programs (the test suite has
-those).
+Run it before a long evaluation is trusted. Not covered: what `_UNTRIED` says, HumanEval and MBPP, run as
+LiveCodeBench does, calls, interactive problems and hostile programs (the test suite has those).
 """
 
 from __future__ import annotations
