@@ -14,6 +14,7 @@ the work instead: no sample is to blame, and with another key it goes on.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
 from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
-from tessy.synthesis.foresight import Foresight
+from tessy.synthesis.foresight import Foresight, Pace
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 
@@ -56,14 +57,16 @@ class Schedule:
     """How samples are run: `concurrency` at once while the models' KV caches have room for them.
 
     `reach` is the longest continuation opened at a time where a predictor watches (`foresight` opens shorter
-    ones); None asks chunk by chunk. `kv_tokens` is how many tokens the smallest KV cache holds, None where
-    that is no limit.
+    ones); None asks chunk by chunk. `adaptive` has all judged that has arrived since the last look, and looks
+    as often as answers come: for engines that draw as they go, because turns then depend on who was faster.
+    `kv_tokens` is how many tokens the smallest KV cache holds, None where that is no limit.
     """
 
     concurrency: int
     reach: int | None = 512
     kv_tokens: int | None = None
     patience: Patience = Patience()
+    adaptive: bool = False
 
 
 async def write_all(
@@ -77,7 +80,7 @@ async def write_all(
     """Write every sample into the journal, or see that another process does."""
     by_id = {sample.sample_id: sample for sample in samples}
     ids = list(by_id)
-    room, foresight = _Room(schedule, assignment.max_tokens), Foresight()
+    room, foresight, pace = _Room(schedule, assignment.max_tokens), Foresight(), Pace()
 
     async def work() -> None:
         while True:
@@ -87,7 +90,7 @@ async def write_all(
                 if sample_id is None:
                     return
                 trajectory = await write(
-                    by_id[sample_id], assignment, journal, schedule, meters, foresight, room
+                    by_id[sample_id], assignment, journal, schedule, meters, foresight, pace, room
                 )
                 if trajectory.failure and assignment.must_finish:
                     raise UserError(
@@ -132,16 +135,17 @@ async def write(
     schedule: Schedule,
     meters: Meters,
     foresight: Foresight | None = None,
+    pace: Pace | None = None,
     room: _Room | None = None,
 ) -> Trajectory:
     """Write one sample from where its journal stops."""
-    foresight = foresight or Foresight()
+    foresight, pace = foresight or Foresight(), pace or Pace()
     draft = Draft(sample, assignment, journal.turns(sample.sample_id))
     faults, silent_since, failure = 0, None, ""
     while draft.state.part is not None and not failure:
         before = len(draft.turns)
         try:
-            await _stretch(draft, journal, schedule, meters, foresight)
+            await _stretch(draft, journal, schedule, meters, foresight, pace)
             if draft.repetitive:
                 turn = draft.stop_repeating()
                 journal.append(sample.sample_id, turn)
@@ -180,33 +184,40 @@ def _given_up(fault: EngineFault, faults: int, silent_since: float | None, patie
 
 
 async def _stretch(
-    draft: Draft, journal: Journal, schedule: Schedule, meters: Meters, foresight: Foresight
+    draft: Draft, journal: Journal, schedule: Schedule, meters: Meters, foresight: Foresight, pace: Pace
 ) -> None:
     """Open one continuation and take turns from it until it is used up or somebody else has to write."""
     author, role, watched = draft.author, draft.state.author, draft.watched
+    adaptive = watched and schedule.adaptive and schedule.reach is not None
     chunk = stride = author.chunk_tokens if watched else UNWATCHED_CHUNK
+    if adaptive:
+        chunk = stride = pace.interval(role, chunk)
     budget = reach = draft.budget()
     if draft.schema:
         # Engines begin a schema anew with every request, so that its text is one turn.
         chunk = budget
     elif watched or schedule.reach is None:
-        reach = chunk if schedule.reach is None else foresight.reach(role, chunk, schedule.reach)
+        behind = pace.behind(role) if adaptive else math.inf
+        reach = chunk if schedule.reach is None else foresight.reach(role, chunk, schedule.reach, behind)
     request = draft.request(reach, stride)
     meters.request(role)
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
-    taken = 0
+    taken, clock = 0, asyncio.get_running_loop().time
+    opened = clock()
     try:
         while True:
             await continuation.grown(taken + chunk)
-            # Never more than a chunk, so that a trace's turns do not depend on who was faster.
-            new = continuation.token_ids[taken : taken + chunk]
-            logprobs = continuation.logprobs[taken : taken + chunk]
+            if continuation.finish_reason is None:
+                pace.wrote(role, len(continuation.token_ids), clock() - opened)
+            # Else never more than a chunk, so that a trace's turns do not depend on who was faster.
+            end = len(continuation.token_ids) if adaptive else taken + chunk
+            new, logprobs = continuation.token_ids[taken:end], continuation.logprobs[taken:end]
             taken += len(new)
             finish = continuation.finish_reason if taken == len(continuation.token_ids) else None
             # Fewer ids than asked for without an end: the model's context is full.
             spent = finish == "length" and (request.max_tokens >= budget or taken < request.max_tokens)
             proposal = draft.proposal(new, finish, spent=spent, logprobs=logprobs)
-            turn = await _next_turn(draft, proposal, meters) if proposal is not None else None
+            turn = await _next_turn(draft, proposal, meters, pace) if proposal is not None else None
             if turn is not None:
                 if turn.ended_by != "chunk":
                     continuation.abort()
@@ -224,16 +235,18 @@ async def _stretch(
         continuation.abort()
 
 
-async def _next_turn(draft: Draft, proposal: Proposal, meters: Meters) -> Turn:
+async def _next_turn(draft: Draft, proposal: Proposal, meters: Meters, pace: Pace) -> Turn:
     """Have what the author proposes judged."""
     labels: list[tuple[int, bool]] = []
     predictor = draft.author.predictor
     if draft.watched and predictor is not None:
-        began = time.perf_counter()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         labels = await predictor.foreign(
             draft.sample.sample_id, draft.thinking, proposal.chunk[: proposal.settled]
         )
-        meters.predictor_waits_s += time.perf_counter() - began
+        pace.judged(clock() - began)
+        meters.predictor_waits_s += clock() - began
     return draft.turn(proposal, labels)
 
 
