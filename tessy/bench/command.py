@@ -110,14 +110,49 @@ def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
     click.echo(json.dumps({**figures, "outcomes": dict(meters.outcomes), "faults": dict(meters.faults)}))
 
 
-@bench_command.command("scheduling")
-@click.option("--problems", type=int, default=10_000, show_default=True)
-@click.option("--tokens", type=int, default=2_000, show_default=True, help="Tokens of each trace.")
-def scheduling_command(problems: int, tokens: int) -> None:
-    """Measure what scheduling itself costs, and its memory, with authors that need no time."""
+@bench_command.command(
+    "scheduling",
+    epilog="""\b
+Examples:
+  tessy bench scheduling
+  tessy bench scheduling --engine-ms 10 --predictor-ms 0.5 --predictor-ms 5 --predictor-ms 50
+""",
+)
+@click.option("--problems", type=int, help="Traces; 10,000, or 96 at once with --engine-ms.")
+@click.option("--tokens", type=int, help="Tokens of each trace; 2,000, or 1,000 with --engine-ms.")
+@click.option("--engine-ms", type=float, help="Simulate engines that take so long for a step.")
+@click.option(
+    "--predictor-ms", type=float, multiple=True, help="A pass of a simulated predictor; may repeat."
+)
+@click.option(
+    "--predictor-us-per-token", type=float, default=10.0, show_default=True, help="In a pass, besides."
+)
+@click.option("--span-tokens", type=float, default=12.0, show_default=True, help="Mean length of a span.")
+@click.option("--real-clock", is_flag=True, help="Have this process's own time count as well.")
+def scheduling_command(
+    problems: int | None,
+    tokens: int | None,
+    engine_ms: float | None,
+    predictor_ms: tuple[float, ...],
+    predictor_us_per_token: float,
+    span_tokens: float,
+    real_clock: bool,
+) -> None:
+    """Measure what scheduling itself costs, and its memory, with authors that need no time; or, with
+    --engine-ms, what stream and literal chunks reach of plain requests at a GPU's timing."""
     from tessy.bench.scheduling import measure
+    from tessy.bench.simulation import Timing, simulate
 
-    click.echo(json.dumps(measure(problems, tokens), indent=2))
+    if engine_ms is None:
+        click.echo(json.dumps(measure(problems or 10_000, tokens or 2_000), indent=2))
+        return
+    found = {}
+    for pass_ms in predictor_ms or (5.0,):
+        timing = Timing(
+            engine_ms, pass_ms, predictor_us_per_token, problems or 96, tokens or 1_000, span_tokens
+        )
+        found[f"predictor_ms={pass_ms:g}"] = simulate(timing, virtual=not real_clock)
+    click.echo(json.dumps(found, indent=2))
 
 
 def machine() -> dict[str, Any]:

@@ -20,6 +20,9 @@ LOOK_AHEAD = 2
 LEAST = 4
 """Tokens between two looks at the least: each costs this process some time, however quick the answer."""
 
+MOST_BEYOND = 4.0
+"""Deviations beyond the mean at most: an engine that is busy pays for all that is thrown away."""
+
 
 @dataclass(slots=True)
 class _Length:
@@ -86,11 +89,19 @@ class Foresight:
         elif turn.ended_by == "boundary":
             self._lengths[turn.author] = _Length(length, length / 2)
 
-    def reach(self, author: Role, chunk: int, most: int, behind: float = math.inf) -> int:
-        """Tokens to ask for where `behind` are written during a judgement: all that is allowed, where those
-        are fewer than the lengths of spans differ by; else whole chunks, as many as most spans need."""
+    def reach(self, author: Role, chunk: int, most: int) -> int:
+        """Tokens to ask for: whole chunks, as many as most spans need, at least one and up to `most`."""
         length = self._lengths.get(author)
-        if length is None or behind <= length.deviation:
+        if length is None:
             return most
         chunks = round((length.mean + length.deviation + LOOK_AHEAD) / chunk)
         return min(most, chunk * max(1, chunks))
+
+    def reach_behind(self, author: Role, most: int, behind: float) -> int:
+        """The same where `behind` tokens are written during a judgement. Fewer than the lengths of spans
+        differ by are worth no early end; of many, the request that an early end costs takes as long."""
+        length = self._lengths.get(author)
+        if length is None or behind <= length.deviation:
+            return most
+        beyond = length.deviation * min(MOST_BEYOND, max(1.0, behind / length.mean))
+        return min(most, math.ceil(length.mean + beyond + LOOK_AHEAD))

@@ -14,7 +14,6 @@ the work instead: no sample is to blame, and with another key it goes on.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -196,9 +195,12 @@ async def _stretch(
     if draft.schema:
         # Engines begin a schema anew with every request, so that its text is one turn.
         chunk = budget
-    elif watched or schedule.reach is None:
-        behind = pace.behind(role) if adaptive else math.inf
-        reach = chunk if schedule.reach is None else foresight.reach(role, chunk, schedule.reach, behind)
+    elif schedule.reach is None:
+        reach = chunk
+    elif watched and adaptive:
+        reach = foresight.reach_behind(role, schedule.reach, pace.behind(role))
+    elif watched:
+        reach = foresight.reach(role, chunk, schedule.reach)
     request = draft.request(reach, stride)
     meters.request(role)
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
