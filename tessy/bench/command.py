@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,19 @@ def all_command(only: str | None, recipe: Path, runs_dir: Path) -> None:
 Example:
   tessy bench synthesis --student http://127.0.0.1:8001 --teacher http://127.0.0.1:8002 \\
       --problems problems.jsonl --student-predictor DIR --teacher-predictor DIR
+  tessy bench synthesis --sizes student=8b,teacher=8b,predictor=0.6b --dummy-weights
 """,
 )
-@click.option("--student", required=True, metavar="URL", help="Server of the student.")
-@click.option("--teacher", required=True, metavar="URL", help="Server of the teacher.")
+@click.option("--student", metavar="URL", help="Server of the student.")
+@click.option("--teacher", metavar="URL", help="Server of the teacher.")
+@click.option("--problems", type=click.Path(path_type=Path), help="JSON lines with `id` and `prompt`.")
+@click.option("--student-predictor", metavar="DIR", help="Checkpoint of the predictor.")
+@click.option("--teacher-predictor", metavar="DIR")
 @click.option(
-    "--problems", required=True, type=click.Path(path_type=Path), help="JSON lines with `id` and `prompt`."
+    "--sizes", metavar="ROLE=SIZE,...", help="Start both servers here instead, models of these sizes."
 )
-@click.option("--student-predictor", required=True, metavar="DIR", help="Checkpoint of the predictor.")
-@click.option("--teacher-predictor", required=True, metavar="DIR")
+@click.option("--dummy-weights", is_flag=True, help="With random weights: needed with --sizes.")
+@click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
 @click.option(
     "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
 )
@@ -95,10 +99,25 @@ Example:
 @click.option("--temperature", type=float, default=0.6, show_default=True)
 @click.option("--top-p", type=float, default=1.0, show_default=True)
 @click.option("--top-k", type=int, default=0, show_default=True)
-def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
-    """Write every problem's trace with two servers that run already; prints one JSON line."""
-    from tessy.bench.servers import Options, run
+def synthesis_command(
+    scheduler: str,
+    out: Path | None,
+    sizes: str | None,
+    dummy_weights: bool,
+    boundary_every: float,
+    **options: Any,
+) -> None:
+    """Write every problem's trace with two servers that run already; prints one JSON line. With --sizes,
+    start both, and compare stream, literal chunks and lock step with plain requests."""
+    from tessy.bench.servers import NEEDED, Options, run
 
+    if sizes is not None:
+        if not dummy_weights:
+            raise click.UsageError("--sizes needs --dummy-weights: it knows no other")
+        click.echo(json.dumps(_sizes(sizes, boundary_every, options)))
+        return
+    if missing := [f"--{name.replace('_', '-')}" for name in NEEDED if options[name] is None]:
+        raise click.UsageError(f"Missing option {', '.join(missing)}; or measure --sizes here")
     with tempfile.TemporaryDirectory() as scratch:
         meters, written = asyncio.run(run(Options.of(options), scheduler, Path(scratch)))
         if out is not None:
@@ -108,6 +127,24 @@ def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
     values = meters.values()
     figures = {key: values[key] for key in (*kept, "rolled_back_tokens", "teacher_token_share")}
     click.echo(json.dumps({**figures, "outcomes": dict(meters.outcomes), "faults": dict(meters.faults)}))
+
+
+def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dict[str, Any]:
+    from tessy.bench.sizes import parse_sizes
+    from tessy.bench.whole import Plan, measure_sizes
+
+    plan = Plan(
+        parse_sizes(sizes),
+        options["concurrency"],
+        options["max_tokens"] or 512,
+        100,
+        boundary_every,
+        options["stride"],
+        options["reach"],
+        options["temperature"],
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        return asyncio.run(measure_sizes(plan, Path(scratch), _say))
 
 
 @bench_command.command(

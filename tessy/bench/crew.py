@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
+from tessy.boundary.apart import ApartPredictor
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
 from tessy.engines import Engine, Request
+from tessy.engines.server import ServerEngine
 from tessy.engines.turns import Turns
 from tessy.records import ROLES, Problem, Role, Trajectory, from_row
 from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
@@ -81,15 +83,17 @@ class Crew:
         engines: Mapping[Role, Engine],
         renderers: Mapping[Role, Renderer],
         turns: Turns | None = None,
+        predictors: Mapping[Role, ApartPredictor] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.models, self.engines, self.renderers = models, engines, renderers
-        self._turns = turns or Turns()
+        self._turns, self._given, self._device = turns or Turns(), predictors, device
 
     @functools.cached_property
-    def _predictors(self) -> dict[Role, BoundaryPredictor]:
-        """Those that read along; lock step has its own."""
+    def _predictors(self) -> Mapping[Role, BoundaryPredictor | ApartPredictor]:
+        """Those that read along; lock step has its own, on `device`."""
         models = self.models
-        return {
+        return self._given or {
             role: BoundaryPredictor(
                 models.predictors[role],
                 role,
@@ -108,7 +112,8 @@ class Crew:
         torch.set_num_threads(1)
         chunk = PAPER_CHUNK if literal else models.stride
         assignment = self._assignment(self._predictors, dict.fromkeys(ROLES, chunk))
-        schedule = Schedule(models.concurrency, None if literal else models.reach)
+        adaptive = all(isinstance(engine, ServerEngine) for engine in self.engines.values())
+        schedule = Schedule(models.concurrency, None if literal else models.reach, adaptive=adaptive)
         before, meters = self._predictors_busy_s(), Meters()
         with Journal(folder) as journal:
             await write_all(models.samples(), assignment, journal, schedule, meters)
@@ -122,7 +127,9 @@ class Crew:
         torch.set_num_threads(os.cpu_count() or 1)
         predictors = {
             role: SlidingPredictor(
-                models.predictors[role], role, models.window_tokens, dtype=RELEASE_PREDICTORS
+                *(models.predictors[role], role, models.window_tokens),
+                dtype=RELEASE_PREDICTORS,
+                device=self._device,
             )
             for role in ROLES
         }

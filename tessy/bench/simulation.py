@@ -107,11 +107,14 @@ class TimedEngine:
 
     def open(self, request: Request) -> Continuation:
         left = list(self._script(request.token_ids)[: request.max_tokens])[::-1]
-        continuation = Continuation(lambda: self._open.pop(continuation, None))
+        continuation = Continuation(lambda: self._close(continuation))
         self._open[continuation] = left, request.stride
         if self._stepping is None or self._stepping.done():
             self._stepping = asyncio.create_task(self._step())
         return continuation
+
+    def _close(self, continuation: Continuation) -> None:
+        self._open.pop(continuation, None)
 
     async def _step(self) -> None:
         given: dict[Continuation, list[int]] = {}

@@ -40,7 +40,7 @@ class ApartPredictor:
 
     def __init__(self, source: str, process: asyncio.subprocess.Process) -> None:
         self.busy_s, self.tokens_read = 0.0, 0
-        self._source, self._process = source, process
+        self._source, self.process = source, process
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._told: dict[str, int] = {}
         self._outbox: list[list[Any]] = []
@@ -69,20 +69,20 @@ class ApartPredictor:
 
     def _flush(self) -> None:
         orders, self._outbox = self._outbox, []
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(orders).encode() + b"\n")
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(orders).encode() + b"\n")
 
     async def listen(self) -> None:
         """Pass answers on until there are no more; then tell those who wait."""
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
             message = json.loads(line)
             self.busy_s, self.tokens_read = message["busy_s"], message["tokens_read"]
             for number, answer in message["answers"]:
                 done = self._waiting.pop(number)
                 if not done.done():
                     done.set_result([(offset, foreign) for offset, foreign in answer])
-        status = await self._process.wait()
+        status = await self.process.wait()
         for done in self._waiting.values():
             if not done.done():
                 done.set_exception(UserError(f"predictor {self._source}: its process ended with {status}"))
@@ -197,6 +197,9 @@ def _desk(
     from tessy.boundary.operating_point import operating_point
     from tessy.boundary.predictor import SlotReader, load_classifier
 
+    if device == "cpu":
+        # The cores are the engines'.
+        torch.set_num_threads(1)
     tokenizer, model = load_classifier(source, window_tokens, revision, getattr(torch, dtype), device)
     cut = operating_point(source, window_tokens, revision=revision, threshold=threshold).threshold
     reader = (SlotReader if device == "cpu" else GraphReader)(model, slots, window_tokens)
@@ -217,9 +220,8 @@ def main() -> None:
         answers.flush()
 
     def take(timeout: float | None) -> None:
-        with_timeout = {"timeout": timeout} if timeout is not None else {}
         try:
-            orders = inbox.get(**with_timeout) if timeout != 0 else inbox.get_nowait()
+            orders = inbox.get(timeout=timeout) if timeout != 0 else inbox.get_nowait()
         except queue.Empty:
             return
         if orders is None:

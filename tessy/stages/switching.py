@@ -11,6 +11,7 @@ import torch
 from pydantic import TypeAdapter
 
 from tessy.boundary import Predictor
+from tessy.boundary.apart import apart
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD, operating_point
 from tessy.boundary.predictor import BoundaryPredictor, classifier_tokenizer
@@ -98,7 +99,18 @@ async def watching(
     where = engine_of(job, role)
     predictor = trained(job, settings, role)
     if predictor is None or where.kind == "embedded":
-        yield open_switch(job, settings, role, slots, turns)
+        if predictor is not None and where.device != "cpu":
+            async with apart(
+                *(predictor.source, role, predictor.window_tokens),
+                slots=slots,
+                device=where.device,
+                dtype="bfloat16",
+                revision=predictor.revision,
+                threshold=predictor.threshold,
+            ) as beside:
+                yield beside
+        else:
+            yield open_switch(job, settings, role, slots, turns)
         return
     async with AsyncExitStack() as stack:
         endpoints: Sequence[str] = where.endpoints

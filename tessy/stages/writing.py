@@ -203,7 +203,8 @@ async def _schedule(job: Job, authors: Iterable[Author], compat: Compat) -> Sche
     reach = execution["reach"] if streams(job, compat) else None
     held = [(await author.engine.stats()).kv_tokens for author in authors]
     known = [tokens for tokens in (*held, execution["kv_tokens"]) if tokens]
-    return Schedule(execution["concurrency"], reach, min(known, default=None))
+    drawing = all(isinstance(author.engine, ServerEngine) for author in authors)
+    return Schedule(execution["concurrency"], reach, min(known, default=None), adaptive=drawing)
 
 
 @asynccontextmanager
