@@ -82,6 +82,7 @@ Example:
     "--sizes", metavar="ROLE=SIZE,...", help="Start both servers here instead, models of these sizes."
 )
 @click.option("--dummy-weights", is_flag=True, help="With random weights: needed with --sizes.")
+@click.option("--server-arguments", metavar="JSON", default="{}", help="vLLM's, by name (with --sizes).")
 @click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
 @click.option(
     "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
@@ -142,6 +143,7 @@ def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dic
         options["stride"],
         options["reach"],
         options["temperature"],
+        json.loads(options["server_arguments"]),
     )
     with tempfile.TemporaryDirectory() as scratch:
         return asyncio.run(measure_sizes(plan, Path(scratch), _say))

@@ -23,6 +23,7 @@ from tessy.boundary.reading import Reader, Readings
 
 WINDOW = 200
 QUANTILE_TEXTS, QUANTILE_TOKENS = 32, 256
+ROWS, PASSES = (8, 32, 96, 192), 20
 
 
 def measure_reading(
@@ -63,7 +64,25 @@ def measure_reading(
         "tokens_read_per_s": (desk.tokens_read - read) / seconds,
         "tokens_judged_per_s": tokens * traces * 2 * (rounds // 2) / seconds,
         "busy_share": (desk.busy_s - busy_s) / seconds,
+        "pass_ms": {
+            f"{rows} x {tokens}": launch_ms(reader, rows, tokens) for rows in ROWS if rows <= 2 * traces
+        },
     }
+
+
+def launch_ms(reader: Reader, rows: int, tokens: int) -> float:
+    """Milliseconds of a pass over `tokens` new ids in each of `rows` rows that hold most of a window."""
+    took = []
+    for _ in range(PASSES):
+        began = time.perf_counter()
+        reader.launch(range(rows), [WINDOW - tokens - 8] * rows, [[5] * tokens] * rows).land()
+        took.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(took)
+
+
+def before_ms(folder: Path, device: str, rows: int, tokens: int) -> float:
+    """The same without fixed shapes, in float32: how predictors computed on a GPU before."""
+    return launch_ms(_reader(folder, device, torch.float32, rows, SlotReader)[1], rows, tokens)
 
 
 def _finish(desk: Desk) -> None:

