@@ -204,6 +204,8 @@ def server_settings(plan: Plan, role: Role, number: int) -> EngineSettings:
     needed = plan.concurrency * (plan.max_tokens + 2 * PROMPT_TOKENS)
     graphs = {"mode": 0, "cudagraph_mode": "FULL", "cudagraph_capture_sizes": list(GRAPHS)}
     shared |= {
+        # What decides is the next line; this one only has to be free when a server starts.
+        "gpu_memory_utilization": 0.05,
         "kv_cache_memory_bytes": int(1.1 * needed * kv_bytes_per_token(plan.sizes[role])),
         "compilation_config": json.dumps(graphs, separators=(",", ":")),
     }
