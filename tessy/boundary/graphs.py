@@ -169,6 +169,7 @@ class GraphReader:
         self._inputs[1] = self._static.scratch
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         if self._on_gpu:
+            torch.cuda.set_device(self._static.device)
             self._record()
 
     def launch(self, rows: Sequence[int], starts: Sequence[int], feeds: Sequence[Sequence[int]]) -> _Flight:
