@@ -56,7 +56,7 @@ def test_more_blocks_than_a_pass_holds_are_several_passes(tmp_path: Path) -> Non
     from tessy.boundary.predictor import SlotReader, load_classifier
 
     _, model = load_classifier(str(make_predictor(tmp_path)), WINDOW, None, torch.float32, DEVICE)
-    rows = list(range(graphs.SIZES[-1] // 3 + 5))
+    rows = list(range(graphs.SIZES[-1] // 40))
     feeds = [[(7 * row + n) % 300 for n in range(WINDOW)] for row in rows]
     static, exact = (kind(model, len(rows), WINDOW) for kind in (graphs.GraphReader, SlotReader))
     found, expected = (reader.launch(rows, [0] * len(rows), feeds).land() for reader in (static, exact))

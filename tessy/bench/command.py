@@ -83,6 +83,10 @@ Example:
 )
 @click.option("--dummy-weights", is_flag=True, help="With random weights: needed with --sizes.")
 @click.option("--server-arguments", metavar="JSON", default="{}", help="vLLM's, by name (with --sizes).")
+@click.option(
+    "--predictor-rest", type=float, multiple=True, default=(1.0,), help="After a pass, times it took."
+)
+@click.option("--predictor-compiled", is_flag=True, help="By torch.compile (with --sizes).")
 @click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
 @click.option(
     "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
@@ -144,6 +148,8 @@ def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dic
         options["reach"],
         options["temperature"],
         json.loads(options["server_arguments"]),
+        options["predictor_rest"],
+        options["predictor_compiled"],
     )
     with tempfile.TemporaryDirectory() as scratch:
         return asyncio.run(measure_sizes(plan, Path(scratch), _say))

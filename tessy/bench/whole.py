@@ -55,6 +55,8 @@ class Plan:
     reach: int
     temperature: float
     server_arguments: Mapping[str, Any] = field(default_factory=dict)
+    rests: tuple[float, ...] = (1.0,)
+    compiled: bool = False
 
 
 async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
@@ -67,33 +69,44 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
     say(f"predictor after {time.monotonic() - began:.0f} s: {json.dumps(found['predictor'])}")
     models = _models(plan, scratch)
     renderers = models.renderers()
+    settings: dict[str, Any] = {
+        "slots": plan.concurrency,
+        "device": device,
+        "dtype": "float32" if device == "cpu" else "bfloat16",
+        "compiled": plan.compiled,
+    }
     async with AsyncExitStack() as stack:
-        engines, text = await _engines(stack, plan, models, renderers, scratch, say)
-        predictors = {
-            role: await stack.enter_async_context(
-                apart(
-                    *(models.predictors[role], role, WINDOW),
-                    slots=plan.concurrency,
-                    device=device,
-                    dtype="float32" if device == "cpu" else "bfloat16",
-                )
-            )
+        reading = [
+            apart(models.predictors[role], role, WINDOW, rest=rest, **settings)
+            for rest in plan.rests
             for role in ROLES
-        }
+        ]
+        starting = asyncio.create_task(_engines(stack, plan, models, renderers, scratch, say))
+        opened = await asyncio.gather(*map(stack.enter_async_context, reading))
+        engines, text = await starting
+        pairs = [dict(zip(ROLES, opened[n : n + 2], strict=True)) for n in range(0, len(opened), 2)]
+        crews = [Crew(models, engines, renderers, predictors=pair) for pair in pairs]
         say(f"all ready after {time.monotonic() - began:.0f} s")
         warm = Models.of({**models.plain(), "max_tokens": plan.lockstep_tokens})
-        await Crew(warm, engines, renderers, predictors=predictors).stream(fresh(scratch / "warm-up"))
-        crew = Crew(models, engines, renderers, predictors=predictors)
+        await Crew(warm, engines, renderers, predictors=pairs[0]).stream(fresh(scratch / "warm-up"))
         found["ways"] = {role: engine.accesses[0].way for role, engine in engines.items()}
-        found |= await _figures(crew, Crew(warm, text, renderers, device=device), scratch, say)
+        found |= await _figures(
+            dict(zip(plan.rests, crews, strict=True)),
+            Crew(warm, text, renderers, device=device),
+            scratch,
+            say,
+        )
     found["seconds"] = time.monotonic() - began
     return found
 
 
-async def _figures(crew: Crew, released: Crew, scratch: Path, say: Say) -> dict[str, Any]:
+async def _figures(crews: Mapping[float, Crew], released: Crew, scratch: Path, say: Say) -> dict[str, Any]:
+    """`crews` by how long their predictors rest; the first is what the others are compared with."""
     details: dict[str, Any] = {}
-    stream = crew.stream(fresh(scratch / "stream"))
-    details["stream"] = await _costed(crew, "stream", stream, say)
+    crew, *_ = crews.values()
+    for rest, other in crews.items():
+        name = "stream" if other is crew else f"stream_rest_{rest:g}"
+        details[name] = await _costed(other, name, other.stream(fresh(scratch / name)), say)
     details["literal"] = await _costed(
         crew, "literal", crew.stream(fresh(scratch / "literal"), literal=True), say
     )

@@ -94,6 +94,7 @@ async def apart(
 ) -> AsyncIterator[ApartPredictor]:
     """The predictor at `source`, ready; `settings` are JSON values for `_desk`. Its process ends with this.
 
+    After each pass it rests for `rest` times as long as that took, and leaves a shared device to the engines.
     Raises `UserError` where it cannot start; the reason is on standard error.
     """
     spec = json.dumps({"source": source, "role": role, "window_tokens": window_tokens, **settings})
@@ -189,6 +190,7 @@ def _desk(
     dtype: str,
     revision: str | None = None,
     threshold: float | None = None,
+    compiled: bool = False,
 ) -> Desk:
     """A desk as `tessy.boundary.predictor.BoundaryPredictor` would decide, with the reader for its device."""
     import torch
@@ -202,7 +204,11 @@ def _desk(
         torch.set_num_threads(1)
     tokenizer, model = load_classifier(source, window_tokens, revision, getattr(torch, dtype), device)
     cut = operating_point(source, window_tokens, revision=revision, threshold=threshold).threshold
-    reader = (SlotReader if device == "cpu" else GraphReader)(model, slots, window_tokens)
+    reader: Reader
+    if device == "cpu":
+        reader = SlotReader(model, slots, window_tokens)
+    else:
+        reader = GraphReader(model, slots, window_tokens, compiled=compiled)
     wanted = FOREIGN_LABEL[role]
     return Desk(Readings(tokenizer, window_tokens, slots), reader, lambda style: int(style > cut) == wanted)
 
@@ -211,7 +217,9 @@ def main() -> None:
     # Nothing but answers may go to the pipe that is read.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    desk = _desk(**json.loads(sys.argv[1]))
+    spec = json.loads(sys.argv[1])
+    rest = spec.pop("rest", 0.0)
+    desk = _desk(**spec)
     inbox: queue.SimpleQueue[list[list[Any]] | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(inbox,), daemon=True).start()
 
@@ -234,8 +242,12 @@ def main() -> None:
         take(None if desk.idle else 0)
         while not inbox.empty():
             take(0)
+        busy_s = desk.busy_s
         if found := desk.turn(lambda: take(LOOK_S)):
             send({"answers": found, "busy_s": desk.busy_s, "tokens_read": desk.tokens_read})
+        until = time.perf_counter() + rest * (desk.busy_s - busy_s)
+        while time.perf_counter() < until:
+            take(LOOK_S)
 
 
 def _receive(inbox: queue.SimpleQueue[list[list[Any]] | None]) -> None:
