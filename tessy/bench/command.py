@@ -86,7 +86,6 @@ Example:
 @click.option(
     "--predictor-rest", type=float, multiple=True, default=(1.0,), help="After a pass, times it took."
 )
-@click.option("--predictor-compiled", is_flag=True, help="By torch.compile (with --sizes).")
 @click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
 @click.option(
     "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
@@ -149,7 +148,6 @@ def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dic
         options["temperature"],
         json.loads(options["server_arguments"]),
         options["predictor_rest"],
-        options["predictor_compiled"],
     )
     with tempfile.TemporaryDirectory() as scratch:
         return asyncio.run(measure_sizes(plan, Path(scratch), _say))

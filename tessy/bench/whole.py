@@ -56,7 +56,6 @@ class Plan:
     temperature: float
     server_arguments: Mapping[str, Any] = field(default_factory=dict)
     rests: tuple[float, ...] = (1.0,)
-    compiled: bool = False
 
 
 async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
@@ -73,7 +72,6 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
         "slots": plan.concurrency,
         "device": device,
         "dtype": "float32" if device == "cpu" else "bfloat16",
-        "compiled": plan.compiled,
     }
     async with AsyncExitStack() as stack:
         reading = [

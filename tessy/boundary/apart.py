@@ -190,7 +190,6 @@ def _desk(
     dtype: str,
     revision: str | None = None,
     threshold: float | None = None,
-    compiled: bool = False,
 ) -> Desk:
     """A desk as `tessy.boundary.predictor.BoundaryPredictor` would decide, with the reader for its device."""
     import torch
@@ -208,7 +207,7 @@ def _desk(
     if device == "cpu":
         reader = SlotReader(model, slots, window_tokens)
     else:
-        reader = GraphReader(model, slots, window_tokens, compiled=compiled)
+        reader = GraphReader(model, slots, window_tokens)
     wanted = FOREIGN_LABEL[role]
     return Desk(Readings(tokenizer, window_tokens, slots), reader, lambda style: int(style > cut) == wanted)
 

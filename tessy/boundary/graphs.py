@@ -8,7 +8,7 @@ pass is replayed. The cache is as in `tessy.engines.slots`: a row per trace, wri
 FlashAttention reads it in place, each row as far as it is filled.
 
 The decoder is written out for Qwen2 and Qwen3 with their weights joined where they share an input, because
-fewer kernels are what this is about. Without CUDA the same pass runs step by step, for tests.
+fewer kernels are what this is about (`torch.compile` made them slower). Without CUDA the same pass runs step by step, for tests.
 
 Not covered: other architectures, and several devices.
 """
@@ -123,7 +123,7 @@ class StaticClassifier:
     """`model` (a Qwen2 or Qwen3 token classifier) over `slots` rows of `length` ids, with static shapes."""
 
     @torch.no_grad()
-    def __init__(self, model: Any, slots: int, length: int, *, compiled: bool = False) -> None:
+    def __init__(self, model: Any, slots: int, length: int) -> None:
         config = model.config
         attends = set(config.layer_types) == {"full_attention"}
         if config.model_type not in FAMILIES or not attends or config.hidden_act != "silu":
@@ -147,7 +147,6 @@ class StaticClassifier:
         self._cache = torch.zeros(shape, dtype=model.dtype, device=self.device)
         self._borders = torch.arange(slots + 2, dtype=torch.int32, device=self.device) * self.width
         self._cos, self._sin = self._angles(decoder, model.dtype, head_dim)
-        self._pass = torch.compile(_layer, dynamic=True) if compiled else _layer
 
     def _angles(self, decoder: Any, dtype: torch.dtype, head_dim: int) -> tuple[Tensor, Tensor]:
         """Rotary factors (positions, 1, head dim); the sine's first half is negated, for halves that trade
@@ -177,7 +176,7 @@ class StaticClassifier:
         )
         hidden = self._embed[ids]
         for weights, cache in zip(self._layers, self._cache, strict=True):
-            hidden = self._pass(weights, cache, hidden, at, *self._heads, self._eps)
+            hidden = _layer(weights, cache, hidden, at, *self._heads, self._eps)
         hidden = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
         return F.linear(hidden.float(), *self._score).softmax(-1)[:, 1]
 
@@ -203,8 +202,8 @@ class _Flight:
 class GraphReader:
     """`tessy.boundary.reading.Reader` in recorded passes; all are recorded when it is made."""
 
-    def __init__(self, model: Any, slots: int, window_tokens: int, *, compiled: bool = False) -> None:
-        self._static = StaticClassifier(model, slots, window_tokens, compiled=compiled)
+    def __init__(self, model: Any, slots: int, window_tokens: int) -> None:
+        self._static = StaticClassifier(model, slots, window_tokens)
         self._slots, device = slots, self._static.device
         self._on_gpu = device.type == "cuda"
         self._tokens = torch.zeros((3, SIZES[-1]), dtype=torch.long, device=device)

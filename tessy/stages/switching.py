@@ -105,6 +105,7 @@ async def watching(
                 slots=slots,
                 device=where.device,
                 dtype="bfloat16",
+                rest=1.0,
                 revision=predictor.revision,
                 threshold=predictor.threshold,
             ) as beside:
