@@ -45,8 +45,8 @@ def judge(
             )
     require()
     modes: tuple[Mode, ...] = ("strict", "fixed") if mode == "both" else (mode,)
-    crew = Workers(format, modes, where, waiting, workers or len(physical_cores()), commit)
-    return _in_order(crew, on_progress)
+    harness = Workers(format, modes, where, waiting, workers or len(physical_cores()), commit)
+    return _in_order(harness, on_progress)
 
 
 def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, Place]:

@@ -52,7 +52,7 @@ class Interpreter:
     """An interpreter that loads its modules once; what runs in its sandboxes is a fork of it.
 
     `command` starts it on the zip archive `program`, with two further words: the library to load, and the
-    socket that its function `room` takes. Where that returns words, they are a run's; `init.c` has the
+    socket that its function `sandbox` takes. Where that returns words, they are a run's; `init.c` has the
     details. `shown` are files and folders outside that it finds, read-only, at other places inside.
     """
 

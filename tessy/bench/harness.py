@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 
+from tessy.boundary.apart import ApartPredictor
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.chat import Renderer, load_tokenizer
 from tessy.config.methods import METHODS
 from tessy.engines import Engine, Request
+from tessy.engines.server import ServerEngine
 from tessy.engines.turns import Turns
 from tessy.machine import machine
 from tessy.records import ROLES, Problem, Role, Trajectory, from_row
@@ -81,15 +83,17 @@ class Harness:
         engines: Mapping[Role, Engine],
         renderers: Mapping[Role, Renderer],
         turns: Turns | None = None,
+        predictors: Mapping[Role, ApartPredictor] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.models, self.engines, self.renderers = models, engines, renderers
-        self._turns = turns or Turns()
+        self._turns, self._given, self._device = turns or Turns(), predictors, device
 
     @functools.cached_property
-    def _predictors(self) -> dict[Role, BoundaryPredictor]:
-        """Those that read along; lock step has its own."""
+    def _predictors(self) -> Mapping[Role, BoundaryPredictor | ApartPredictor]:
+        """Those that read along; lock step has its own, on `device`."""
         models = self.models
-        return {
+        return self._given or {
             role: BoundaryPredictor(
                 models.predictors[role],
                 role,
@@ -108,7 +112,8 @@ class Harness:
         torch.set_num_threads(1)
         chunk = PAPER_CHUNK if literal else models.stride
         assignment = self._assignment(self._predictors, dict.fromkeys(ROLES, chunk))
-        schedule = Schedule(models.concurrency, None if literal else models.reach)
+        adaptive = all(isinstance(engine, ServerEngine) for engine in self.engines.values())
+        schedule = Schedule(models.concurrency, None if literal else models.reach, adaptive=adaptive)
         before, meters = self._predictors_busy_s(), Meters()
         with Journal(folder) as journal:
             await write_all(models.samples(), assignment, journal, schedule, meters)
@@ -121,7 +126,11 @@ class Harness:
         models = self.models
         torch.set_num_threads(os.cpu_count() or 1)
         predictors = {
-            role: SlidingPredictor(models.predictors[role], role, models.window_tokens, dtype=release_dtype())
+            role: SlidingPredictor(
+                *(models.predictors[role], role, models.window_tokens),
+                dtype=release_dtype(self._device),
+                device=self._device,
+            )
             for role in ROLES
         }
         meters, samples = Meters(), min(models.concurrency, RELEASE_SAMPLES)
@@ -166,10 +175,11 @@ class Harness:
         )
 
 
-def release_dtype() -> torch.dtype:
+def release_dtype(device: str) -> torch.dtype:
     """Of the predictors in the authors' release: bfloat16. A processor that would have to emulate it is given
     float32, the better choice there, so that lock step is not made to look slow."""
-    return torch.bfloat16 if machine().multiplies_bfloat16 else torch.float32
+    fast = device != "cpu" or machine().multiplies_bfloat16
+    return torch.bfloat16 if fast else torch.float32
 
 
 def trajectories(folder: Path, samples: Sequence[Sample]) -> list[Trajectory]:

