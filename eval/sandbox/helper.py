@@ -16,9 +16,13 @@ _SOURCE = Path(__file__).with_name("init.c")
 
 
 def cache_dir() -> Path:
-    """Where built things are kept between runs: `$XDG_CACHE_HOME/tessy`, else `~/.cache/tessy`."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(root) / "tessy"
+    """Where built things are kept between runs: `$XDG_CACHE_HOME/tessy`, else `~/.cache/tessy`.
+
+    Without a home this is a place where nothing can be kept, and nobody else can put anything.
+    """
+    home = os.path.expanduser("~")
+    usual = os.path.join(home, ".cache") if os.path.isabs(home) else os.devnull
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "tessy"
 
 
 @functools.cache
