@@ -19,7 +19,7 @@ class Line(NamedTuple):
     end: int
 
 
-def whole_lines(path: Path, start: int = 0) -> Iterator[Line]:
+def whole_lines(path: Path, start: int = 0, *, skip_damaged: bool = False) -> Iterator[Line]:
     """The whole lines from byte `start` on; none where there is no file. Raises `ValueError`, with the byte
     at which it begins, for a line that is not JSON."""
     try:
@@ -31,12 +31,13 @@ def whole_lines(path: Path, start: int = 0) -> Iterator[Line]:
         for line in stream:
             if not line.endswith(b"\n"):
                 return
+            end = start + len(line)
             try:
-                row = json.loads(line)
+                yield Line(json.loads(line), start, end)
             except ValueError as error:
-                raise ValueError(f"{path}, byte {start}: {error}") from None
-            yield Line(row, start, start + len(line))
-            start += len(line)
+                if not skip_damaged:
+                    raise ValueError(f"{path}, byte {start}: {error}") from None
+            start = end
 
 
 class AppendedLines:

@@ -14,16 +14,19 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from jobs import job_at
 
 from tessy.boundary import chat_endpoint
 from tessy.boundary.agreement import cohens_kappa
 from tessy.boundary.annotators import Annotated, AnswerJournal, annotate, load_prompt
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions, EndpointFault
 from tessy.boundary.segments import Segment
-from tessy.config.predictors import SHIPPED_PROMPTS, LanguageModelAnnotator
+from tessy.config.base import Sampler
+from tessy.config.predictors import LanguageModelAnnotator
+from tessy.config.shipped import prompt_file
 from tessy.errors import UserError
-from tessy.generation.annotation import Task, mark_at_endpoint
-from tests.test_marking import job_at
+from tessy.generation.annotation import Asking, Segments, mark_at_endpoint
+from tessy.runtime.stage import StageConfig
 
 SEGMENTS = [Segment(f"s{i}", "s", "p", 0, f"Okay, so {i} + {i} is even.") for i in range(4)]
 GOOD = '["Okay, so"]'
@@ -194,25 +197,26 @@ def test_a_refusal_in_the_middle_ends_the_stage_in_a_line_and_keeps_what_was_ans
         model="m",
         prompt="style_spans_1",
         thinking=False,
-        sampler={"temperature": 0.7},
+        sampler=Sampler(temperature=0.7),
         max_tokens=9000,
         attempts=1,
     )
-    job = job_at(tmp_path, tmp_path)
-    replies = iter([answered(GOOD)] * 3)
+    replies, how = iter([answered(GOOD)] * 3), Asking("annotator", 0, {})
 
     async def scenario() -> None:
         async with server(lambda _: next(replies, (400, {"error": "too long"}))) as (url, _):
-            job.execution["annotator"] = {"url": url, "key_variable": "NO_KEY", "timeout_s": 5}
-            await mark_at_endpoint(job, annotator, Task(SEGMENTS, {}), "annotator")
+            asked = {"url": url, "key_variable": "NO_KEY", "timeout_s": 5}
+            job = job_at(tmp_path, "annotations", StageConfig(), annotator=asked)
+            await mark_at_endpoint(job, annotator, Segments(SEGMENTS, {}), how)
 
     with pytest.raises(UserError, match=r"execution\.annotator\.url: .*status 400.*too long.*run again"):
         asyncio.run(scenario())
-    assert len((job.work / "annotator.answers.jsonl").read_text().splitlines()) == 2
+    (kept,) = tmp_path.rglob("annotator.answers.jsonl")
+    assert len(kept.read_text().splitlines()) == 2
 
 
 def test_every_shipped_prompt_has_one_place_for_the_segment() -> None:
-    for path in SHIPPED_PROMPTS.values():
+    for path in prompt_file("style_spans_1").parent.iterdir():
         assert load_prompt(path)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 import training_stage
-from jobs import job_at
+from jobs import MODELS, job_at
 from scripted import assignment, samples
 
 from tessy.artifacts import read_parquet, write_parquet
 from tessy.chat import Renderer
+from tessy.config.base import Sampler
 from tessy.config.load import load
-from tessy.config.synthesis import OFFICIAL, Compatibility
+from tessy.config.switches import EveryTokensSwitch
+from tessy.config.synthesis import OFFICIAL, ChunkTokens, Compatibility, Cooperation
 from tessy.layout import TRAJECTORIES
 from tessy.records import Problem, Trajectory, from_row
 from tessy.stages import synthesize
@@ -96,17 +97,21 @@ def test_a_whole_set_by_the_release(tmp_path: Path) -> None:
     training_stage.make_inputs(tmp_path)
     problems = [Problem(f"p{number}", "so then" if number > 2 else f"one {number}") for number in range(5)]
     write_parquet(tmp_path / "problems-x" / "problems.parquet", problems, "t", "t")
-    compat = {"prompt_newline": False, "samples": "prompts", "teacher_tokens": "student"}
+    compat = Compatibility(prompt_newline=False, samples="prompts", teacher_tokens="student")
     inputs = {"problems": "problems-x", "student": "model-student-x", "teacher": "model-student-x"}
     found: dict[str, list[Trajectory]] = {}
-    for name, switches in (("paper", {}), ("release", compat)):
-        settings: dict[str, Any] = {"sampler": {"temperature": 1.0}, "max_tokens": 40, "compat": switches}
-        settings |= {
-            "chunk_tokens": {"student": 4, "teacher": 4},
-            "switch": {"kind": "every_tokens", "tokens": 3},
-        }
-        job = job_at(tmp_path, "tessy", inputs, synthesis=settings)
-        job.execution["probe_tokens"] = 4
+    for name, switches in (("paper", Compatibility()), ("release", compat)):
+        settings = Cooperation(
+            max_tokens=40,
+            sampler=Sampler(temperature=1.0),
+            chunk_tokens=ChunkTokens(student=4, teacher=4),
+            compat=switches,
+            switch=EveryTokensSwitch(kind="every_tokens", tokens=3),
+        )
+        config = synthesize.SynthesizeStage(
+            method="tessy", models=MODELS, engines={}, synthesis=settings, seed=0
+        )
+        job = job_at(tmp_path, "tessy", config, inputs, probe_tokens=4)
         synthesize.run(job)
         assert read_metrics(job.out)[0]["tessy/share_of_limit"] > 0
         found[name] = list(read_parquet(job.out / TRAJECTORIES, Trajectory))

@@ -13,13 +13,16 @@ import scripted
 import training_stage as stage
 from hypothesis import given
 from hypothesis import strategies as st
-from jobs import job_at
+from jobs import REFERENCE, job_at
 
 from tessy.artifacts import read_json, read_parquet, write_parquet
 from tessy.boundary.annotators import AnswerJournal
 from tessy.chat import Renderer
+from tessy.config.base import Generation, Sampler
+from tessy.config.engines import Numerics
 from tessy.config.load import load
-from tessy.config.synthesis import SHIPPED_PROMPTS
+from tessy.config.shipped import prompt_file
+from tessy.config.synthesis import GradeScorer, LikelihoodScorer, TeacherReference
 from tessy.errors import UserError
 from tessy.experiment import plan
 from tessy.records import Problem, Trajectory
@@ -65,7 +68,7 @@ def test_other_prompts_and_scorers_concern_their_own_method_only() -> None:
     assert {name for name in changed if name.startswith(("synthesize", "candidates"))} == {
         "synthesize-teacher_score"
     }
-    assert before.stage("candidates-teacher_score").config["repeats"] == 5
+    assert before.stage("candidates-teacher_score").config.repeats == 5
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_other_prompts_and_scorers_concern_their_own_method_only() -> None:
     [
         (["synthesis.methods=[teacher_score]"], "section `teacher_score` is missing"),
         ([LIKELIHOOD, "synthesis.teacher_score.candidates=1"], "greater than or equal to 2"),
-        ([LIKELIHOOD, "execution.engines.teacher.kind=vllm"], "use the scorer grade, or kind embedded"),
+        ([LIKELIHOOD, "execution.engines.teacher.kind=vllm"], "use the scorer grade, or kind transformers"),
         (["synthesis.methods=[teacher_mixed]"], "did you mean 'teacher_mix'"),
         (["synthesis.teacher_reference.promt=x"], "did you mean 'prompt'"),
     ],
@@ -145,7 +148,7 @@ def test_the_best_finished_candidate_is_kept_and_of_equals_the_first() -> None:
 
 def test_what_stands_in_a_problem_is_never_a_place() -> None:
     candidate = replace(responses(1)[0], prompt="print {response}")
-    template = Template(SHIPPED_PROMPTS["grade_1"], "field", {"problem", "response"})
+    template = Template(prompt_file("grade_1"), "field", {"problem", "response"})
     asked = best.question(candidate, template)
     assert "print {response}" in asked.problem.prompt
     assert candidate.text in asked.problem.prompt
@@ -176,7 +179,7 @@ def as_thinking(trajectory: Trajectory) -> Trajectory:
     return replace(trajectory, spans=[replace(s, kind=kinds.get(s.kind, s.kind)) for s in trajectory.spans])
 
 
-def kept(job: Job) -> list[Trajectory]:
+def kept(job: Job[Any]) -> list[Trajectory]:
     return list(read_parquet(job.out / "trajectories.parquet", Trajectory))
 
 
@@ -196,7 +199,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_mix_takes_every_sample_once(folder: Path) -> None:
     inputs = {"student": "student_only-x", "teacher": "teacher_only-x"}
-    job = job_at(folder, "teacher_mix", inputs)
+    job = job_at(folder, "teacher_mix", mix.MixStage(seed=0), inputs)
     mix.run(job)
     found = kept(job)
     assert len({t.sample_id for t in found}) == len(found) == 21
@@ -209,11 +212,14 @@ def test_a_mix_takes_every_sample_once(folder: Path) -> None:
 def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
     inputs = {"problems": "problems-x", "references": "teacher_only-x", "student": "model-student-x"}
     (folder / "p.txt").write_text("{problem}\n{reference}")
-    config = {
-        "reference": {"prompt": str(folder / "p.txt")},
-        "synthesis": {"sampler": {"temperature": 1.0}, "max_tokens": 9},
-    }
-    job = job_at(folder, "teacher_reference", inputs, **config)
+    config = reference.ReferenceStage(
+        student=REFERENCE,
+        engine=Numerics(),
+        synthesis=Generation(max_tokens=9, sampler=Sampler(temperature=1.0)),
+        teacher_reference=TeacherReference(prompt=str(folder / "p.txt")),
+        seed=0,
+    )
+    job = job_at(folder, "teacher_reference", config, inputs)
     reference.run(job)
     found = kept(job)
     renderer = Renderer(stage.tokenizer(), "qwen3")
@@ -224,11 +230,16 @@ def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
     assert read_json(job.out / "synthesis.json")["without_reference"] == 0
 
 
+def scoring(folder: Path, scorer: GradeScorer | LikelihoodScorer) -> Job[best.BestStage]:
+    """The stage that chooses by `scorer` among three candidates of each sample."""
+    config = best.BestStage(candidates=3, scorer=scorer, teacher=REFERENCE, engine=Numerics(), seed=0)
+    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
+    return job_at(folder, "teacher_score", config, inputs)
+
+
 @pytest.mark.slow
 def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
-    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
-    config = {"candidates": 3, "scorer": {"kind": "likelihood"}}
-    job = job_at(folder, "teacher_score", inputs, **config)
+    job = scoring(folder, LikelihoodScorer(kind="likelihood"))
     with AnswerJournal(job.work / "likelihoods.jsonl") as before:
         # Read before the stage was killed.
         before.append("p4#0", "-0.125")
@@ -243,15 +254,9 @@ def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_teacher_that_cannot_grade_is_counted(folder: Path) -> None:
-    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
     (folder / "g.txt").write_text("{problem} {response}")
-    scorer = {
-        "kind": "grade",
-        "prompt": str(folder / "g.txt"),
-        "sampler": {"temperature": 1.0},
-        "max_tokens": 9,
-    }
-    job = job_at(folder, "teacher_score", inputs, candidates=3, scorer=scorer)
+    prompt, sampler = str(folder / "g.txt"), Sampler(temperature=1.0)
+    job = scoring(folder, GradeScorer(kind="grade", prompt=prompt, sampler=sampler, max_tokens=9))
     best.run(job)
     summary = read_json(job.out / "synthesis.json")
     assert (summary["candidates_scored"], summary["candidates_unreadable"]) == (0, 21)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -18,10 +19,12 @@ from tessy.runtime.fork_server import ForkServer
 from tessy.runtime.job import JOB, PARENT, Spec
 from tessy.runtime.run import environment
 from tests.processes import end, parent
+from tests.wandb_files import offline_runs
 
 STAGES = """
 import os, time
 from pathlib import Path
+from typing import Literal
 import pyarrow
 from tessy.errors import UserError
 from tessy.runtime.stage import Kind, StageConfig
@@ -40,6 +43,11 @@ def bad(job):
 def broken(job):
     raise RuntimeError("a fault")
 
+def tables(job):
+    job.tracker.table("rows", [{"stage": job.name}])
+
+more_tables = tables
+
 def endless(job):
     time.sleep(600)
 
@@ -47,6 +55,7 @@ def kind(name):
     return Kind(name, StageConfig, 1, f"{__name__}:{name.upper()}", f"{__name__}:{name}")
 
 GOOD, BAD, BROKEN, ENDLESS = map(kind, ("good", "bad", "broken", "endless"))
+TABLES, MORE_TABLES = map(kind, ("tables", "more_tables"))
 """
 
 
@@ -62,7 +71,14 @@ def server(tmp_path: Path) -> Iterator[ForkServer]:
 class Started:
     """A stage that does what `function` above does."""
 
-    def __init__(self, server: ForkServer, function: str, folder: Path, module: str = "some_stages") -> None:
+    def __init__(
+        self,
+        server: ForkServer,
+        function: str,
+        folder: Path,
+        module: str = "some_stages",
+        wandb: Literal["offline", "disabled"] = "disabled",
+    ) -> None:
         self.artifact = folder / function
         self.partial = folder / f"{function}.partial"
         self.partial.mkdir()
@@ -73,7 +89,7 @@ class Started:
             fingerprint="x",
             config={},
             inputs={},
-            execution=Execution(tracking=Tracking(wandb="disabled")),
+            execution=Execution(tracking=Tracking(wandb=wandb)),
         )
         write_json(self.partial / JOB, spec.plain)
         self.pipe, theirs = os.pipe()
@@ -117,6 +133,23 @@ def test_a_module_is_loaded_once_and_by_a_single_thread(server: ForkServer, tmp_
         Started(server, function, tmp_path)
         server.event()
     assert (tmp_path / "loaded").read_text() == "1\n"
+
+
+@pytest.mark.slow
+def test_every_stage_s_tables_reach_the_mirror(tmp_path: Path) -> None:
+    # W&B is loaded before the first fork here; its temporary folders must not be shared then.
+    (tmp_path / "table_stages.py").write_text("import wandb\n" + STAGES)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    server = ForkServer(environment(1) | {"PYTHONPATH": path, "LOADED": str(tmp_path / "loaded")})
+    try:
+        for function in ("tables", "more_tables"):
+            stage = Started(server, function, tmp_path, "table_stages", wandb="offline")
+            assert server.event() == (function, stage.pid, 0)
+            assert os.read(stage.pipe, 1000) == b""
+    finally:
+        server.close()
+    runs = offline_runs(tmp_path / "wandb")
+    assert [run.tables() for run in runs] == [{"rows": [["tables"]]}, {"rows": [["more_tables"]]}]
 
 
 def test_stages_end_with_the_fork_server(server: ForkServer, tmp_path: Path) -> None:

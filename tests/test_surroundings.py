@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ SHADOWS = ("train.py", "eval.py", "tessy.py", "tokenize.py", "datasets.py", "wan
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
 LATIN = ASCII | {"PYTHONIOENCODING": "latin-1"}
 MODULES = (
-    *("tessy.pipeline.nursery", "tessy.pipeline.job", "tessy.bench.worker", "tessy.bench.classify"),
+    *("tessy.runtime.nursery", "tessy.runtime.job", "tessy.bench.worker", "tessy.bench.classify"),
     *("train.launch", "train.answer", "train.probe", "torch.distributed.run"),
 )
 """What is started as a process of its own."""
@@ -149,7 +149,7 @@ def test_quotes_mark_the_teacher_in_ascii(traces: Path) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `make` needs of this checkout, in a folder with a space in its name, set up as far as it can tell."""
+    """What `make` needs of this checkout, set up as far as it can tell, in a folder with a space."""
     place = tmp_path / "my checkout"
     shutil.copytree(ROOT / "recipes", place / "recipes")
     for name in ("Makefile", "pyproject.toml"):
@@ -195,28 +195,23 @@ def test_a_checkout_that_was_moved_is_installed_again(checkout: Path) -> None:
 
 
 @pytest.fixture
-def judging(tmp_path: Path) -> list[str]:
+def open_folder() -> Iterator[Path]:
+    """An empty folder where everyone may read and write; pytest's own are closed to other users."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        yield Path(place)
+
+
+@pytest.fixture
+def judging(open_folder: Path) -> list[str]:
     """Arguments of a judgement that compiles a checker and a program, and runs both."""
     code = (
         '#include <cstdio>\nint main() { long long a, b; scanf("%lld %lld", &a, &b); printf("%lld", a + b); }'
     )
     row = {"problem_id": "sum", "language": "cpp", "code": code}
-    responses = tmp_path / "responses.jsonl"
-    responses.write_text(json.dumps(row))
-    folder = _write_lightcp(tmp_path / "problems")
+    (responses := open_folder / "responses.jsonl").write_text(json.dumps(row))
+    folder = _write_lightcp(open_folder / "problems")
     return ["judge", "--format", "lightcp", "--problems", str(folder), "--responses", str(responses), "--out"]
-
-
-@pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
-    """An empty folder where everyone may read and write, with ways to it for everyone."""
-    place = tmp_path / "open"
-    place.mkdir()
-    place.chmod(0o777)
-    for above in [tmp_path, *tmp_path.parents]:
-        if above.stat().st_uid == os.getuid() and above.is_relative_to(tempfile.gettempdir()):
-            above.chmod(above.stat().st_mode | 0o055)
-    return place
 
 
 @pytest.mark.sandbox
@@ -225,8 +220,8 @@ def test_the_judge_works_for_any_user(home: str | None, judging: list[str], open
     """A container's user may have none that the system knows of."""
     done = as_ordinary_user([*judging, "verdicts.jsonl"], open_folder, home)
     assert "1 judged" in done.stdout, done.stdout
-    assert ": AC 1 " in done.stdout
-    assert [path.name for path in open_folder.iterdir()] == ["verdicts.jsonl"]
+    assert ": AC 1 " in done.stdout, (open_folder / "verdicts.jsonl").read_text()
+    assert {path.name for path in open_folder.iterdir()} == {"problems", "responses.jsonl", "verdicts.jsonl"}
 
 
 @pytest.mark.sandbox
@@ -235,7 +230,7 @@ def test_the_judge_works_with_temporary_files_on_another_disk_without_exec(
 ) -> None:
     command = on_another_disk(open_folder, [*ENTRY, *judging, "verdicts.jsonl"])
     done = run(command, open_folder, XDG_CACHE_HOME=str(open_folder / "empty"))
-    assert ": AC 1 " in done.stdout, done.stdout
+    assert ": AC 1 " in done.stdout, (open_folder / "verdicts.jsonl").read_text()
 
 
 TINY = {

@@ -36,6 +36,9 @@ class Tracking(Section):
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     """`auto`: what WANDB_MODE says; without it, online where an API key is set, offline otherwise."""
     project: str = "tessy"
+    upload: Literal["none", "datasets", "all"] = "none"
+    """Whose files W&B gets: nobody's (artifacts are references to this machine), those of datasets, or
+    models' too. Written offline, they are uploaded by `wandb sync` from where they are."""
 
 
 class Execution(Section):

@@ -38,6 +38,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._watched: dict[str, _Watched] = {}
+        self._lost: dict[str, Sequence[str]] = {}
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -55,6 +56,12 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        for stage, lost in self._lost.items():
+            what = ", ".join(dict.fromkeys(lost))
+            self.console.print(
+                Text(f"W&B lost {len(lost)} of {stage}'s: {what}; its artifact has them, its log says why"),
+                soft_wrap=True,
+            )
 
     def plan(self, decisions: Sequence[Decision]) -> None:
         reused = sum(decision.action == "reuse" for decision in decisions)
@@ -71,6 +78,8 @@ class Display:
         watched = self._watched[stage]
         if "say" in message:
             self.console.print(Text(f"{stage}: {message['say']}"))
+        if "lost" in message:
+            self._lost[stage] = message["lost"]
         if "done" not in message:
             return
         now, done, total = time.monotonic(), message["done"], message["total"]

@@ -27,6 +27,7 @@ from typing import BinaryIO, NamedTuple
 
 from tessy.processes import python_module
 from tessy.runtime import job
+from tessy.tracking import leave_parents_folders
 
 MESSAGE = 1 << 16
 GPU = Path("/dev/nvidiactl")
@@ -139,6 +140,7 @@ def _live(name: str, folder: str) -> None:
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
     sys.argv[1:] = [folder]
+    leave_parents_folders()
     job.main()
 
 

@@ -44,6 +44,7 @@ WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
 COMMITS = "commits.json"
 DEVICE = "device.json"
+WANDB_RUN = "wandb_run"
 
 
 class Report(Protocol):
@@ -212,6 +213,8 @@ def run(folder: Path) -> None:
     final = seal(folder, manifest)
     tracker.artifact(final, spec.name, "model" if (final / "model").exists() else "dataset", manifest)
     tracker.close()
+    if tracker.lost:
+        job.report({"lost": tracker.lost})
 
 
 def require_same_device(work: Path, here: str) -> None:
@@ -255,6 +258,8 @@ def _tracker(folder: Path, spec: Spec, wandb: str, joined: str = "") -> Tracker:
         kind=found_at(spec.kind).name,
         config=spec.config,
         mirror=folder.parent / "wandb",
+        upload=spec.execution.tracking.upload,
+        identity=None if joined else folder / WORK / WANDB_RUN,
         joined=joined,
     )
 

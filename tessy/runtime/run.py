@@ -94,7 +94,8 @@ class _Executor:
     def run(self) -> None:
         if not self.waiting:
             return
-        self.fork_server = ForkServer(environment(self.planned.recipe.execution.threads))
+        threads = self.planned.recipe.execution.threads
+        self.fork_server = ForkServer(environment(threads) | _home(self.folder))
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.fork_server, selectors.EVENT_READ)
         try:
@@ -242,6 +243,15 @@ def environment(threads: int) -> dict[str, str]:
         # Stages are forked: the libraries loaded by then may run no threads.
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
+
+
+def _home(folder: Path) -> dict[str, str]:
+    """A home in the run's `folder` for libraries' caches, where the user has none that can be written."""
+    usual = Path(os.path.expanduser("~"))
+    if usual.is_absolute() and os.access(usual, os.W_OK):
+        return {}
+    (made := folder.absolute() / ".home").mkdir(exist_ok=True)
+    return {"HOME": str(made)}
 
 
 def _tail(log: Path, lines: int = 15) -> str:
