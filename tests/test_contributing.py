@@ -1,4 +1,5 @@
-"""CONTRIBUTING.md can be followed: its blocks of code apply to this repository, and its commands succeed."""
+"""CONTRIBUTING.md can be followed: its blocks of code apply to this repository, and its commands succeed.
+Links between the READMEs lead somewhere."""
 
 from __future__ import annotations
 
@@ -68,14 +69,16 @@ def run(command: str, folder: Path) -> None:
 
 
 def follow(title: str, folder: Path) -> None:
+    touched = []
     for block in BLOCK.finditer(section(title)):
         if block["commands"]:
             for command in block["commands"].splitlines():
                 run(command, folder)
         else:
             apply(folder / block["path"], block["code"], new=block[0].startswith("New file"))
-    run("python -m ruff check .", folder)
-    run("python -m ruff format --check .", folder)
+            touched.append(block["path"])
+    for check in ("check", "format --check"):
+        run(f"python -m ruff {check} {' '.join(touched)}", folder)
 
 
 def test_every_block_of_code_says_where_it_belongs() -> None:
@@ -91,3 +94,22 @@ def test_a_kind_of_stage_can_be_added_as_the_text_says(copy: Path) -> None:
 @pytest.mark.parametrize("title", [title for title in SECTIONS if title != "Add a kind of stage"])
 def test_everything_else_can_be_added_as_the_text_says(title: str, copy: Path) -> None:
     follow(title, copy)
+
+
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+GUIDES += sorted(path for name in COPIED for path in (ROOT / name).rglob("README.md"))
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files_and_sections(guide: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", guide.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        file = guide.parent / path if path else guide
+        assert file.exists(), f"{guide}: {target}"
+        assert not anchor or anchor in anchors(file), f"{guide}: {target}"
+
+
+def anchors(file: Path) -> set[str]:
+    """What headings are called in links, by GitHub's rule."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
