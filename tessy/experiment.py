@@ -10,11 +10,9 @@ from tessy.records import ROLES, Role
 from tessy.runtime.plan import Graph, Plan
 from tessy.stages import (
     annotate,
-    best,
     evaluate,
     instrument,
     lm_eval,
-    mix,
     predictor,
     pretrain,
     problems,
@@ -23,9 +21,11 @@ from tessy.stages import (
     switch_verdicts,
     switches,
     synthesize,
+    teacher_mix,
+    teacher_reference,
+    teacher_score,
     world,
 )
-from tessy.stages import reference as with_reference
 
 
 def plan(recipe: Recipe) -> Plan:
@@ -92,18 +92,20 @@ class _Sources:
         )
 
     def _mix(self) -> str:
-        return mix.plan(self.recipe, self.graph, {role: self.method(f"{role}_only") for role in ROLES})
+        return teacher_mix.plan(
+            self.recipe, self.graph, {role: self.method(f"{role}_only") for role in ROLES}
+        )
 
     def _with_reference(self) -> str:
         references = self.method("teacher_only")
         student = self.models["student"]
-        return with_reference.plan(self.recipe, self.graph, student, self.problems, references)
+        return teacher_reference.plan(self.recipe, self.graph, student, self.problems, references)
 
     def _best(self) -> str:
         settings = self.recipe.synthesis.teacher_score
         assert settings is not None
         candidates = self.written("student_only", "candidates-teacher_score", settings.candidates)
-        return best.plan(self.recipe, self.graph, self.models["teacher"], candidates)
+        return teacher_score.plan(self.recipe, self.graph, self.models["teacher"], candidates)
 
     def tested(self, label: str, model: str | None, folder: str = "", system: str = "") -> None:
         """The stages that test a checkpoint: in `folder` of the artifact of the stage `model`, used with the

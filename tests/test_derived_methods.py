@@ -29,7 +29,7 @@ from tessy.records import Problem, Trajectory
 from tessy.runtime.job import Job
 from tessy.runtime.plan import Plan
 from tessy.runtime.preflight import preflight
-from tessy.stages import best, mix, reference
+from tessy.stages import teacher_mix, teacher_reference, teacher_score
 from tessy.synthesis.prompts import Template, answering
 from tessy.synthesis.scoring import best_of, read_grade
 
@@ -110,10 +110,10 @@ def test_the_teacher_may_answer_what_both_have_thought(tmp_path: Path) -> None:
 
 @given(st.sets(st.text(max_size=6), max_size=40), st.integers(0, 5))
 def test_half_of_a_mix_is_the_teachers_whatever_the_order(ids: set[str], seed: int) -> None:
-    authors = mix.mixed(list(ids), seed)
+    authors = teacher_mix.mixed(list(ids), seed)
     assert set(authors) == ids
     assert [*authors.values()].count("teacher") == (len(ids) + 1) // 2
-    assert mix.mixed(sorted(ids, reverse=True), seed) == authors
+    assert teacher_mix.mixed(sorted(ids, reverse=True), seed) == authors
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_best_finished_candidate_is_kept_and_of_equals_the_first() -> None:
 def test_what_stands_in_a_problem_is_never_a_place() -> None:
     candidate = replace(responses(1)[0], prompt="print {response}")
     template = Template(prompt_file("grade_1"), "field", {"problem", "response"})
-    asked = best.question(candidate, template)
+    asked = teacher_score.question(candidate, template)
     assert "print {response}" in asked.problem.prompt
     assert candidate.text in asked.problem.prompt
     assert asked.problem.problem_id == candidate.sample_id
@@ -199,8 +199,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_mix_takes_every_sample_once(folder: Path) -> None:
     inputs = {"student": "student_only-x", "teacher": "teacher_only-x"}
-    job = job_at(folder, "teacher_mix", mix.MixStage(seed=0), inputs)
-    mix.run(job)
+    job = job_at(folder, "teacher_mix", teacher_mix.TeacherMixStage(seed=0), inputs)
+    teacher_mix.run(job)
     found = kept(job)
     assert len({t.sample_id for t in found}) == len(found) == 21
     assert sum("teacher" in t.models for t in found) == 11
@@ -212,7 +212,7 @@ def test_a_mix_takes_every_sample_once(folder: Path) -> None:
 def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
     inputs = {"problems": "problems-x", "references": "teacher_only-x", "student": "model-student-x"}
     (folder / "p.txt").write_text("{problem}\n{reference}")
-    config = reference.ReferenceStage(
+    config = teacher_reference.TeacherReferenceStage(
         student=REFERENCE,
         engine=Numerics(),
         synthesis=Generation(max_tokens=9, sampler=Sampler(temperature=1.0)),
@@ -220,7 +220,7 @@ def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
         seed=0,
     )
     job = job_at(folder, "teacher_reference", config, inputs)
-    reference.run(job)
+    teacher_reference.run(job)
     found = kept(job)
     renderer = Renderer(stage.tokenizer(), "qwen3")
     assert len(found) == 21
@@ -230,9 +230,11 @@ def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
     assert read_json(job.out / "synthesis.json")["without_reference"] == 0
 
 
-def scoring(folder: Path, scorer: GradeScorer | LikelihoodScorer) -> Job[best.BestStage]:
+def scoring(folder: Path, scorer: GradeScorer | LikelihoodScorer) -> Job[teacher_score.TeacherScoreStage]:
     """The stage that chooses by `scorer` among three candidates of each sample."""
-    config = best.BestStage(candidates=3, scorer=scorer, teacher=REFERENCE, engine=Numerics(), seed=0)
+    config = teacher_score.TeacherScoreStage(
+        candidates=3, scorer=scorer, teacher=REFERENCE, engine=Numerics(), seed=0
+    )
     inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
     return job_at(folder, "teacher_score", config, inputs)
 
@@ -243,7 +245,7 @@ def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
     with AnswerJournal(job.work / "likelihoods.jsonl") as before:
         # Read before the stage was killed.
         before.append("p4#0", "-0.125")
-    best.run(job)
+    teacher_score.run(job)
     scores = read_json(job.out / "scores.json")
     assert scores["p4#0"] == -0.125
     chosen = [t.sample_id for t in kept(job)]
@@ -257,7 +259,7 @@ def test_a_teacher_that_cannot_grade_is_counted(folder: Path) -> None:
     (folder / "g.txt").write_text("{problem} {response}")
     prompt, sampler = str(folder / "g.txt"), Sampler(temperature=1.0)
     job = scoring(folder, GradeScorer(kind="grade", prompt=prompt, sampler=sampler, max_tokens=9))
-    best.run(job)
+    teacher_score.run(job)
     summary = read_json(job.out / "synthesis.json")
     assert (summary["candidates_scored"], summary["candidates_unreadable"]) == (0, 21)
     assert summary["trajectories"] == 7

@@ -71,7 +71,7 @@ VLLM = "execution.engines.student={kind: vllm, arguments: {%s}}"
 def test_precision_of_a_model_is_part_of_what_it_writes(argument: str) -> None:
     found = changed(VLLM % argument, against=(VLLM % "block_size: 32",))
     assert {"annotate", "synthesize", "evaluate", "lm_eval", "instrument", "switches"} <= found
-    assert not found & {"world", "pretrain", "problems", "mix"}
+    assert not found & {"world", "pretrain", "problems", "teacher_mix"}
 
 
 @pytest.mark.parametrize(

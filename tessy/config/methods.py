@@ -2,7 +2,7 @@
 
 A method is data. Most are who writes which part of a response: the scheduler reads that and needs no
 case of its own per method. The others make their training set of responses written in that way, each in
-a stage of its own (`tessy.stages.mix`, `reference`, `best`).
+a stage of its own (`tessy.stages.teacher_mix`, `reference`, `best`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Only finished responses compete. The highest score wins, of equal ones the first written. A response
 without a score is below every one with a score.
 
-Not covered: where scores come from (`tessy.stages.best`).
+Not covered: where scores come from (`tessy.stages.teacher_score`).
 """
 
 from __future__ import annotations

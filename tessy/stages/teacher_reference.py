@@ -1,4 +1,5 @@
-"""The stage `reference` (Teacher-Reference): the student thinks and answers, shown the teacher's answer.
+"""The stage `teacher_reference` (Teacher-Reference): the student thinks and answers, shown the teacher's
+answer.
 
 The references are the answers of Teacher-Only's responses to the same samples. The student is trained on
 the bare problem: what it was shown is no part of the training prompt. Samples whose reference did not
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from tessy.generation.writing import Task
 
 
-class ReferenceStage(StageConfig):
+class TeacherReferenceStage(StageConfig):
     """Who writes, how, and the prompt that shows the reference."""
 
     method: Literal["teacher_reference"] = "teacher_reference"
@@ -55,8 +56,8 @@ class ReferenceStage(StageConfig):
 
 
 KIND = Kind(
-    "reference",
-    ReferenceStage,
+    "teacher_reference",
+    TeacherReferenceStage,
     revision=1,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
@@ -69,7 +70,7 @@ KIND = Kind(
 
 def plan(recipe: Recipe, graph: Graph, student: str | None, problems: str, references: str) -> str:
     """The stage that writes behind the `references` of a stage of Teacher-Only."""
-    config = ReferenceStage(
+    config = TeacherReferenceStage(
         student=reference(recipe.models.student),
         engine=recipe.execution.engines.student.numerics,
         synthesis=part(Generation, recipe.synthesis),
@@ -80,7 +81,7 @@ def plan(recipe: Recipe, graph: Graph, student: str | None, problems: str, refer
     return graph.add(KIND, "synthesize-teacher_reference", config, inputs)
 
 
-def run(job: Job[ReferenceStage]) -> None:
+def run(job: Job[TeacherReferenceStage]) -> None:
     from tessy.generation.models import renderer_of
     from tessy.generation.writing import responses
     from tessy.synthesis.prompts import answering
@@ -92,18 +93,18 @@ def run(job: Job[ReferenceStage]) -> None:
     write_set(job, job.config.method, written, lambda: {"without_reference": len(samples) - len(asked)})
 
 
-def join(job: Job[ReferenceStage]) -> None:
+def join(job: Job[TeacherReferenceStage]) -> None:
     """Help to write the trajectories; the process that runs the stage puts them together."""
     from tessy.generation.writing import drain
 
     drain(job, _asked(job, _samples(job)), _task(job))
 
 
-def _samples(job: Job[ReferenceStage]) -> list[Sample]:
+def _samples(job: Job[TeacherReferenceStage]) -> list[Sample]:
     return samples_of(read_parquet(job.inputs["problems"] / PROBLEMS, Problem))
 
 
-def _task(job: Job[ReferenceStage]) -> Task:
+def _task(job: Job[TeacherReferenceStage]) -> Task:
     from tessy.generation.models import named
     from tessy.generation.writing import Task
 
@@ -112,7 +113,7 @@ def _task(job: Job[ReferenceStage]) -> Task:
     return Task(config.method, METHODS["student_only"], models, config.synthesis, config.seed)
 
 
-def _asked(job: Job[ReferenceStage], samples: list[Sample]) -> list[Sample]:
+def _asked(job: Job[TeacherReferenceStage], samples: list[Sample]) -> list[Sample]:
     """The samples with a reference, which the student is shown."""
     references = answers(read_parquet(job.inputs["references"] / TRAJECTORIES, Trajectory))
     if not references:

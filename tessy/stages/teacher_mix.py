@@ -1,4 +1,5 @@
-"""The stage `mix` (Teacher-Mix): a set in which each response is one of two authors', half of them each.
+"""The stage `teacher_mix` (Teacher-Mix): a set in which each response is one of two authors', half of them
+each.
 
 A sample takes the whole response of one author: of the samples in the order of a seeded hash, the first
 half is the teacher's. So each problem occurs as often as in the sets it is mixed of, and the shares are
@@ -24,22 +25,22 @@ from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.synthesize import write_set
 
 
-class MixStage(StageConfig):
+class TeacherMixStage(StageConfig):
     """The seed that deals out the samples."""
 
     method: Literal["teacher_mix"] = "teacher_mix"
     seed: Seed
 
 
-KIND = Kind("mix", MixStage, revision=1, declared=f"{__name__}:KIND", run=f"{__name__}:run")
+KIND = Kind("teacher_mix", TeacherMixStage, revision=1, declared=f"{__name__}:KIND", run=f"{__name__}:run")
 
 
 def plan(recipe: Recipe, graph: Graph, sets: Mapping[Role, str]) -> str:
     """The stage that mixes the `sets` of each author alone."""
-    return graph.add(KIND, "synthesize-teacher_mix", MixStage(seed=recipe.seed), by_name(sets))
+    return graph.add(KIND, "synthesize-teacher_mix", TeacherMixStage(seed=recipe.seed), by_name(sets))
 
 
-def run(job: Job[MixStage]) -> None:
+def run(job: Job[TeacherMixStage]) -> None:
     authors = mixed(_sample_ids(job), job.config.seed)
     finished: Counter[str] = Counter()
 
@@ -64,5 +65,5 @@ def mixed(sample_ids: Sequence[str], seed: int) -> dict[str, Role]:
     return {one: "teacher" if place < half else "student" for place, one in enumerate(in_order)}
 
 
-def _sample_ids(job: Job[MixStage]) -> list[str]:
+def _sample_ids(job: Job[TeacherMixStage]) -> list[str]:
     return [t.sample_id for t in read_parquet(job.inputs["student"] / TRAJECTORIES, Trajectory)]

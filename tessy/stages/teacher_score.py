@@ -1,4 +1,5 @@
-"""The stage `best` (Teacher-Score): of several responses by the student, the one the teacher scores highest.
+"""The stage `teacher_score` (Teacher-Score): of several responses by the student, the one the teacher scores
+highest.
 
 The teacher scores in one of two ways. `grade`: it is asked for a number, like any question, and its
 answer is read tolerantly. `likelihood`: the mean log-probability it gives to the response, in its own
@@ -42,7 +43,7 @@ SCORES = "scores.json"
 """The score of every candidate by sample id; null where none could be read."""
 
 
-class BestStage(StageConfig):
+class TeacherScoreStage(StageConfig):
     """How many candidates there are of each sample, and how the teacher scores them."""
 
     method: Literal["teacher_score"] = "teacher_score"
@@ -65,8 +66,8 @@ class BestStage(StageConfig):
 
 
 KIND = Kind(
-    "best",
-    BestStage,
+    "teacher_score",
+    TeacherScoreStage,
     revision=2,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
@@ -80,7 +81,7 @@ def plan(recipe: Recipe, graph: Graph, teacher: str | None, candidates: str) -> 
     """The stage that chooses among the `candidates` that another stage wrote."""
     settings = recipe.synthesis.teacher_score
     assert settings is not None
-    config = BestStage(
+    config = TeacherScoreStage(
         candidates=settings.candidates,
         scorer=settings.scorer,
         teacher=reference(recipe.models.teacher),
@@ -91,7 +92,7 @@ def plan(recipe: Recipe, graph: Graph, teacher: str | None, candidates: str) -> 
     return graph.add(KIND, "synthesize-teacher_score", config, inputs)
 
 
-def run(job: Job[BestStage]) -> None:
+def run(job: Job[TeacherScoreStage]) -> None:
     config = job.config
     scores = grades(job, config.scorer) if config.scorer.kind == "grade" else likelihoods(job)
     write_json(job.out / SCORES, scores)
@@ -110,7 +111,7 @@ def grouped(trajectories: Iterator[Trajectory], size: int) -> Iterator[list[Traj
         yield group
 
 
-def grades(job: Job[BestStage], scorer: GradeScorer) -> dict[str, float | None]:
+def grades(job: Job[TeacherScoreStage], scorer: GradeScorer) -> dict[str, float | None]:
     """Every finished candidate's grade."""
     from tessy.generation.models import named
     from tessy.generation.writing import Task, responses
@@ -139,7 +140,7 @@ def question(candidate: Trajectory, template: Template) -> Sample:
     return Sample(f"grade/{candidate.sample_id}", Problem(candidate.sample_id, asked))
 
 
-def likelihoods(job: Job[BestStage]) -> dict[str, float | None]:
+def likelihoods(job: Job[TeacherScoreStage]) -> dict[str, float | None]:
     """Every finished candidate's mean log-probability under the teacher."""
     from tessy.engines.likelihood import LikelihoodReader
     from tessy.generation.models import NamedModel, renderer_of
@@ -169,9 +170,9 @@ def _text(trajectory: Trajectory, kind: str) -> str:
     return "".join(span.text for span in trajectory.spans if span.kind == kind)
 
 
-def _candidates(job: Job[BestStage]) -> Iterator[Trajectory]:
+def _candidates(job: Job[TeacherScoreStage]) -> Iterator[Trajectory]:
     return read_parquet(job.inputs["candidates"] / TRAJECTORIES, Trajectory)
 
 
-def _finished(job: Job[BestStage]) -> Iterator[Trajectory]:
+def _finished(job: Job[TeacherScoreStage]) -> Iterator[Trajectory]:
     return (t for t in _candidates(job) if t.stop_reason == "finished")
