@@ -73,11 +73,11 @@ format: $(READY) ## Rewrite the code in the house format
 doctor: $(READY) ## Say what this machine lacks
 	$(TESSY) doctor
 
-# Left out are torch's builds for one machine and what they bring; torch itself is pinned without its build.
+# constraints.txt says what is left out; torch is named without its build (+cpu).
 lock: ## Write constraints.txt again: the newest versions that pyproject.toml allows, on a machine without a GPU
 	rm -rf build/lock
 	$(MAKE) setup vllm VENV=build/lock CONSTRAINTS=
-	build/lock/bin/python -m pip freeze --exclude-editable | grep -viE '^(#|nvidia|triton|cuda)' | \
+	build/lock/bin/python -m pip freeze --exclude-editable | grep -viE '^(#|nvidia|cuda|triton|apache-tvm-ffi)' | \
 	  sed 's/+[^+]*$$//' | cat <(sed -n '/^#/p' constraints.txt) - >build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
