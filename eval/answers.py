@@ -35,12 +35,17 @@ def letter(response: str, letters: str = "ABCD") -> str | None:
 def boxed(response: str) -> str | None:
     """What the last \\boxed{} or \\fbox{} holds, braces balanced; where the line that states the final answer
     has several, all of them, as OlympiadBench's scorer reads it."""
-    boxes = _boxes(response)
-    if not boxes:
+    found = _boxes(response)
+    if not found:
         return None
-    line = response.rfind("\n", 0, boxes[-1][0])
-    stated = response.find(_FINAL, line + 1, boxes[-1][0])
-    return ",".join(content for start, content in boxes if stated >= 0 and start > stated) or boxes[-1][1]
+    line = response.rfind("\n", 0, found[-1][0])
+    stated = response.find(_FINAL, line + 1, found[-1][0])
+    return ",".join(content for start, content in found if stated >= 0 and start > stated) or found[-1][1]
+
+
+def boxes(response: str) -> list[str]:
+    """What all boxes hold that are closed, in order."""
+    return [content for _, content in _boxes(response)]
 
 
 def _boxes(response: str) -> list[tuple[int, str]]:

@@ -12,17 +12,20 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import product
 
-from eval.expressions import OHM, Reading, values
+from eval.answers import boxes
+from eval.expressions import OHM, Domain, Reading, Words, values
 from eval.latex import WORD, Tokens, replaced, tokens
 from eval.numbers import NoValueError, Value
+from eval.structure import bare, depths, is_group, outer, outside, split
 
 _CLOSE_ENOUGH = 1e-8
 _MOST_ITEMS, _MOST_NESTED = 40, 60
-_SAME_VALUE_IN_A_CHAIN = 0.01
-_OPEN, _CLOSE = ("(", "[", "{", r"\{", r"\lfloor", r"\lceil"), (")", "]", "}", r"\}", r"\rfloor", r"\rceil")
+_IN_A_CHAIN = 0.05
+"""How far rounded numbers in `\\sqrt2 \\approx 1.4` may lie apart, as a fraction."""
 _EQUAL, _SMALLER, _LARGER = ("=", "~"), ("<", "<="), (">", ">=")
 _RELATIONS = (*_EQUAL, *_SMALLER, *_LARGER, "!=", r"\in", r"\equiv", r"\to")
-_SEPARATORS = (",", ";", WORD + "and", WORD + "or", r"\lor", r"\land")
+_WORDS = tuple(WORD + word for word in ("and", "or", "for", "where", "with"))
+_SEPARATORS = (",", ";", r"\\", r"\lor", r"\land", *_WORDS)
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _ONE_WORD = frozenset({"yes", "no", "true", "false", "none"})
 
@@ -47,103 +50,61 @@ def equal(given: str, expected: str, errors: Errors = ()) -> bool:
 
 
 def _readings(text: str) -> Iterator[Tokens]:
-    """The tokens of a text, and of one where commas group digits if they may."""
+    """The tokens of the answer in a text, and of one where commas group digits if they may."""
+    text = _stated(text)
     yield _read(text)
     if _THOUSANDS.search(text):
         yield _read(_THOUSANDS.sub(lambda match: match.group().replace(",", ""), text))
 
 
+def _stated(text: str) -> str:
+    """What a text's boxes hold, or the formulas of its last line, where it has any; otherwise the text."""
+    lines = text.strip().splitlines() or [""]
+    found = boxes(text) or re.findall(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$", lines[-1])
+    return ",".join(found) if found else text
+
+
 def _read(text: str) -> Tokens:
     found = tokens(text)
-    if max(_depths(found), default=0) > _MOST_NESTED:
+    if max(depths(found), default=0) > _MOST_NESTED:
         raise ValueError("too deeply nested to be an answer")
-    return _outer(found)
+    if not any("mod" in token for token in found):
+        found = tuple(replaced(found, (r"\equiv",), ("=",)))
+    return outer(found)
 
 
-# Structure ----------------------------------------------------------------------------------------
-
-
-def _depths(found: Sequence[str]) -> list[int]:
-    """How many brackets are open before each token."""
-    depths, depth = [], 0
-    for token in found:
-        depth -= token in _CLOSE
-        depths.append(depth)
-        depth += token in _OPEN
-    return depths
-
-
-def _outside(found: Tokens) -> list[str]:
-    """The tokens outside of all brackets, and the outermost brackets."""
-    return [token for token, depth in zip(found, _depths(found), strict=True) if not depth]
-
-
-def _split(found: Tokens, separators: Sequence[str]) -> list[Tokens]:
-    """The parts between the separators that stand outside of all brackets."""
-    parts: list[list[str]] = [[]]
-    for token, depth in zip(found, _depths(found), strict=True):
-        if depth == 0 and token in separators:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return [tuple(part) for part in parts]
-
-
-def _is_group(found: Tokens, opening: Sequence[str] = ("(", "[")) -> bool:
-    """Whether the bracket that begins the tokens is closed by the last one."""
-    return len(found) > 1 and found[0] in opening and found[-1] in _CLOSE and 0 not in _depths(found)[1:-1]
-
-
-def _outer(found: Tokens) -> Tokens:
-    """What remains without brackets that only hold everything together."""
-    found = _matrices(found)
-    if found == (r"\mathbb R",):
-        return ("(", "-", r"\infty", ",", r"\infty", ")")
-    while _is_group(found, ("{",)):
-        found = found[1:-1]
-    return found
-
-
-def _matrices(found: Tokens) -> Tokens:
-    """Rows and columns of a matrix as nested tuples."""
-    if r"\begin" not in found:
-        return found
-    end = ")", ")"
-    for old, new in ((r"\begin", ("(", "(")), (r"\end", end), (r"\\", (")", ",", "(")), ("&", (",",))):
-        found = tuple(replaced(found, (old,), new))
-    return found
-
-
-def _bare(found: Tokens) -> Tokens:
-    """The tokens without braces around a single one."""
-    bare: list[str] = []
-    for token in found:
-        bare[-2:] = [bare[-1]] if token == "}" and bare[-2:-1] == ["{"] else [*bare[-2:], token]
-    return tuple(bare)
+# Lists --------------------------------------------------------------------------------------------
 
 
 def _items(found: Tokens) -> list[Tokens]:
     """The answers that a list, a set, a union or a `\\pm` stands for."""
-    found = _outer(_members(found))
-    if _is_group(found, (r"\{",)) and len(_split(found[1:-1], ("|", ":"))) == 1:
-        found = found[1:-1]
-    parts = [_outer(part) for part in _split(found, (r"\cup", *_SEPARATORS)) if part]
+    found = outer(_members(found))
+    if is_group(found, (r"\{",)):
+        held = split(found[1:-1], ("|", ":"))
+        found = held[-1] if len(held) == 1 or _is_name(held[0]) else found
+    parts = [outer(part) for part in split(found, (r"\cup", *_SEPARATORS)) if part]
     if len(parts) > _MOST_ITEMS:
         raise ValueError(f"{len(parts)} answers are none")
     wanted = [part for part in parts if not _is_condition(part, parts)] or parts
-    return [signed for part in wanted for signed in _signed(part)]
+    return [signed for part in wanted for signed in _signed(_unconditional(part))]
 
 
 def _members(found: Tokens) -> Tokens:
     """What a variable is said to lie in; the tokens themselves where none is."""
-    sides = _split(found, (r"\in",))
-    return sides[1] if len(sides) == 2 and _is_name(_outer(sides[0])) else found
+    sides = split(found, (r"\in",))
+    return sides[1] if len(sides) == 2 and _is_name(outer(sides[0])) else found
 
 
 def _is_condition(part: Tokens, parts: Sequence[Tokens]) -> bool:
     """Whether an item only says where another item's variable lies."""
     name = part[: part.index(r"\in")] if r"\in" in part else ()
     return len(name) == 1 and any(name[0] in other for other in parts if other is not part)
+
+
+def _unconditional(part: Tokens) -> Tokens:
+    """An answer without what stands behind it in brackets, as in `k\\pi (k \\in \\mathbb Z)`."""
+    begin = max((at for at, depth in enumerate(depths(part)) if not depth and part[at] == "("), default=0)
+    return part[:begin] if begin and part[-1] == ")" and r"\in" in part[begin:] else part
 
 
 def _signed(part: Tokens) -> list[Tokens]:
@@ -183,11 +144,11 @@ def _for_each(errors: Errors, items: int) -> Errors:
 
 
 def _is_union(found: Tokens) -> bool:
-    return len(_split(_members(found), (r"\cup",))) > 1
+    return len(split(_members(found), (r"\cup",))) > 1
 
 
 def _has_relation(parts: Sequence[Tokens]) -> bool:
-    return any(len(_split(part, _RELATIONS)) > 1 for part in parts)
+    return any(len(split(part, _RELATIONS)) > 1 for part in parts)
 
 
 # Single answers -----------------------------------------------------------------------------------
@@ -195,8 +156,8 @@ def _has_relation(parts: Sequence[Tokens]) -> bool:
 
 def _same(given: Tokens, expected: Tokens, error: float | None) -> bool:
     """Whether one answer means the same as another, both without lists."""
-    given, expected = _outer(given), _outer(expected)
-    if _bare(given) == _bare(expected) or _same_words(given, expected):
+    given, expected = outer(given), outer(expected)
+    if bare(given) == bare(expected) or _same_words(given, expected):
         return True
     mine, other = _related(given), _related(expected)
     if not mine and not other:
@@ -210,15 +171,15 @@ def _same(given: Tokens, expected: Tokens, error: float | None) -> bool:
 
 def _related(found: Tokens) -> list[str]:
     """The relations outside of all brackets."""
-    return [token for token in _outside(found) if token in _RELATIONS]
+    return [token for token in outside(found) if token in _RELATIONS]
 
 
 def _is_name(found: Tokens) -> bool:
     """Whether the tokens name something: `x`, `f(x)`, `v_{0}'`, `AB`, `(x,y)`, upright words."""
-    if _is_group(found):
-        return all(_is_name(part) for part in _split(found[1:-1], (",",)))
-    plain = " ".join(_outside(found))
-    name = r"(?:[A-Za-z]|\\[A-Za-z]+(?: \w+)?)(?: '| _ [^ ]+(?: \})?)*(?: ' )*(?: \( \))?"
+    if is_group(found):
+        return all(_is_name(part) for part in split(found[1:-1], (",",)))
+    plain = " ".join(token.replace(" ", "") for token in outside(found))
+    name = r"(?:[A-Za-z]|\\[A-Za-z]+)(?: '| _ [^ ]+(?: \})?)*(?: ' )*(?: \( \))?"
     return bool(re.fullmatch(rf'{name}|(?:[A-Z] ?)+|(?:\\angle|\\triangle)(?: [A-Z])+|(?:"\w+ ?)+', plain))
 
 
@@ -237,9 +198,9 @@ def _only_letters(found: Tokens) -> str:
 
 def _same_group(given: Tokens, expected: Tokens, error: float | None) -> bool:
     """Whether both are tuples or intervals with the same brackets and parts."""
-    if not (_is_group(given) and _is_group(expected)) or (given[0], given[-1]) != (expected[0], expected[-1]):
+    if not (is_group(given) and is_group(expected)) or (given[0], given[-1]) != (expected[0], expected[-1]):
         return False
-    mine, other = (_split(found[1:-1], (",",)) for found in (given, expected))
+    mine, other = (split(found[1:-1], (",", ";")) for found in (given, expected))
     if len(mine) != len(other):
         return False
     return all(_same(one, two, error) for one, two in zip(mine, other, strict=True))
@@ -248,7 +209,7 @@ def _same_group(given: Tokens, expected: Tokens, error: float | None) -> bool:
 def _states(relation: Tokens, answer: Tokens, error: float | None, *, any_left: bool) -> bool:
     """Whether `x = 5`, `m + n = 55`, `x > 2` or `x \\in A` says what the answer says; the left side must be a
     name unless `any_left`."""
-    kinds, sides = _related(relation), [_outer(side) for side in _split(relation, _RELATIONS)]
+    kinds, sides = _related(relation), [outer(side) for side in split(relation, _RELATIONS)]
     if kinds == [r"\in"]:
         return _is_name(sides[0]) and _same(sides[1], answer, error)
     if set(kinds) <= {*_SMALLER, *_LARGER}:
@@ -259,8 +220,10 @@ def _states(relation: Tokens, answer: Tokens, error: float | None, *, any_left: 
     if sides[0] and not any_left and not _is_name(sides[0]):
         return False
     stated = _values_stated(kinds, sides, _is_name(answer))
-    chosen = stated if _agree(stated) else stated[-1:]
-    return any(_same(side, answer, error) for side in chosen)
+    numbers = _numbers(stated)
+    if any(abs(number - numbers[0]) > _IN_A_CHAIN * abs(numbers[0]) for number in numbers):
+        return False
+    return any(_same(side, answer, error) for side in (stated if numbers else stated[-1:]))
 
 
 def _values_stated(kinds: Sequence[str], sides: Sequence[Tokens], name_wanted: bool) -> list[Tokens]:
@@ -271,15 +234,14 @@ def _values_stated(kinds: Sequence[str], sides: Sequence[Tokens], name_wanted: b
     return [side for side in (sides[1:] if named else sides) if side]
 
 
-def _agree(sides: Sequence[Tokens]) -> bool:
-    """Whether the members of a chain like `\\sqrt2 \\approx 1.41` are numbers that are nearly the same."""
+def _numbers(sides: Sequence[Tokens]) -> list[complex]:
+    """The values of the sides if all of them are numbers; nothing otherwise."""
     try:
-        numbers = [_known(side, Reading())[0] for side in sides]
+        known = [_known(side, Reading()) for side in sides]
     except NoValueError:
-        return False
-    sizes = [complex(number.number) for number in numbers if number is not None]
-    nearly = (abs(size - sizes[0]) <= _SAME_VALUE_IN_A_CHAIN * abs(sizes[0]) for size in sizes)
-    return 0 < len(sizes) == len(numbers) and all(nearly)
+        return []
+    constant = [found[0] for found in known if found[0] is not None and found[0] == found[1] == found[2]]
+    return [complex(value.number) for value in constant] if len(constant) == len(sides) else []
 
 
 def _interval(kinds: list[str], sides: list[Tokens]) -> Tokens | None:
@@ -304,7 +266,7 @@ def _ascending(kinds: Sequence[str], sides: Sequence[Tokens]) -> tuple[list[str]
 
 def _same_relation(given: Tokens, expected: Tokens, error: float | None) -> bool:
     kinds, sides = zip(
-        *(_ascending(_related(found), _split(found, _RELATIONS)) for found in (given, expected)), strict=True
+        *(_ascending(_related(found), split(found, _RELATIONS)) for found in (given, expected)), strict=True
     )
     if set(kinds[0] + kinds[1]) <= set(_EQUAL):
         return _same_equation(sides[0], sides[1], error)
@@ -319,7 +281,7 @@ def _same_relation(given: Tokens, expected: Tokens, error: float | None) -> bool
 
 def _same_equation(mine: list[Tokens], other: list[Tokens], error: float | None) -> bool:
     """Whether both give the same name the same value, or their sides' differences are proportional."""
-    if _is_name(_outer(other[0])) and _same_name(mine[0], other[0]) and _same(mine[-1], other[-1], error):
+    if _is_name(outer(other[0])) and _same_name(mine[0], other[0]) and _same(mine[-1], other[-1], error):
         return True
     if not len(mine) == len(other) == 2:
         return False
@@ -353,8 +315,8 @@ def _proportional(one: Tokens, two: Tokens, *, positive: bool) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _known(found: Tokens, reading: Reading, signed: bool = False) -> list[Value | None]:
-    return values(found, reading, signed)
+def _known(found: Tokens, reading: Reading, domain: Domain = "positive") -> list[Value | None]:
+    return values(found, reading, domain)
 
 
 def _same_value(given: Tokens, expected: Tokens, error: float | None) -> bool:
@@ -372,7 +334,7 @@ def _ambiguous(found: Tokens) -> bool:
     return "/" in found or "*" in found
 
 
-def _word_readings(given: Tokens, expected: Tokens) -> list[str]:
+def _word_readings(given: Tokens, expected: Tokens) -> list[Words]:
     worded = [any(token.startswith(WORD) or token == OHM for token in found) for found in (given, expected)]
     if not any(worded):
         return ["units"]
@@ -383,9 +345,9 @@ def _same_reading(
     given: Tokens, expected: Tokens, error: float | None, mine: Reading, other: Reading
 ) -> bool:
     """Whether the values agree wherever both are known and, if there are such points, real."""
-    for negative in (False, True) if "|" in given + expected else (False,):
+    for domain in _domains(given + expected):
         try:
-            pairs = list(zip(_known(given, mine, negative), _known(expected, other, negative), strict=True))
+            pairs = list(zip(_known(given, mine, domain), _known(expected, other, domain), strict=True))
         except NoValueError:
             return False
         both = [(one, two) for one, two in pairs if one is not None and two is not None]
@@ -393,6 +355,15 @@ def _same_reading(
         if len(both) < 2 or not all(_close(one, two, error) for one, two in both):
             return False
     return True
+
+
+def _domains(found: Tokens) -> Iterator[Domain]:
+    """Where to look: absolute values differ for negative numbers, and rounded ones for whole numbers."""
+    yield "positive"
+    if "|" in found:
+        yield "signed"
+    if r"\lfloor" in found or r"\lceil" in found:
+        yield "whole"
 
 
 def _close(one: Value, two: Value, error: float | None) -> bool:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from eval.latex import WORD, commands
 from eval.numbers import (
@@ -38,30 +39,36 @@ _MOST_NESTED = 60
 _MOST_DOUBT = 1e-7
 
 
+Words = Literal["units", "no units", "letters"]
+
+
 @dataclass(frozen=True)
 class Reading:
     """How to read what mathematicians write in several ways.
 
-    `school` takes `1/2x` from left to right and ends a function's argument at `*` and `/`; otherwise, as in
+    `school` takes `1/2x` for half of x and ends a function's argument at `*` and `/`; otherwise, as in
     SymPy, factors side by side belong together. Upright words are the units they name (`units`), nothing at
     all (`no units`), or products of their `letters`.
     """
 
     school: bool = False
-    words: str = "units"
+    words: Words = "units"
 
 
-def values(tokens: Sequence[str], reading: Reading, signed: bool = False) -> list[Value | None]:
-    """The value at each point, none where it has none there; raises `NoValueError` for what is no expression.
-
-    Variables are positive, half of the time below 1, and negative at every other point if `signed`.
-    """
-    return [_value(tokens, reading, point, signed) for point in range(POINTS)]
+Domain = Literal["positive", "signed", "whole"]
+"""What variables stand for: positive numbers, at every other point below 1; of either sign; whole ones."""
 
 
-def _value(tokens: Sequence[str], reading: Reading, point: int, signed: bool) -> Value | None:
+def values(tokens: Sequence[str], reading: Reading, domain: Domain = "positive") -> list[Value | None]:
+    """The value at each point, none where there is none; raises `NoValueError` for what is no expression."""
+    return [_value(tokens, reading, point, domain) for point in range(POINTS)]
+
+
+def _value(tokens: Sequence[str], reading: Reading, point: int, domain: Domain) -> Value | None:
     try:
-        first, second = (_Evaluator(tokens, reading, point, signed, error).value() for error in (False, True))
+        first, second = (
+            _Evaluator(tokens, reading, point, domain, errors).value() for errors in (False, True)
+        )
         difference = abs(complex(first) - complex(second)) if first != second else 0.0
     except (ArithmeticError, RecursionError) as error:
         if isinstance(error, RecursionError):
@@ -91,9 +98,9 @@ class _Evaluator:
     """A recursive-descent evaluator of one expression at one point."""
 
     def __init__(
-        self, tokens: Sequence[str], reading: Reading, point: int, signed: bool, errors: bool
+        self, tokens: Sequence[str], reading: Reading, point: int, domain: Domain, errors: bool
     ) -> None:
-        self.tokens, self.reading, self.point, self.signed = list(tokens), reading, point, signed
+        self.tokens, self.reading, self.point, self.domain = list(tokens), reading, point, domain
         self.numbers = Arithmetic(errors)
         self.at = self.depth = self.bars = self.inside = 0
 
@@ -142,9 +149,8 @@ class _Evaluator:
         value = self.signed_factor()
         while self.more_factors():
             if self.peek() in ("*", "/"):
-                times = self.take() == "*"
-                factor = self.signed_factor()
-                value = self.numbers.times(value, factor) if times else self.numbers.over(value, factor)
+                operation = self.numbers.times if self.take() == "*" else self.numbers.over
+                value = operation(value, self.signed_factor())
             else:
                 value = self.numbers.times(value, self.power())
         return value
@@ -153,7 +159,8 @@ class _Evaluator:
         sign = 1
         while self.peek() in ("+", "-"):
             sign *= -1 if self.take() == "-" else 1
-        value = self.power() if self.reading.school else self.side_by_side()
+        numeral = self.peek()[:1].isdigit()
+        value = self.power() if self.reading.school and numeral else self.side_by_side()
         return value if sign > 0 else -value
 
     def side_by_side(self) -> Number:
@@ -256,7 +263,9 @@ class _Evaluator:
         return self.function(name) if name in COMPLEX else None
 
     def of_several(self, name: str) -> Number:
-        closing = _OPENING.get(self.take(), "")
+        closing = _OPENING.get(self.take())
+        if closing is None:
+            raise NoValueError(f"{name} of what is expected")
         found = [self.sum()]
         while self.peek() == ",":
             self.take()
@@ -298,12 +307,8 @@ class _Evaluator:
             if self.peek() in ("*", "/"):
                 if self.reading.school or self.function_ahead(1):
                     break
-                times = self.take() == "*"
-                value = (
-                    self.numbers.times(value, self.power())
-                    if times
-                    else self.numbers.over(value, self.power())
-                )
+                operation = self.numbers.times if self.take() == "*" else self.numbers.over
+                value = operation(value, self.power())
             else:
                 value = self.numbers.times(value, self.power())
         return value if sign > 0 else -value
@@ -362,8 +367,11 @@ class _Evaluator:
 
     def somewhere(self, name: str) -> Fraction:
         drawn = random.Random(f"{name}/{self.point}")
-        value = Fraction(drawn.randint(2, 97), 101 if self.point % 2 else 11)
-        return -value if self.signed and drawn.random() < 0.5 else value
+        number, negative = drawn.randint(2, 97), drawn.random() < 0.5
+        if self.domain == "whole":
+            return Fraction(number)
+        value = Fraction(number, 101 if self.point % 2 else 11)
+        return -value if self.domain == "signed" and negative else value
 
 
 def _fraction(token: str) -> Fraction:

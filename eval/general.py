@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ import lm_eval
 import numpy as np
 from datasets.exceptions import DatasetsError
 from lm_eval.api.model import LM
-from lm_eval.tasks import TaskManager
 
 from eval.code import RESPONSES, Asked, generate
+from eval.lm_tasks import few_shot, known
 from eval.scores import digest
 from tessy.artifacts import write_json, write_parquet
 from tessy.config.base import MINIATURE
@@ -37,8 +36,6 @@ from tessy.records import Problem, Response
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
 from tessy.stages.lm_eval import LmEvalStage
-
-TASKS = Path(__file__).with_name("tasks")
 
 
 def run(job: Job[LmEvalStage]) -> None:
@@ -100,19 +97,11 @@ class Responder(LM):
 
 def load_task(benchmark: LmEvalBenchmark, world: Path | None, seed: int) -> Any:
     """The lm-eval task with one repeat and the recipe's data; raises `UserError` for an unknown name."""
-    # Reading lm-eval's own ten thousand tasks takes a quarter of a minute on a slow machine.
-    manager = TaskManager(include_path=str(TASKS), include_defaults=False)
-    if benchmark.task not in manager.all_subtasks:
-        manager = TaskManager(include_path=str(TASKS))
-    if benchmark.task not in manager.all_subtasks:
-        near = get_close_matches(benchmark.task, manager.all_subtasks, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(
-            f"benchmark {benchmark.name}: no task {benchmark.task!r} in lm-eval or eval/tasks{hint}"
-        )
+    manager, config = known(benchmark)
     random.seed(seed)
     np.random.seed(seed)
-    overrides = {"task": benchmark.task, "repeats": 1, **_data(benchmark, world)}
+    where = _data(benchmark, world, config)
+    overrides = {"task": benchmark.task, "repeats": 1, **where, **few_shot(benchmark, config)}
     # A group is lm-eval's way to name a registered task and change some of its fields.
     spec = {"group": benchmark.name, "task": [overrides]}
     try:
@@ -138,7 +127,7 @@ def _require_revision(task: Any, benchmark: LmEvalBenchmark) -> None:
         )
 
 
-def _data(benchmark: LmEvalBenchmark, world: Path | None) -> dict[str, Any]:
+def _data(benchmark: LmEvalBenchmark, world: Path | None, config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a task that say where its documents are."""
     path = benchmark.data
     if benchmark.task == MINIATURE_TASK:
@@ -147,8 +136,10 @@ def _data(benchmark: LmEvalBenchmark, world: Path | None) -> dict[str, Any]:
         path = str(world / OOD)
     if path is None:
         return {"dataset_kwargs": {"revision": benchmark.revision}}
-    # Whichever split the task tests on is that file.
-    files = dict.fromkeys(("train", "validation", "test"), path)
+    # Whichever split the task tests on is that file; its examples come from elsewhere (`few_shot`).
+    splits = [config.get(f"{use}_split") or use for use in ("training", "validation", "test", "fewshot")]
+    own = (config.get("fewshot_config") or {}).get("split")
+    files = dict.fromkeys([*splits, own] if own else splits, path)
     return {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
 
 
@@ -199,6 +190,8 @@ def scorecard(
             "task_version": task.VERSION,
             "source": benchmark.data or _pinned(task, benchmark),
             "prompt": "the task's, as one user message",
+            "examples": task.config.num_fewshot or 0,
+            "examples_from": benchmark.fewshot_data or "the task",
             "extraction": f"the task's filter {benchmark.filter!r}, after the thinking",
             **settings,
         },

@@ -39,7 +39,7 @@ _UNICODE = str.maketrans(
     }
 )  # fmt: skip
 _LEXEME = re.compile(
-    r"\\begin\s*\{[a-z]*matrix\*?\}|\\end\s*\{[a-z]*matrix\*?\}|\\[A-Za-z]+\*?|\\.|<=|>=|!=|"
+    r"\\(?:begin|end)\s*\{(?:[a-z]*matrix|cases|aligned?|gathered)\*?\}|\\[A-Za-z]+\*?|\\.|<=|>=|!=|"
     r"(?:\d{1,3}(?:(?:\\,|\\ |\{,\}|~| )\d{3})+(?!\d)(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|"
     r"[A-Za-z]+|[^\s\\]",
     re.DOTALL,
@@ -71,7 +71,7 @@ FUNCTIONS = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh", "cosh", "tanh",
      "ln", "log", "lg", "exp", "min", "max", "gcd", "lcm"}
 )  # fmt: skip
-_WORDS = frozenset({"and", "or"})
+_WORDS = frozenset({"and", "or", "for", "where", "with"})
 _PLAIN_UNITS = frozenset(
     {"cm", "mm", "km", "kg", "nm", "Hz", "kHz", "MHz", "GHz", "kJ", "MJ", "kN", "eV", "keV", "MeV", "GeV",
      "kW", "MW", "kPa", "MPa", "mol", "rad"}
@@ -166,8 +166,9 @@ class _Tokeniser:
             yield from self.inner(self.upright)
         elif name in _ACCENTS:
             yield f"{name} {''.join(self.inner(upright=False))}"
-        elif name.startswith((r"\begin", r"\end")):
-            yield name.partition("{")[0].rstrip()
+        elif len(name) > 2 and name[-1] == "}":
+            if "matrix" in name:
+                yield name.partition("{")[0].rstrip()
         elif name not in _DROPPED:
             yield _SAME.get(name, name)
 
@@ -204,8 +205,9 @@ class _Tokeniser:
             yield r"\%" if lexeme == "%" else lexeme
 
     def letters(self, run: str) -> Iterator[str]:
-        """A function's name, an upright word, or one symbol for each letter."""
-        if run in _WORDS or (self.upright and run not in FUNCTIONS - {"min"}):
+        """A function's name, a word, or one symbol for each letter."""
+        upright = self.upright and run not in FUNCTIONS - {"min"}
+        if upright or run in _WORDS or (len(run) > 3 and run not in FUNCTIONS):
             yield WORD + run
         elif run in FUNCTIONS:
             yield "\\" + run

@@ -172,7 +172,7 @@ def _wandb_run(mode: str, mirror: Path, identity: Path | None, labels: Mapping[s
         return None
     mirror.mkdir(parents=True, exist_ok=True)
     # What waits for its upload is kept beside the runs, not in the user's home.
-    os.environ.setdefault("WANDB_DATA_DIR", str(mirror))
+    os.environ.setdefault("WANDB_DATA_DIR", str(mirror.resolve()))
     settings = wandb.Settings(
         silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True
     )

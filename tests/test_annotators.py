@@ -64,8 +64,9 @@ def options(**changes: Any) -> ChatOptions:
     return ChatOptions(**{"model": "m", "max_tokens": 64, "sampler": sampler} | changes)
 
 
-async def connect(url: str, key: str | None = None) -> ChatEndpoint:
-    return await ChatEndpoint.connect(url, options(), key=key, timeout_s=5, pauses=(0.001, 0.002))
+async def connect(url: str, key: str | None = None, **changes: Any) -> ChatEndpoint:
+    asked = options(**changes)
+    return await ChatEndpoint.connect(url, asked, key=key, timeout_s=5, pauses=(0.001, 0.002))
 
 
 def ask_all(path: Path, ask: Any, attempts: int = 3) -> Annotated:
@@ -133,6 +134,8 @@ def test_the_server_is_told_what_the_recipe_says() -> None:
     assert [question[key] for key in ("model", "seed", "temperature", "top_p", "top_k", "max_tokens")] == [
         *("m", 7, 0.7, 0.8, 20, 64)
     ]
+    neutral = {"min_p": 0, "presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
+    assert question.items() >= neutral.items()
 
 
 def test_what_a_server_refuses_is_left_out() -> None:
@@ -148,6 +151,23 @@ def test_what_a_server_refuses_is_left_out() -> None:
 
     found = asyncio.run(scenario())
     assert (found.schema, found.thinking) == (False, False)
+
+
+def test_a_server_without_top_k_is_used_where_the_recipe_asks_for_none() -> None:
+    def narrow(body: dict[str, Any]) -> tuple[int, Any]:
+        return (400, {"error": "unknown field top_k"}) if "top_k" in body else answered(GOOD)
+
+    async def scenario(top_k: int) -> dict[str, Any]:
+        sampler = {"temperature": 0.7, "top_p": 0.8, "top_k": top_k}
+        async with server(narrow) as (url, bodies), await connect(url, sampler=sampler) as endpoint:
+            await endpoint.ask("which?", 7)
+            return bodies[-1]
+
+    question = asyncio.run(scenario(0))
+    assert question.keys().isdisjoint({"top_k", "min_p", "repetition_penalty"})
+    assert (question["presence_penalty"], question["frequency_penalty"]) == (0, 0)
+    with pytest.raises(UserError, match="unknown field top_k"):
+        asyncio.run(scenario(20))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tessy.boundary.uncertainty import LIKELIEST
 from tessy.config.base import Sampler
+from tessy.config.switches import LIKELIEST
 from tessy.engines import Engine, Request
 from tessy.errors import UserError
 from tests.vllm_server import END, Codec, make_model

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from worlds import world_config
 
+from tessy.config.models import Pretraining
 from tessy.miniature.dialects import STUDENT
 from tessy.miniature.traces import gold_traces, pretraining_traces
 from tessy.miniature.world import World
@@ -86,7 +86,7 @@ def test_nothing_is_computed_in_half_precision(world: World, tmp_path: Path) -> 
             return out
 
     with Watch():
-        pretrain("student", world, replace(_tiny(), documents=4), tmp_path, threads=1)
+        pretrain("student", world, _tiny(documents=4), tmp_path, threads=1)
     assert torch.float32 in kinds
     assert not kinds & {torch.bfloat16, torch.float16}
 
@@ -96,21 +96,19 @@ def test_an_unfinished_model_of_other_settings_is_not_continued(world: World, tm
 
     _run(world, tmp_path, kill_at=60)
     with pytest.raises(ValueError, match="unfinished model of other settings"):
-        pretrain("student", world, replace(_tiny(), learning_rate=1e-4), tmp_path, threads=1)
+        pretrain("student", world, _tiny(learning_rate=1e-4), tmp_path, threads=1)
 
 
-def _tiny():  # type: ignore[no-untyped-def]
-    from tessy.miniature.pretrain import PretrainConfig
-
-    return PretrainConfig(
+def _tiny(documents: int = 200, learning_rate: float = 1e-3) -> Pretraining:
+    return Pretraining(
         vocabulary=512,
         width=32,
         layers=1,
         heads=1,
         mlp=32,
-        documents=200,
+        documents=documents,
         batch=2,
-        learning_rate=1e-3,
+        learning_rate=learning_rate,
     )
 
 

@@ -2,24 +2,21 @@
 
 `judge/official/answers/rows.jsonl` has pairs of our own making and what `eval/auto_scoring_judge.py` of
 OpenBMB/OlympiadBench at ba5b26a (with SymPy 1.14 and antlr4 4.11, default tolerance) decided. A `reason` says
-why a decision is mathematically wrong; there we decide the other way.
+why a decision is mathematically wrong; there we decide the other way. `python -m tests.official_answers`
+makes the decisions anew.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eval.equality import equal
+from tests.official_answers import read
 
-ROWS = [
-    json.loads(line)
-    for line in (Path(__file__).parent / "judge/official/answers/rows.jsonl").read_text().splitlines()
-]
+ROWS = read()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['given']} | {row['expected']}")

@@ -33,6 +33,16 @@ def test_overrides_reach_nested_fields_and_numbers_in_any_notation() -> None:
     assert recipe.execution.tracking.wandb == "disabled"
 
 
+def test_fields_by_the_names_they_had_before_mean_the_same() -> None:
+    before = ["engines.student.kind=embedded", "predictors.teacher.kind=embedded", "reach=64", "stride=2"]
+    now = ["engines.student.kind=transformers", "predictors.teacher.kind=transformers"]
+    now += ["max_continuation_tokens=64", "check_interval_tokens=2"]
+    old, new = (load(MINI, [f"execution.{override}" for override in named]) for named in (before, now))
+    assert old == new
+    assert "reach" not in dump(old)
+    assert "embedded" not in dump(old)
+
+
 def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
     teacher = ["source=openai/gpt-oss-120b", "format=gpt_oss", "pretraining=null"]
     settings = ["gpt_oss.reasoning_effort=high", "gpt_oss.date=2025-08-05"]

@@ -18,9 +18,9 @@ import pytest
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.engines import EngineFault, Request
+from tessy.engines.codec import WAYS, Way
 from tessy.engines.launch import ServedModel, connected
 from tessy.engines.server import ServerEngine
-from tessy.engines.wire import WAYS, Way
 from tessy.errors import UserError
 from tests.processes import descendants, end
 from tests.vllm_server import END, LENGTH, Codec, Host

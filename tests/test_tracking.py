@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from tessy.runtime.display import Display
 from tessy.tracking import Tracker, read_metrics
 from tests.wandb_files import OfflineRun, offline_runs
 
@@ -105,9 +108,8 @@ def test_a_resumed_stage_goes_on_with_its_run_and_loses_no_row(tmp_path: Path) -
     parts = finished_runs(tmp_path / "mirror", 2)
     assert len(parts) == 2
     assert parts[0].run_id == parts[1].run_id
-    rows = [row for part in parts for row in part.history]
-    assert [row["step"] for row in rows] == [1, 2, 3, 2, 3, 4]
-    assert [row["_step"] for row in rows] == sorted(row["_step"] for row in rows)
+    assert [row["step"] for part in parts for row in part.metrics()] == [1, 2, 3, 2, 3, 4]
+    assert [row["_step",] for part in parts for row in part.history] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3, 2, 3, 4]
 
 
@@ -149,3 +151,16 @@ def test_a_mirror_that_fails_costs_nothing_else(tmp_path: Path, capsys: pytest.C
     assert "W&B: the whole run was lost: NotADirectoryError" in capsys.readouterr().err
     assert t.lost == ["the whole run"]
     assert read_metrics(tmp_path)[0]["loss"] == 2.0
+
+
+def test_what_the_mirror_lost_is_said_at_the_end_of_a_run() -> None:
+    said = io.StringIO()
+    with Display(Console(file=said, width=200)) as display:
+        for stage in ("evaluate", "train"):
+            display.started(stage)
+        display.heard("evaluate", {"lost": ["table verdicts", "metrics", "metrics"]})
+        for stage in ("evaluate", "train"):
+            display.finished(stage)
+    last = said.getvalue().splitlines()[-1]
+    assert last.startswith("W&B lost 3 of evaluate's records: table verdicts, metrics; ")
+    assert "train" not in last

@@ -13,27 +13,28 @@ from pathlib import Path
 from typing import Any
 
 BLOCK, HEADER, FULL, LAST = 1 << 15, 7, 1, 4
-TABLE, PATH = "wandb-client-artifact://", ".artifact_path"
+TABLE = "wandb-client-artifact://"
 
 
 @dataclass
 class OfflineRun:
-    """One `.wandb` file: history rows by metric name, artifacts, and whether the run ended in order."""
+    """One `.wandb` file: history rows by metric name (several names for a part of what is no number),
+    artifacts, and whether the run ended in order."""
 
     path: Path
     run_id: str = ""
     name: str = ""
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[tuple[str, ...], Any]] = field(default_factory=list)
     artifacts: list[Any] = field(default_factory=list)
     exit_code: int | None = None
 
     def tables(self) -> dict[str, list[list[Any]]]:
         """The rows of every table, from the files that wait for their upload as parts of artifacts."""
         return {
-            key.removesuffix(PATH): self._rows(*value.removeprefix(TABLE).split("/", 1))
+            key[0]: self._rows(*value.removeprefix(TABLE).split("/", 1))
             for row in self.history
             for key, value in row.items()
-            if key.endswith(PATH)
+            if key[1:] == ("artifact_path",)
         }
 
     def _rows(self, artifact: str, name: str) -> list[list[Any]]:
@@ -44,7 +45,10 @@ class OfflineRun:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows that were logged, without what W&B adds and without tables."""
-        rows = [{k: v for k, v in row.items() if k[0] != "_" and "." not in k} for row in self.history]
+        rows = [
+            {name[0]: value for name, value in row.items() if len(name) == 1 and name[0][0] != "_"}
+            for row in self.history
+        ]
         return [row for row in rows if row]
 
 
@@ -65,8 +69,9 @@ def _read(path: Path) -> OfflineRun:
             run.run_id, run.name = record.run.run_id, record.run.display_name
         elif kind == "history":
             items = record.history.item
-            row = {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
-            run.history.append(row)
+            names = [(item.key,) if item.key else tuple(item.nested_key) for item in items]
+            values = [json.loads(item.value_json) for item in items]
+            run.history.append(dict(zip(names, values, strict=True)))
         elif kind == "artifact":
             run.artifacts.append(record.artifact)
         elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":

@@ -12,7 +12,7 @@ from rich.console import Console
 from tessy.artifacts import read_parquet, read_rows
 from tessy.bench import readers
 from tessy.bench import synthesis as arrangements
-from tessy.bench.crew import Models
+from tessy.bench.harness import Models
 from tessy.boundary.segments import THINKINGS
 from tessy.config.load import load
 from tessy.experiment import plan

@@ -14,10 +14,12 @@ import random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Self
 
 import aiohttp
 
+from tessy.engines.codec import NEUTRAL
 from tessy.errors import UserError
 
 SCHEMA = {"type": "array", "items": {"type": "string"}}
@@ -42,13 +44,15 @@ class Refused(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """What every question is asked with; `thinking` is None where the server knows no such switch."""
+    """What every question is asked with; `thinking` is None where the server knows no such switch, and `cuts`
+    False where it knows neither `top_k` nor the like, and so has no defaults for them either."""
 
     model: str
     max_tokens: int
     sampler: Mapping[str, float]
     schema: bool = True
     thinking: bool | None = False
+    cuts: bool = True
 
     def body(self, prompt: str, seed: int) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -58,9 +62,11 @@ class ChatOptions:
             "seed": seed,
             "temperature": self.sampler["temperature"],
             "top_p": self.sampler["top_p"],
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
         }
-        if self.sampler["top_k"]:
-            body["top_k"] = self.sampler["top_k"]
+        if self.cuts:
+            body |= {"top_k": self.sampler["top_k"], **NEUTRAL}
         if self.schema:
             named = {"name": "style_spans", "schema": SCHEMA, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -119,15 +125,12 @@ class ChatEndpoint:
         raise AssertionError("unreachable")
 
     async def _probe(self) -> None:
-        """Ask with everything, then without the schema, the thinking switch, both: the first that works."""
+        """Ask with everything, then without the schema, the thinking switch, both, and all that without cuts
+        where the recipe asks for none: the first that works."""
         wanted, refusals = self.options, []
-        for schema, thinking in (
-            (True, wanted.thinking),
-            (False, wanted.thinking),
-            (True, None),
-            (False, None),
-        ):
-            self.options = replace(wanted, schema=schema, thinking=thinking)
+        cuts = (True,) if wanted.sampler["top_k"] else (True, False)
+        for cut, thinking, schema in product(cuts, (wanted.thinking, None), (True, False)):
+            self.options = replace(wanted, schema=schema, thinking=thinking, cuts=cut)
             body = self.options.body("Answer with a JSON array of strings.", 0)
             try:
                 await self._post({**body, "max_tokens": min(PROBE_TOKENS, wanted.max_tokens)})

@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any, Literal, get_args
 
 from tessy.boundary.labels import StyleSpan
@@ -86,9 +87,9 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
             continue
         try:
             array, end = _LENIENT.raw_decode(text, start)
-        except RecursionError:  # brackets without end, as models write that cannot stop
-            return "not_strings", []
-        except ValueError:
+        except (ValueError, RecursionError):  # which of them, differs between versions of Python
+            if _depth(text[start:]) > DEEPEST:
+                return "not_strings", []
             # An array of strings that breaks off; other brackets may be prose.
             if _STRINGS.match(text, start):
                 return "truncated_json", []
@@ -102,7 +103,15 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
 
 _LENIENT = json.JSONDecoder(strict=False)
 """Takes line breaks inside strings, which models write as they stand."""
+DEEPEST = 100
+"""Brackets inside brackets; what has more was written by a model that could not stop."""
 _STRINGS = re.compile(r'\[\s*"')
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at most; those inside strings count as any others."""
+    steps = (1 if match[0] in "[{" else -1 for match in re.finditer(r"[][{}]", text))
+    return max(accumulate(steps), default=0)
 
 
 def _all_text(values: list[Any]) -> bool:

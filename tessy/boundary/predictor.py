@@ -28,7 +28,7 @@ from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.operating_point import operating_point
 from tessy.boundary.windows import window_start
 from tessy.chat.words import stable_words
-from tessy.engines.slots import SlotModel, common_prefix
+from tessy.engines.kv_slots import SlotModel, common_prefix
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 from tessy.records import Role

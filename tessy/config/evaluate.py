@@ -101,6 +101,9 @@ class LmEvalBenchmark(Section):
     filter: str = "none"
     data: str | None = None
     """A local .jsonl file with the task's own fields, in place of its hub dataset."""
+    fewshot_data: str | None = None
+    """A local .jsonl file with the examples of a task that shows some before each question: where `data` has
+    its questions, or where they would come from the rows it is tested on."""
     revision: Commit | None = None
     """Pins the task's hub dataset to a commit. One of `data` and `revision` is required, except by
     `miniature_ood`, whose test is made with the world."""
@@ -112,7 +115,7 @@ class LmEvalBenchmark(Section):
     @property
     def files(self) -> list[str]:
         """Local files whose content decides the result."""
-        return [self.data] if self.data is not None else []
+        return [file for file in (self.data, self.fewshot_data) if file is not None]
 
     @model_validator(mode="after")
     def _data_is_pinned(self) -> Self:

@@ -28,7 +28,7 @@ from tessy.engines import (
     Request,
     uniform,
 )
-from tessy.engines.slots import SlotModel, common_prefix
+from tessy.engines.kv_slots import SlotModel, common_prefix
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 

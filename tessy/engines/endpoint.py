@@ -9,7 +9,7 @@ answer holds whatever all of them have written since the last one:
     [[request_id, token ids, finish reason or null, log-probabilities or null], [request_id, fault], ...]
 
 Loaded by vLLM where VLLM_PLUGINS names it, as it does for servers that a recipe starts; API keys guard it
-like every path under /inference. The client's end is `tessy.engines.line`. Not covered: prompts of
+like every path under /inference. The client's end is `tessy.engines.session`. Not covered: prompts of
 anything but ids, several answers to one prompt.
 """
 
@@ -26,7 +26,7 @@ from vllm import SamplingParams
 from vllm.inputs import tokens_input
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-from tessy.engines.wire import PATHS
+from tessy.engines.codec import PATHS
 
 
 class SessionEndpoint:

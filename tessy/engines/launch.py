@@ -15,20 +15,22 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.engines import guard
+from tessy.engines.codec import Codec
 from tessy.engines.server import ServerEngine
-from tessy.engines.wire import Codec
 from tessy.errors import UserError
 from tessy.processes import inherited, python_module
 
@@ -286,6 +288,7 @@ def _environment(
         "VLLM_NO_USAGE_STATS": "1",
         "PYTHONUNBUFFERED": "1",
         "VLLM_PLUGINS": ",".join(_plugins()),
+        **_sockets(tempfile.gettempdir()),
     }
     # A key meant for other servers would lock these against their own run.
     environment.pop("VLLM_API_KEY", None)
@@ -298,6 +301,11 @@ def _environment(
         environment["VLLM_CPU_OMP_THREADS_BIND"] = device or "nobind"
         environment["OMP_NUM_THREADS"] = str(_cores(device)) if device else "1"
     return environment
+
+
+def _sockets(folder: str) -> dict[str, str]:
+    """vLLM's processes meet at Unix sockets named `folder`/<uuid>, whose paths may have 107 bytes."""
+    return {} if len(os.fsencode(folder)) <= 107 - len(f"/{uuid4()}") else {"VLLM_RPC_BASE_PATH": "/tmp"}
 
 
 def _cores(device: str) -> int:

@@ -58,10 +58,8 @@ class Display:
         self._progress.stop()
         for stage, lost in self._lost.items():
             what = ", ".join(dict.fromkeys(lost))
-            self.console.print(
-                Text(f"W&B lost {len(lost)} of {stage}'s: {what}; its artifact has them, its log says why"),
-                soft_wrap=True,
-            )
+            said = f"W&B lost {len(lost)} of {stage}'s records: {what}; its folder has them, its log says why"
+            self.console.print(Text(said), soft_wrap=True)
 
     def plan(self, decisions: Sequence[Decision]) -> None:
         reused = sum(decision.action == "reuse" for decision in decisions)

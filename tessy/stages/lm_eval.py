@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tessy.config.evaluate import LmEvalBenchmark
+from tessy.config.evaluate import MINIATURE_TASK, LmEvalBenchmark
 from tessy.config.models import ModelReference
 from tessy.config.recipe import Recipe
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind
+from tessy.stages.checks import fault
 from tessy.stages.testing import Testing, TestingStage, tested
 
 
@@ -18,15 +20,18 @@ class LmEvalStage(TestingStage[LmEvalBenchmark]):
 
     def benchmark_faults(self) -> Iterator[str]:
         for benchmark in self.benchmarks:
-            data = benchmark.data
-            if data is not None and not Path(data).is_file():
-                yield f"benchmark {benchmark.name}: data {data!r}: no such file; give an existing .jsonl"
+            missing = [file for file in benchmark.files if not Path(file).is_file()]
+            for file in missing:
+                yield f"benchmark {benchmark.name}: {file!r}: no such file; give an existing .jsonl"
+            # The miniature's own task needs neither packages nor examples.
+            if not missing and benchmark.task != MINIATURE_TASK:
+                yield from _unusable(benchmark)
 
 
 KIND = Kind(
     "lm_eval",
     LmEvalStage,
-    revision=3,
+    revision=4,
     declared=f"{__name__}:KIND",
     run="eval.general:run",
     preload=("eval.general",),
@@ -50,3 +55,11 @@ def plan(
         seed=recipe.seed,
     )
     return graph.add(KIND, f"lmeval-{label}", config, {"model": model, "world": world})
+
+
+def _unusable(benchmark: LmEvalBenchmark) -> Iterator[str]:
+    # By name: `tessy` does not import `eval`; only whoever asks for an evaluation reaches it.
+    try:
+        yield from fault(importlib.import_module("eval.lm_tasks").check, benchmark)
+    except ModuleNotFoundError as error:
+        yield f"evaluate.benchmarks: {error.name} is not installed: pip install -e '.[eval]'"

@@ -1,6 +1,6 @@
 """What the authors' release does around the writing itself, for `synthesis.compat`.
 
-Not covered: what it does while a trace is written (`drafts.Compatibility`).
+Not covered: what it does while a trace is written (`rollouts.Compatibility`).
 """
 
 from __future__ import annotations

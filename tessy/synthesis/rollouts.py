@@ -1,6 +1,6 @@
 """A response being written: what is accepted so far, in every model's own ids, and the next turn.
 
-A draft turns what a model has just written, and what its boundary predictor says of it, into a turn, by
+A rollout turns what a model has just written, and what its boundary predictor says of it, into a turn, by
 the rules of `cooperation`. It asks nobody anything and waits for nothing; `scheduler` and `lockstep` do.
 """
 
@@ -95,7 +95,7 @@ def samples_of(problems: Iterable[Problem], repeats: int = 1) -> list[Sample]:
     return out
 
 
-class Draft:
+class Rollout:
     """One sample under way, going on from the `turns` it already has."""
 
     def __init__(self, sample: Sample, assignment: Assignment, turns: Iterable[Turn] = ()) -> None:

@@ -29,7 +29,7 @@ class _Length:
         self.mean += (tokens - self.mean) / 8
 
 
-class Foresight:
+class SpanLengths:
     """Learns from all samples of a run, for each author."""
 
     def __init__(self) -> None:

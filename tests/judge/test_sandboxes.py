@@ -42,7 +42,7 @@ def shell(script: str) -> tuple[Outcome, str]:
         os.close(err)
 
 
-def rooms() -> set[int]:
+def sandboxes() -> set[int]:
     """The sandboxes of this process: its children that are bubblewrap."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     pids = {int(pid) for path in children for pid in path.read_text().split()}
@@ -67,14 +67,14 @@ def in_a_thread(action: Callable[[], None]) -> None:
 
 def test_a_run_finds_nothing_of_the_one_before() -> None:
     def check() -> None:
-        before = rooms()
+        before = sandboxes()
         _, clean = shell(LOOK)
-        room = rooms() - before
-        assert len(room) == 1
+        sandbox = sandboxes() - before
+        assert len(sandbox) == 1
         for _ in range(3):
             shell(LEAVE)
             assert shell(LOOK)[1] == clean
-        assert rooms() - before == room, "the runs were not in one sandbox, so this shows nothing"
+        assert sandboxes() - before == sandbox, "the runs were not in one sandbox, so this shows nothing"
 
     in_a_thread(check)
 
@@ -91,22 +91,22 @@ def test_output_that_somebody_still_reads_is_not_charged_to_the_next_run() -> No
 
 
 def test_a_sandbox_ends_with_its_thread() -> None:
-    before = rooms()
+    before = sandboxes()
     in_a_thread(lambda: shell("true"))
-    assert rooms() == before
+    assert sandboxes() == before
 
 
 def test_programs_at_the_same_time_are_in_different_sandboxes() -> None:
     def check() -> None:
-        before, sink = rooms(), os.open("/dev/null", os.O_RDWR)
+        before, sink = sandboxes(), os.open("/dev/null", os.O_RDWR)
         boxes = [
             start(("/bin/sleep", "0.1"), LIMITS, files={}, stdin=sink, stdout=sink, stderr=sink)
             for _ in range(3)
         ]
-        assert len(rooms() - before) == 3
+        assert len(sandboxes() - before) == 3
         boxes[0].abandon()
         assert [box.wait().exit_code for box in boxes[1:]] == [0, 0]
-        assert len(rooms() - before) == 2
+        assert len(sandboxes() - before) == 2
         os.close(sink)
 
     in_a_thread(check)
@@ -114,9 +114,9 @@ def test_programs_at_the_same_time_are_in_different_sandboxes() -> None:
 
 def test_a_dead_sandbox_is_replaced() -> None:
     def check() -> None:
-        before = rooms()
+        before = sandboxes()
         shell("true")
-        for pid in rooms() - before:
+        for pid in sandboxes() - before:
             os.kill(pid, signal.SIGKILL)
         try:
             outcome, _ = shell("exit 5")

@@ -14,7 +14,7 @@ from vocabularies import FAMILIES, renderer
 from tessy.config.methods import METHODS
 from tessy.records import Problem
 from tessy.synthesis.cooperation import HandOver
-from tessy.synthesis.rollouts import Assignment, Author, Compatibility, Draft, Sample, View
+from tessy.synthesis.rollouts import Assignment, Author, Compatibility, Rollout, Sample, View
 
 PAIRS = [("qwen3", "gpt_oss"), ("qwen3", "deepseek_r1"), ("gpt_oss", "deepseek_r1")]
 
@@ -26,12 +26,12 @@ def _loaded() -> None:
         renderer(family).pieces([0])
 
 
-def draft(student: str, teacher: str, hand_over: HandOver) -> Draft:
+def rollout(student: str, teacher: str, hand_over: HandOver) -> Rollout:
     renderers = {"student": renderer(student), "teacher": renderer(teacher)}
     authors = {"student": Author(student, None), "teacher": Author(teacher, None)}  # type: ignore[arg-type]
     method, compat = METHODS["tessy"], Compatibility(hand_over=hand_over)
     assignment = Assignment("tessy", method, authors, renderers, "student", 100_000, 0, {}, compat=compat)  # type: ignore[arg-type]
-    return Draft(Sample("p#0", Problem("p", "Print it.")), assignment)
+    return Rollout(Sample("p#0", Problem("p", "Print it.")), assignment)
 
 
 def read_by(view: View) -> str:
@@ -52,7 +52,7 @@ def normal(text: str) -> str:
 def test_both_models_hold_the_text_that_was_accepted(
     student: str, teacher: str, hand_over: HandOver, data: st.DataObject
 ) -> None:
-    writing = draft(student, teacher, hand_over)
+    writing = rollout(student, teacher, hand_over)
     for _ in range(data.draw(st.integers(1, 6))):
         chat = renderer(writing.author.model)
         random_ids = st.lists(st.integers(0, 100_000), max_size=6)

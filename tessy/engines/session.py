@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from tessy.engines import EngineFault
-from tessy.engines.wire import Piece, fault_of
+from tessy.engines.codec import Piece, fault_of
 from tessy.errors import described
 
 MESSAGE_BYTES = 1 << 20
@@ -34,7 +34,7 @@ class _Call:
     heard: float
 
 
-class Line:
+class SessionClient:
     """All requests to the server at the WebSocket address `url`.
 
     A request that hears nothing for `timeout_s` fails.

@@ -19,7 +19,7 @@ def test_a_pass_computes_on_the_models_device_alone_and_never_waits_for_it() -> 
     from torch.utils._pytree import tree_leaves
     from transformers import Qwen3Config, Qwen3ForTokenClassification
 
-    from tessy.engines.slots import SlotModel, layout
+    from tessy.engines.kv_slots import SlotModel, layout
 
     class OnMetaAlone(TorchDispatchMode):
         """Refuses every operation that touches a tensor elsewhere, but for the move itself."""

@@ -33,6 +33,8 @@ PATHS: dict[Way, str] = {
     "completions": "/v1/completions",
     "text": "/v1/completions",
 }
+NEUTRAL = {"min_p": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0}
+"""What a recipe never asks for, said so that a server's or a checkpoint's own defaults do not set it."""
 ABORT_PATH = "/inference/v1/abort_requests"
 
 
@@ -103,6 +105,9 @@ def _whole(request: Request) -> bool:
     return request.stride >= request.max_tokens
 
 
+_NEUTRAL = json.dumps(NEUTRAL)[1:-1]
+
+
 @lru_cache
 def _common(sampling: Sampler) -> str:
     return (
@@ -135,11 +140,10 @@ def _tokens_body(request: Request, name: str, sampling: Sampler) -> bytes:
 
 
 def _completions_body(request: Request, model: str, sampling: Sampler) -> bytes:
-    # A checkpoint's generation_config.json would set penalties here, and only here.
     return (
         f'{{"model":{json.dumps(model)},"stream":{str(not _whole(request)).lower()},'
         f'"return_token_ids":true,{_common(sampling)},'
-        '"repetition_penalty":1.0,"presence_penalty":0.0,"frequency_penalty":0.0,"min_p":0.0,'
+        f"{_NEUTRAL},"
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
         # Tokens are named by id: those that read alike would fall into one.
         f'{_logprobs(request)}"return_tokens_as_token_ids":{str(request.logprobs > 0).lower()},'
@@ -155,12 +159,12 @@ def _text_body(request: Request, model: str, sampling: Sampler, codec: Codec) ->
         "max_tokens": request.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        **NEUTRAL,
         "stop": [codec.decode([token]) for token in request.stop_token_ids[:STOPS]],
         # vLLM's: without it the markers that end a part are not in the text they should be found in.
         "skip_special_tokens": False,
     }
-    if sampling.top_k:
-        body["top_k"] = sampling.top_k
     if request.schema:
         body["structured_outputs"] = {"json": json.loads(request.schema)}
     return json.dumps(body).encode()

@@ -1,9 +1,9 @@
 """One program, one run in a sandbox: start it, wait for it, learn what became of it.
 
-`run` is what most callers need; `start` and `Box.wait` let two programs talk through pipes. The run's
+`run` is what most callers need; `start` and `Run.wait` let two programs talk through pipes. The run's
 process 1 (`init.c`) enforces the limits; this side sets its cgroup's and is the last resort if it stalls.
 
-Not covered: the sandbox itself (`room`), and what an outcome means for a verdict (`eval.judge`).
+Not covered: the sandbox itself (`sandbox`), and what an outcome means for a verdict (`eval.judge`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 from eval.sandbox.cgroups import CLEAN, Group, accounting
 from eval.sandbox.files import Sealed
-from eval.sandbox.room import Room, SandboxError, give_back, lend
+from eval.sandbox.sandbox import Sandbox, SandboxError, acquire, release
 
 MIB = 1 << 20
 _PATIENCE = 5
@@ -99,7 +99,7 @@ def start(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
-) -> Box:
+) -> Run:
     """Start a program in a sandbox that nothing else is in.
 
     `argv[0]` is an absolute path inside. `files` maps paths in /box to their contents, read-only and
@@ -107,17 +107,17 @@ def start(
     ...) stay the caller's to close. Raises `SandboxError`.
     """
     shown = tuple(shown)
-    room = lend()
+    sandbox = acquire()
     try:
-        group = _group(room, limits)
+        group = _group(sandbox, limits)
         words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]
-        room.order(words, (stdin, stdout, stderr, *shown, *(content.fd for content in files.values())))
-        return Box(room, group, limits, stdout, stderr)
+        sandbox.order(words, (stdin, stdout, stderr, *shown, *(content.fd for content in files.values())))
+        return Run(sandbox, group, limits, stdout, stderr)
     except OSError as error:
-        room.close()
+        sandbox.close()
         raise SandboxError(f"the run does not start: {error}") from error
     except BaseException:
-        room.close()
+        sandbox.close()
         raise
 
 
@@ -126,43 +126,45 @@ def inside(number: int) -> str:
     return f"/dev/fd/{3 + number}"
 
 
-def _group(room: Room, limits: Limits) -> Group | None:
+def _group(sandbox: Sandbox, limits: Limits) -> Group | None:
     if accounting().kind == "rlimits":
         return None
     allowed = limits.memory + limits.stdout + limits.stderr + _CGROUP_SLACK
     try:
-        return room.confine(allowed, limits.processes + 2)
+        return sandbox.confine(allowed, limits.processes + 2)
     except OSError as error:
         raise SandboxError(f"the memory cgroup cannot be made or entered: {error}") from error
 
 
-class Box:
+class Run:
     """A started run. Call `wait` or `abandon`, once."""
 
-    def __init__(self, room: Room, group: Group | None, limits: Limits, stdout: int, stderr: int) -> None:
-        self._room, self._group, self._limits = room, group, limits
+    def __init__(
+        self, sandbox: Sandbox, group: Group | None, limits: Limits, stdout: int, stderr: int
+    ) -> None:
+        self._sandbox, self._group, self._limits = sandbox, group, limits
         caps = ((stdout, limits.stdout), (stderr, limits.stderr))
         self._files = [(fd, cap) for fd, cap in caps if stat.S_ISREG(os.fstat(fd).st_mode)]
 
     def wait(self) -> Outcome:
         """Wait for the end and clean up. Raises `SandboxError` if the sandbox broke."""
         try:
-            message = self._room.report(_PATIENCE * self._limits.wall_s)
+            message = self._sandbox.report(_PATIENCE * self._limits.wall_s)
             if not message and not (self._group and self._group.ran_out()):
-                raise self._room.broken(b"the run's process 1 was killed")
+                raise self._sandbox.broken(b"the run's process 1 was killed")
             outcome = self._outcome(message.decode())
         except BaseException:
             self.abandon()
             raise
         if message:
-            give_back(self._room)
+            release(self._sandbox)
         else:
             self.abandon()
         return outcome
 
     def abandon(self) -> None:
         """End everything inside and clean up, instead of waiting."""
-        self._room.close()
+        self._sandbox.close()
 
     def _outcome(self, report: str) -> Outcome:
         # Without a report the kernel killed process 1 itself for want of memory.

@@ -72,7 +72,7 @@ class Models:
         return max(map(len, prompts)) + self.max_tokens + 64
 
 
-class Crew:
+class Harness:
     """The models at work on `engines`, in `turns` where those compute on this thread."""
 
     def __init__(

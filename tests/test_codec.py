@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tessy.chat.words import stable_words
 from tessy.config.base import Sampler
 from tessy.engines import Request
-from tessy.engines.wire import TextReader, Way, dialogue, events
+from tessy.engines.codec import TextReader, Way, dialogue, events
 from tests.vllm_server import CHARACTERS, END, Codec
 
 ids = st.lists(st.integers(0, 200_000), max_size=20)

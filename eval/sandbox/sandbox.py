@@ -5,11 +5,11 @@ that is done once per thread and the rest per run: process and mount namespaces,
 run's own, and end with it (`init.c`). What runs of one thread share is what they cannot touch: the user,
 network, UTS, IPC and cgroup namespaces, a read-only root, and the limits of memory (`cgroups`).
 
-A room belongs to the thread that made it: it runs on that thread's CPUs, and the kernel ends it, and every
-process in it, when that thread does.
-Two programs that talk to each other are in two rooms. A room in which anything went wrong is torn down.
+A sandbox belongs to the thread that made it: it runs on that thread's CPUs, and the kernel ends it, and every
+process in it, when that thread does. Two programs that talk to each other are in two sandboxes. A sandbox in
+which anything went wrong is torn down.
 
-Not covered: limits and accounting of a run (`box`).
+Not covered: limits and accounting of a run (`runs`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SandboxError(RuntimeError):
     """The sandbox failed, not the program in it. Worth a retry; never a verdict on the program."""
 
 
-class Room:
+class Sandbox:
     """One sandbox with its process 1 waiting for orders. Raises `SandboxError` throughout."""
 
     def __init__(self) -> None:
@@ -129,25 +129,25 @@ class Room:
         return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
 
 
-def lend() -> Room:
-    """A room of this thread that nobody uses, or a new one. Give it back, or close it."""
+def acquire() -> Sandbox:
+    """A sandbox of this thread that nobody uses, or a new one. Give it back, or close it."""
     idle = _idle()
     while idle:
-        if (room := idle.pop()).usable():
-            return room
-        room.close()
-    return Room()
+        if (sandbox := idle.pop()).usable():
+            return sandbox
+        sandbox.close()
+    return Sandbox()
 
 
-def give_back(room: Room) -> None:
+def release(sandbox: Sandbox) -> None:
     """For the next run, after one that ended in order."""
-    _idle().append(room)
+    _idle().append(sandbox)
 
 
-def _idle() -> list[Room]:
+def _idle() -> list[Sandbox]:
     if not hasattr(_mine, "idle"):
         _mine.idle = []
-    idle: list[Room] = _mine.idle
+    idle: list[Sandbox] = _mine.idle
     return idle
 
 
