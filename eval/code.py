@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import JUDGE_FORMAT, Contest, load
-from eval.judge import Judgement, Submission, judge
+from eval.judge import Judgement, Submission, interpreter, judge
+from eval.judge.formats import FORMATS
 from eval.sandbox import accounting
 from eval.scores import failed, scorecard, scored
 from tessy.artifacts import write_json, write_parquet
@@ -62,7 +63,7 @@ def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Conte
         *scored(benchmark, problems, responses, judged),
         *failed(benchmark, contest, tested.samples),
     ]
-    how = {"memory_limited_by": accounting().kind, **asked.protocol}
+    how = {"memory_limited_by": accounting().kind, **_judged_by(benchmark), **asked.protocol}
     card = scorecard(benchmark, contest, how, rows, len(responses) - _judgeable(rows))
     write_json(job.out / name / SCORECARD, card)
     about = f"One row per response to {name}.\n\n```json\n{json.dumps(_provenance(card), indent=2)}\n```"
@@ -71,6 +72,14 @@ def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Conte
     job.tracker.table(
         f"{name}/verdicts", [{k: row[k] for k in ("problem_id", "verdict", "passed")} for row in rows]
     )
+
+
+def _judged_by(benchmark: CodeBenchmark) -> dict[str, str]:
+    """Whose rules, and which Python, where there are several."""
+    commits = FORMATS[JUDGE_FORMAT[benchmark.kind]].commits
+    if not commits:
+        return {}
+    return {"judge_commit": benchmark.judge_commit or commits[0], "python": interpreter.described()}
 
 
 def miniature_contest(job: Job[StageConfig], benchmark: CodeBenchmark) -> Path | None:
@@ -141,6 +150,7 @@ def judge_responses(
             problems=tests,
             workers=job.execution.judge_workers,
             mode="both" if benchmark.mode == "strict" else "fixed",
+            commit=benchmark.judge_commit,
         ):
             row = judged[judgement.sample_id] = _row(judgement)
             journal.append(row)

@@ -28,7 +28,7 @@ _NOTE_LIMIT = 500
 class Bench:
     """What stays the same over a program's tests. `checkers` are the built ones, by `id` of the source.
 
-    One run serves all `modes`: they read the same outcome differently.
+    One run serves all `modes`: they read the same outcome differently. `together`: it serves all tests, too.
     """
 
     format: Format
@@ -37,6 +37,7 @@ class Bench:
     program: Program
     checkers: Mapping[int, Program]
     interactor: Program | None
+    together: bool = False
 
 
 Words: TypeAlias = Mapping[Mode, Word]
@@ -56,6 +57,7 @@ def run_case(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
             outcome = run(
                 (*bench.program.argv, *map(inside, range(len(called)))), limits,
                 files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
+                interpreter=bench.program.interpreter,
             )  # fmt: skip
             words, note = _faults(bench, outcome, case), _said(err)
             if len(words) < len(bench.modes):
@@ -132,6 +134,7 @@ def _talk(
                 stdin=from_judge,
                 stdout=to_judge,
                 stderr=err,
+                interpreter=bench.program.interpreter,
             )
         except BaseException:
             if judge is not None:

@@ -12,13 +12,14 @@ import hashlib
 import importlib.util
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from eval.judge import cache
+from eval.judge.interpreter import PYPY, PYTHON, interpreter, pypy
 from eval.judge.records import MIB, Source
-from eval.sandbox import Limits, Sealed, run, scratch
+from eval.sandbox import Interpreter, Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
 
 _PROGRAM = "/box/main"
@@ -33,12 +34,14 @@ MAIN = {"cpp": "main.cpp", "python": "main.py"}
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """How programs of a language are built and run. `flags` follow the source file (C++ only)."""
+    """How programs of a language are built and run. `flags` follow the source file (C++ only). Where there
+    is a loaded `interpreter`, it runs them."""
 
     name: str
     tool: str
     flags: tuple[str, ...]
     limits: Limits
+    interpreter: Callable[[], Interpreter] | None = None
 
     @property
     def compiled(self) -> bool:
@@ -51,6 +54,7 @@ class Program:
 
     argv: tuple[str, ...]
     files: Mapping[str, Sealed]
+    interpreter: Interpreter | None = None
 
     def close(self) -> None:
         for content in self.files.values():
@@ -69,7 +73,7 @@ def compile_limits(cpu_s: float, memory: int, processes: int = 50) -> Limits:
     )  # fmt: skip
 
 
-_GXX, _PYPY, _PYTHON = "/usr/bin/g++", "/usr/bin/pypy3", "/usr/bin/python3"
+_GXX = "/usr/bin/g++"
 _SMALL = Limits(cpu_s=10, wall_s=30, memory=512 * MIB, stdout=MIB)
 
 DMOJ = {
@@ -78,11 +82,11 @@ DMOJ = {
         ("-Wall", "-DONLINE_JUDGE", "-O2", "-lm", "-march=native", "-std=c++17", "-fmax-errors=5", "-s"),
         compile_limits(10, 1024 * MIB),
     ),
-    "python": Language("python", _PYPY, ("-BS",), _SMALL),
+    "python": Language("python", PYPY, ("-BS",), _SMALL, pypy),
 }  # fmt: skip
 _LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB))
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
-LCB = {"python": Language("python", _PYTHON, ("-B",), _SMALL)}
+LCB = {"python": Language("python", PYTHON, (), _SMALL, interpreter)}
 HELPER = Language("cpp", _GXX, _LIGHTCP_CPP.flags, compile_limits(60, 2048 * MIB))
 """For checkers and interactors: they are trusted to be right, so only patience differs."""
 
@@ -134,20 +138,29 @@ def _compile(language: Language, source: Source, main: str) -> bytes:
 def _script(language: Language, source: Source) -> Program:
     main = next(iter(source.files))
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
-    check = f"compile(open('/box/{main}', 'rb').read(), {main!r}, 'exec')"
+    argv = source.arguments or ("program", f"/box/{main}")
+    program = Program(argv, files, language.interpreter() if language.interpreter else None)
+    try:
+        # What runs all tests together says itself that it does not compile.
+        if not source.together:
+            _check(language, main, program)
+    except BaseException:
+        program.close()
+        raise
+    return program
+
+
+def _check(language: Language, main: str, program: Program) -> None:
     out, err = scratch(), scratch()
     try:
-        argv = [language.tool, *language.flags, "-c", check]
-        outcome = run(argv, language.limits, files=files, stdin=None, stdout=out, stderr=err)
+        outcome = run(
+            ("check", f"/box/{main}"), language.limits, files=program.files, stdin=None, stdout=out,
+            stderr=err, interpreter=program.interpreter,
+        )  # fmt: skip
         if outcome.exit_code != 0:
             raise CompileError(read_all(err, _MESSAGE_LIMIT).decode(errors="replace").strip() or str(outcome))
-    except BaseException:
-        _close(files)
-        raise
     finally:
         _close({}, out, err)
-    start = f"/box/{source.start or main}"
-    return Program((language.tool, *language.flags, start, *source.arguments), files)
 
 
 def _close(files: Mapping[str, Sealed], *descriptors: int) -> None:

@@ -80,13 +80,14 @@ class Case:
 class Source:
     """A program: its files by name, the first of them the one that is compiled or checked.
 
-    `start` names the script to run where that is another one; `arguments` are what it is run with.
+    `arguments` are what it is run with. One that runs all tests `together` is a process that takes them one
+    after the other (`eval.judge.dialogue`).
     """
 
     language: str
     files: Mapping[str, bytes]
-    start: str = ""
     arguments: tuple[str, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ class Checker:
 class JudgeProblem:
     """A problem as the judge sees it. `interactor` replaces the checker where there is one.
 
-    `functional` names the function to call where tests are calls, not input (LiveCodeBench).
+    `functional` names the function to call where tests are calls, not input (LiveCodeBench). `starter` is a
+    function and the text that ends in its head, which a submission completes (HumanEval).
     """
 
     problem_id: str
@@ -120,6 +122,7 @@ class JudgeProblem:
     interactor: Source | None = None
     wall_factor: float = 3.0
     functional: str | None = None
+    starter: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,15 @@ def judge(
     workers: int | None = None,
     mode: Mode | Literal["both"] = "strict",
     on_progress: Callable[[int, int], None] | None = None,
+    commit: str | None = None,
 ) -> Iterator[Judgement]:
     """Judge `submissions` against the test data in `problems`; yields in their order.
 
     `workers` programs run at once (None: one per physical core). With `mode` "both" a judgement is the
     strict one and holds the fixed one; programs run once where that serves both. `on_progress(done, total)`
-    is called as each is decided. Raises `ValueError` before anything runs if a problem or language is
-    unknown, and `SandboxUnavailable` where programs cannot be isolated.
+    is called as each is decided. `commit` is that of the official code which `strict` follows, where several
+    are known (LiveCodeBench), by default the newest. Raises `ValueError` before anything runs if a problem,
+    language or commit is unknown, and `SandboxUnavailable` where programs cannot be isolated.
     """
     waiting = list(submissions)
     where = check_problems(format, problems, {s.problem_id for s in waiting})
@@ -43,7 +45,8 @@ def judge(
             )
     require()
     modes: tuple[Mode, ...] = ("strict", "fixed") if mode == "both" else (mode,)
-    return _in_order(Workers(format, modes, where, waiting, workers or len(physical_cores())), on_progress)
+    crew = Workers(format, modes, where, waiting, workers or len(physical_cores()), commit)
+    return _in_order(crew, on_progress)
 
 
 def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, Place]:

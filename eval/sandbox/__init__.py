@@ -30,9 +30,10 @@ Code is never run without the sandbox: `require` raises `SandboxUnavailable` wit
 from eval.sandbox.files import Sealed, scratch
 from eval.sandbox.health import SandboxUnavailable, accounting, require
 from eval.sandbox.runs import Limits, Outcome, Run, inside, run, start
-from eval.sandbox.sandbox import SandboxError
+from eval.sandbox.sandbox import Interpreter, SandboxError
 
 __all__ = [
+    "Interpreter",
     "Limits",
     "Outcome",
     "Run",

@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 from eval.sandbox.cgroups import CLEAN, Group, accounting
 from eval.sandbox.files import Sealed
-from eval.sandbox.sandbox import Sandbox, SandboxError, acquire, release
+from eval.sandbox.sandbox import Interpreter, Sandbox, SandboxError, acquire, release
 
 MIB = 1 << 20
 _PATIENCE = 5
@@ -80,11 +80,15 @@ def run(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
+    interpreter: Interpreter | None = None,
 ) -> Outcome:
     """Run a program to its end. See `start`; `stdin` None is empty input."""
     source = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin.reader()
     try:
-        box = start(argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown)
+        box = start(
+            argv, limits, files=files, stdin=source, stdout=stdout, stderr=stderr, shown=shown,
+            interpreter=interpreter,
+        )  # fmt: skip
     finally:
         os.close(source)
     return box.wait()
@@ -99,15 +103,17 @@ def start(
     stdout: int,
     stderr: int,
     shown: Iterable[int] = (),
+    interpreter: Interpreter | None = None,
 ) -> Run:
     """Start a program in a sandbox that nothing else is in.
 
     `argv[0]` is an absolute path inside. `files` maps paths in /box to their contents, read-only and
     executable. `stdin`, `stdout`, `stderr` and the `shown` descriptors (found at `inside(0)`, `inside(1)`,
-    ...) stay the caller's to close. Raises `SandboxError`.
+    ...) stay the caller's to close. An `interpreter` is handed `argv`, and runs what they mean to it.
+    Raises `SandboxError`.
     """
     shown = tuple(shown)
-    sandbox = acquire()
+    sandbox = acquire(interpreter)
     try:
         group = _group(sandbox, limits)
         words = [*_wanted(limits, len(shown)), *(f"file={path}" for path in files), "--", *argv]
@@ -137,7 +143,7 @@ def _group(sandbox: Sandbox, limits: Limits) -> Group | None:
 
 
 class Run:
-    """A started run. Call `wait` or `abandon`, once."""
+    """A started run. Call `wait`, `end` or `abandon`, once."""
 
     def __init__(
         self, sandbox: Sandbox, group: Group | None, limits: Limits, stdout: int, stderr: int
@@ -161,6 +167,13 @@ class Run:
         else:
             self.abandon()
         return outcome
+
+    def end(self, grace_s: float) -> Outcome | None:
+        """Wait for the end, so long, else make one; None if it had to be made."""
+        if self._sandbox.heard(grace_s):
+            return self.wait()
+        self.abandon()
+        return None
 
     def abandon(self) -> None:
         """End everything inside and clean up, instead of waiting."""

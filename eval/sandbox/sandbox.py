@@ -5,6 +5,9 @@ that is done once per thread and the rest per run: process and mount namespaces,
 run's own, and end with it (`init.c`). What runs of one thread share is what they cannot touch: the user,
 network, UTS, IPC and cgroup namespaces, a read-only root, and the limits of memory (`cgroups`).
 
+In the sandbox of an `Interpreter` a run is a fork of one that has its modules loaded: nothing but the
+interpreter and what it loads ever ran in that.
+
 A sandbox belongs to the thread that made it: it runs on that thread's CPUs, and the kernel ends it, and every
 process in it, when that thread does. Two programs that talk to each other are in two sandboxes. A sandbox in
 which anything went wrong is torn down.
@@ -25,16 +28,18 @@ import subprocess
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from eval.sandbox import cgroups, helper
-from eval.sandbox.files import read_all, scratch
+from eval.sandbox.files import Sealed, read_all, scratch
 
 SANDBOX_UID = 64123
 """What root becomes: an id that owns nothing and that no service runs under."""
 _GRACE_S = 10.0
 """How long beyond its due time an answer may take before the sandbox counts as broken."""
 _DEVICES = ("null", "zero", "random", "urandom")
+_CLOSED = ("--remount-ro", "/", "--")
 _mine = threading.local()
 
 
@@ -42,24 +47,30 @@ class SandboxError(RuntimeError):
     """The sandbox failed, not the program in it. Worth a retry; never a verdict on the program."""
 
 
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """An interpreter that loads its modules once; what runs in its sandboxes is a fork of it.
+
+    `command` starts it on the zip archive `program`, with two further words: the library to load, and the
+    socket that its function `room` takes. Where that returns words, they are a run's; `init.c` has the
+    details. `shown` are files and folders outside that it finds, read-only, at other places inside.
+    """
+
+    command: tuple[str, ...]
+    program: bytes
+    shown: tuple[tuple[str, str], ...] = ()
+
+
 class Sandbox:
     """One sandbox with its process 1 waiting for orders. Raises `SandboxError` throughout."""
 
-    def __init__(self) -> None:
+    def __init__(self, interpreter: Interpreter | None = None) -> None:
+        self.interpreter = interpreter
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._said = scratch()
         try:
-            init = helper.init().reader()
-            try:
-                self._process = subprocess.Popen(
-                    [*_as_ordinary_user(init), *_bubblewrap(), "--", f"/proc/self/fd/{init}", "room",
-                     str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._said,
-                    env={}, cwd="/", pass_fds=(theirs.fileno(), init),
-                )  # fmt: skip
-            finally:
-                os.close(init)
+            self._process = self._begun(theirs.fileno())
         except OSError as error:
             self._control.close()
             os.close(self._said)
@@ -80,6 +91,31 @@ class Sandbox:
         except BaseException:
             self.close()
             raise
+
+    def _begun(self, control: int) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as open_files:
+
+            def opened(content: Sealed) -> int:
+                fd = content.reader()
+                open_files.callback(os.close, fd)
+                return fd
+
+            init = opened(helper.init())
+            command = [*_as_ordinary_user(init), *_bubblewrap()]
+            kept = [control, init]
+            if self.interpreter is None:
+                command += [*_CLOSED, f"/proc/self/fd/{init}", "room", str(control)]
+            else:
+                program, library = opened(_archive(self.interpreter)), opened(helper.library())
+                kept += [program, library]
+                for outside, inside in self.interpreter.shown:
+                    command += ["--ro-bind", outside, inside]
+                command += [*_CLOSED, f"/proc/self/fd/{init}", "deep", *self.interpreter.command]
+                command += [f"/proc/self/fd/{program}", f"/proc/self/fd/{library}", str(control)]
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._said,
+                env={}, cwd="/", pass_fds=kept,
+            )  # fmt: skip
 
     def usable(self) -> bool:
         """Whether it is this process's, not that of one it was forked from, and alive."""
@@ -114,6 +150,10 @@ class Sandbox:
             raise self.broken(message)
         return b""
 
+    def heard(self, timeout_s: float) -> bool:
+        """Whether a report is there by then."""
+        return bool(self._awaited.poll(timeout_s * 1000))
+
     def broken(self, message: bytes) -> SandboxError:
         """The error that says why, as far as anyone said."""
         why = message.removeprefix(b"fail ") or read_all(self._said, 400) or b"no reason given"
@@ -129,26 +169,31 @@ class Sandbox:
         return message, struct.unpack("iII", ancillary[0][2])[0] if ancillary else 0
 
 
-def acquire() -> Sandbox:
+def acquire(interpreter: Interpreter | None = None) -> Sandbox:
     """A sandbox of this thread that nobody uses, or a new one. Give it back, or close it."""
-    idle = _idle()
+    idle = _idle(interpreter)
     while idle:
         if (sandbox := idle.pop()).usable():
             return sandbox
         sandbox.close()
-    return Sandbox()
+    return Sandbox(interpreter)
 
 
 def release(sandbox: Sandbox) -> None:
     """For the next run, after one that ended in order."""
-    _idle().append(sandbox)
+    _idle(sandbox.interpreter).append(sandbox)
 
 
-def _idle() -> list[Sandbox]:
+def _idle(interpreter: Interpreter | None) -> list[Sandbox]:
     if not hasattr(_mine, "idle"):
-        _mine.idle = []
-    idle: list[Sandbox] = _mine.idle
-    return idle
+        _mine.idle = {}
+    idle: dict[Interpreter | None, list[Sandbox]] = _mine.idle
+    return idle.setdefault(interpreter, [])
+
+
+@functools.cache
+def _archive(interpreter: Interpreter) -> Sealed:
+    return Sealed(interpreter.program)
 
 
 def _end(
@@ -201,4 +246,4 @@ def _bubblewrap() -> tuple[str, ...]:
             command += ["--symlink", os.readlink(root), root]
         elif Path(root).is_dir():
             command += ["--ro-bind", root, root]
-    return (*command, "--chdir", "/box", "--remount-ro", "/")
+    return (*command, "--chdir", "/box")

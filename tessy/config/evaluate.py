@@ -20,7 +20,10 @@ OFFICIAL = "official"
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 """A whole commit hash: a branch or tag can move."""
 
-CodeKind = Literal["ojbench", "livecodebench_pro", "livecodebench_v5", "livecodebench_v6"]
+CodeKind = Literal[
+    "ojbench", "livecodebench_pro", "livecodebench_v5", "livecodebench_v6",
+    "humaneval", "humaneval_plus", "mbpp", "mbpp_plus",
+]  # fmt: skip
 
 
 class CodeBenchmark(Section):
@@ -46,6 +49,8 @@ class CodeBenchmark(Section):
     mode: Literal["strict", "fixed"] = "strict"
     """`strict` decides as the official judge does; `fixed` repairs its known faults, and leaves out
     problems that cannot be judged, which strictly count as failed."""
+    judge_commit: Commit | None = None
+    """LiveCodeBench: the commit of the official code that `strict` follows, by default the newest known."""
     instruction: str = OFFICIAL
     """`official` asks in the words of the benchmark's authors: OJBench's and the miniature's come with the
     data, LiveCodeBench's and LiveCodeBench-Pro's are fetched once from where they are published. `ours` asks
@@ -65,16 +70,20 @@ class CodeBenchmark(Section):
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> Self:
         lcb = self.kind.startswith("livecodebench_v")
-        if self.source == MINIATURE and (lcb or self.tests or self.revision):
+        pro = self.kind == "livecodebench_pro"
+        miniature = pro or self.kind == "ojbench"
+        if self.source == MINIATURE and (not miniature or self.tests or self.revision):
             raise ValueError(
                 "source 'miniature' has an ojbench and a livecodebench_pro contest with their tests; "
                 "use one of these kinds, without `tests` and `revision`"
             )
+        if self.judge_commit is not None and not lcb:
+            raise ValueError(f"`judge_commit` is for LiveCodeBench, not {self.kind}; remove it")
         if self.tests_revision is not None and self.tests is None:
             raise ValueError("`tests_revision` pins `tests`, which is missing; add it")
         if self.kind != "livecodebench_pro" and (self.splits or self.tests is not None):
             raise ValueError(f"`splits` and `tests` are for livecodebench_pro, not {self.kind}; remove them")
-        given = self.instruction != OFFICIAL or self.kind == "ojbench" or self.source == MINIATURE
+        given = self.instruction != OFFICIAL or not (lcb or pro) or self.source == MINIATURE
         if self.prompt_file is not None and given:
             raise ValueError(
                 "`prompt_file` is where the `official` instruction of LiveCodeBench and LiveCodeBench-Pro is "

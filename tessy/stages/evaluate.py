@@ -28,7 +28,7 @@ class EvaluateStage(TestingStage[CodeBenchmark]):
 KIND = Kind(
     "evaluate",
     EvaluateStage,
-    revision=4,
+    revision=5,
     declared=f"{__name__}:KIND",
     run="eval.code:run",
     preload=("eval.code",),
