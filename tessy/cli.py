@@ -1,4 +1,4 @@
-"""The command line: the one place that may reach into all rooms, each only when its command is used."""
+"""The command line. It may import every package, each only when its command is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ELSEWHERE = {
 
 
 class _Commands(click.Group):
-    """Imports other rooms' commands late; turns what a user got wrong into a message and status 2."""
+    """Imports other packages' commands when used; reports a `UserError` as a message with status 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *ELSEWHERE])
@@ -79,7 +79,7 @@ Examples:
 def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
     """Run RECIPE: synthesize, train, evaluate, report.
 
-    What an earlier run made is reused; a run that was interrupted goes on where it stopped. Results
+    Finished stages of earlier runs are reused; an interrupted run resumes where it stopped. Results
     are in RUNS_DIR/<recipe name>/report/.
     """
     from tessy.commands.run import run_recipe
@@ -98,7 +98,7 @@ Examples:
 @_overrides
 @_runs_dir
 def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
-    """Say what `run` would do: for every stage, reuse it or run it, and why."""
+    """Show what `run` would do: for every stage, reuse it or run it, and why."""
     from tessy.commands.run import show_plan
 
     show_plan(recipe, overrides, runs_dir)
@@ -121,7 +121,7 @@ The same file with W&B's server, on several machines; one agent for each folder 
 def sweep(file: Path, runs_dir: Path) -> None:
     """Run a recipe at every point of the grid in FILE, a W&B sweep configuration; no server is needed.
 
-    Points share what they do not change, and what is finished is not done again. Results are in
+    Points share the artifacts they do not change, and finished work is not repeated. Results are in
     RUNS_DIR/<recipe name>/sweep-<name>/. A point that fails does not stop the others; the status is then 1.
     """
     from tessy.commands.sweep import run_sweep
@@ -137,10 +137,10 @@ Example, on a second machine that shares the folder with the one that runs the r
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def join(folder: Path) -> None:
-    """Help with the unfinished synthesis stage in FOLDER, a `.partial` folder of a run under way.
+    """Help with the unfinished synthesis stage in FOLDER, a `.partial` folder of an active run.
 
-    Samples are claimed one by one, so no work is done twice; whoever joins may leave again at any time.
-    The run that started the stage puts the results together.
+    Samples are claimed one by one, so no work is done twice; a process that joined may leave at any time.
+    The run that started the stage collects the results.
     """
     from tessy.runtime.job import join as help_with
 
@@ -149,7 +149,7 @@ def join(folder: Path) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Say what this machine lacks, and the command that installs it."""
+    """Show what this machine lacks, and the command that installs it."""
     from tessy.commands.doctor import examine
 
     sys.exit(examine())

@@ -1,10 +1,9 @@
-"""Digests of files and folders that a recipe names: what is in them, not where they lie or how old they are.
+"""Content digests of files and folders that a recipe names, independent of their path and age.
 
-Every byte counts, so that a checkpoint that was trained again in its place is another one. Files that were
-read before and have not been touched since are not read again: what is known of them by device, inode, size
-and times is kept in the user's cache folder.
+Every byte counts, so a checkpoint that was retrained in place gets another digest. Unchanged files are not
+read again: digests are kept in the user's cache folder, by device, inode, size and times.
 
-Not covered: changes that leave size and all times of a file as they were.
+Not covered: changes that keep a file's size and all of its times.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ LARGE = 1 << 20
 
 
 def content_digest(path: Path) -> str | None:
-    """Of a file or folder; None where there is none."""
+    """The digest of a file or folder; None where there is none."""
     if not path.exists():
         return None
     with _Known() as known:
@@ -32,7 +31,7 @@ def content_digest(path: Path) -> str | None:
 
 
 class _Known:
-    """Digests of large files by what tells that they are unchanged; written back when it is left."""
+    """Cached digests of large files, keyed by what shows that they are unchanged; saved on exit."""
 
     def __init__(self) -> None:
         self._place = _cache() / "digests.json"
@@ -46,7 +45,7 @@ class _Known:
 
     def __exit__(self, *_: object) -> None:
         if self._new:
-            # Nobody needs to be able to write there: then files are read again.
+            # The cache is optional: without write access, files are read again.
             with suppress(OSError):
                 write_json(self._place, self._digests)
 
@@ -62,6 +61,6 @@ class _Known:
 
 
 def _cache() -> Path:
-    """The user's cache folder of this project; it need not exist."""
+    """This project's cache folder of the user; it need not exist."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "tessy"

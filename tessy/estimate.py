@@ -1,9 +1,9 @@
-"""What training will take, estimated before anything starts: memory per device, hours, cost.
+"""Estimates of training before anything starts: memory per device, hours, cost.
 
-Memory is counted from the model's shape and the way it is spread: weights, gradients and optimizer
-states exactly, activations by a rule of thumb. Time is the arithmetic to be done over what the recipe
-says a device does (`execution.train.device`; `python -m train.probe` measures it). Meant for deciding
-whether a run can fit and about what it costs, not for accounting.
+Memory is computed from the model's shape and its distribution: weights, gradients and optimizer
+states exactly, activations by a rule of thumb. Time is the number of operations divided by the device's speed
+in the recipe (`execution.train.device`; `python -m train.probe` measures it). Meant for deciding
+whether a run can fit and roughly what it costs, not for accounting.
 
 Not covered: synthesis and evaluation; what other processes hold; communication between nodes.
 """
@@ -43,7 +43,7 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """All weights but the norms', which are below a thousandth."""
+        """The number of weights without those of norms, which are below a thousandth."""
         return self.embedding * (1 if self.tied else 2) + self.layers * self._layer(self.experts)
 
     @property
@@ -55,8 +55,8 @@ class Shape:
         return attention + 3 * self.width * self.mlp * experts
 
     def flops_per_token(self, tokens: int, method: str) -> float:
-        """Of training on sequences of `tokens`: forward and backward, causal attention, nothing that is
-        computed twice. Frozen weights need no gradients of their own."""
+        """FLOPs per token of training on sequences of `tokens`: forward and backward, causal attention,
+        without recomputation. Frozen weights need no weight gradients."""
         weights = self.embedding + self.layers * self._layer(self.active)
         attention = self.layers * 2 * self.heads * self.head_dim * tokens
         forward = 2 * weights + attention
@@ -72,7 +72,7 @@ KNOWN: Mapping[str, Shape] = {
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """From a checkpoint's `config.json`."""
+    """The shape in a checkpoint's `config.json`."""
     heads, width = config["num_attention_heads"], config["hidden_size"]
     experts = config.get("num_experts") or config.get("num_local_experts") or 1
     return Shape(
@@ -90,7 +90,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
 
 
 def memory(shape: Shape, method: str, spread: TrainExecution, tokens: int, rows: int) -> dict[str, float]:
-    """Bytes per device while it works on `rows` rows of `tokens`, by what they are for."""
+    """Bytes per device while it processes `rows` rows of `tokens`, by purpose."""
     count, world = shape.parameters, spread.world
     trained = count if method == "full" else count / 50
     half = spread.zero > 0 or method == "lora"
@@ -99,7 +99,7 @@ def memory(shape: Shape, method: str, spread: TrainExecution, tokens: int, rows:
     states = (12 if half else 8) * trained / (world if spread.zero else 1)
     if spread.offload:
         states, weights = 0.0, 0.0 if spread.zero == 3 else weights
-    # Checkpointing keeps one input per layer and, for the layer at work, some twenty of its vectors.
+    # Checkpointing keeps one input per layer and, for the current layer, about twenty vectors per token.
     kept = shape.layers * shape.width
     at_work = 12 * shape.width + 4 * shape.mlp * shape.active + 4 * shape.heads * shape.head_dim
     activations = 2 * rows * tokens / spread.sequence_parallel * (kept + at_work)
@@ -113,7 +113,7 @@ def memory(shape: Shape, method: str, spread: TrainExecution, tokens: int, rows:
 
 
 def student_shape(recipe: Recipe) -> Shape | None:
-    """Of the model to train; None where only the hub knows."""
+    """The shape of the model to train; None where its configuration is only on the hub."""
     start = recipe.train.start
     source = start.source if start else recipe.models.student.source
     if source != MINIATURE:
@@ -127,7 +127,7 @@ def student_shape(recipe: Recipe) -> Shape | None:
 
 
 def require_fit(recipe: Recipe) -> None:
-    """Raise `UserError` where training cannot fit on the device the recipe names, saying what would."""
+    """Raise `UserError` where training cannot fit on the recipe's device, listing what would fit."""
     shape, device = student_shape(recipe), recipe.execution.train.device
     if shape is None or device is None:
         return
@@ -146,7 +146,7 @@ def _needed(recipe: Recipe, shape: Shape, method: str, spread: TrainExecution) -
 
 
 def _alternatives(recipe: Recipe, shape: Shape) -> Iterator[str]:
-    """Changes under which training fits, the least of them first."""
+    """Changes with which training fits, the smallest first."""
     device, spread = recipe.execution.train.device, recipe.execution.train
     assert device is not None
     one = {"micro_batch": 1}
@@ -163,7 +163,7 @@ def _alternatives(recipe: Recipe, shape: Shape) -> Iterator[str]:
 
 
 def describe(recipe: Recipe, tokens: float | None) -> str:
-    """One line on training for whoever plans it; `tokens` of all runs and epochs, where known."""
+    """One line about training for `tessy plan`; `tokens` are those of all runs and epochs, if known."""
     shape, spread = student_shape(recipe), recipe.execution.train
     if shape is None:
         return "training: no config.json of the model here yet; no estimate"
@@ -186,7 +186,7 @@ def describe(recipe: Recipe, tokens: float | None) -> str:
 
 
 def hours_of(shape: Shape, recipe: Recipe, tokens: float) -> float:
-    """Of `tokens` on the recipe's devices, as if every sequence were as long as allowed."""
+    """Hours for `tokens` on the recipe's devices, assuming sequences of maximum length."""
     spread = recipe.execution.train
     assert spread.device is not None
     rate = spread.world * spread.device.tflops * 1e12 * spread.device.utilization
@@ -195,8 +195,8 @@ def hours_of(shape: Shape, recipe: Recipe, tokens: float) -> float:
 
 
 def training_tokens(recipe: Recipe) -> float | None:
-    """At most, over all methods, seeds and epochs; None where neither a file nor a limit says how many
-    problems there are."""
+    """The maximum over all methods, seeds and epochs; None where neither a file nor a limit gives the number
+    of problems."""
     problems = _problems(recipe)
     if problems is None:
         return None

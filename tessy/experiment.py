@@ -1,4 +1,4 @@
-"""From a recipe to its plan: which stages an experiment has, and which read what."""
+"""From a recipe to its plan: the stages of an experiment and their inputs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from tessy.stages import (
 
 
 def plan(recipe: Recipe) -> Plan:
-    """Every stage of `recipe`, nothing run and nothing reused yet."""
+    """Every stage of `recipe`; runs nothing."""
     graph = Graph()
     made = _Sources(recipe, graph)
     traces = {name: made.method(name) for name in recipe.synthesis.methods}
-    # Long and needed by nobody but the report: first, so that it fills gaps instead of trailing behind.
+    # Long, and only the report needs it: started first, so that it fills gaps instead of running last.
     if made.world is not None and instrument.is_miniature(recipe):
         instrument.plan(recipe, graph, made.world, made.models, traces)
         if recipe.predictors:
@@ -54,7 +54,7 @@ def plan(recipe: Recipe) -> Plan:
 
 
 class _Sources:
-    """What most stages read, and the stages that are made of it."""
+    """The inputs that most stages share, and the stages made from them."""
 
     def __init__(self, recipe: Recipe, graph: Graph) -> None:
         self.recipe, self.graph = recipe, graph
@@ -108,7 +108,7 @@ class _Sources:
         return teacher_score.plan(self.recipe, self.graph, self.models["teacher"], candidates)
 
     def tested(self, label: str, model: str | None, folder: str = "", system: str = "") -> None:
-        """The stages that test a checkpoint: in `folder` of the artifact of the stage `model`, used with the
+        """The stages that test the checkpoint in `folder` of the artifact of stage `model`, with the system
         prompt `system`."""
         named = reference(self.recipe.models.student, folder, system)
         for kind in (evaluate, lm_eval):

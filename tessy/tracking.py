@@ -1,10 +1,10 @@
-"""Metrics: `metrics.jsonl` always, W&B as its mirror.
+"""Metrics: always written to `metrics.jsonl`, optionally mirrored to W&B.
 
-One W&B run per stage, grouped by recipe, and the same one when the stage is resumed; what a sweep's agent
-asks for is one more, of the whole recipe (`tessy.commands.run`). Without an API key runs are written
-offline, for `wandb sync`; the local manifests stay the truth, so nothing ever depends on W&B answering. A
-step in W&B is a line of `metrics.jsonl`: their number grows even where a resumed stage repeats steps of its
-own (the metric `step`), and W&B drops steps that come again.
+One W&B run per stage, grouped by recipe, and the same one when the stage is resumed; a sweep's agent gets a
+further one for the whole recipe (`tessy.commands.run`). Without an API key runs are written offline, for
+`wandb sync`; the local manifests are authoritative, so nothing depends on W&B being reachable. A step in W&B
+is a line number of `metrics.jsonl`, which grows even where a resumed stage repeats its own steps (the metric
+`step`), because W&B drops repeated steps.
 
 Not covered: which points a sweep has (`tessy.commands.sweep`, or W&B's server).
 """
@@ -30,11 +30,11 @@ OF_ONE_RUN = frozenset({SWEEP_ID, "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH", "WAN
 
 
 class Tracker:
-    """Writes metrics to `folder`; mirrors them in W&B where `mode` and the environment allow it.
+    """Writes metrics to `folder`; mirrors them to W&B where `mode` and the environment allow it.
 
-    `identity` is the file that keeps which W&B run this is for as long as it is unfinished; `upload` says
-    whose files are uploaded. `joined` names a process that helps with a stage in every row it writes: what it
-    measures is its own. `lost` is what the mirror did not take.
+    `identity` is the file with the id of this W&B run until the run is finished; `upload` lists the kinds of
+    artifacts whose files are uploaded. `joined` is the name of a process that helps with a stage, added to
+    every row it writes, because its measurements cover only itself. `lost` counts what W&B did not accept.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Tracker:
             self._stepped.add(name)
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Show rows with the same keys as a table in W&B; they are in the artifact already."""
+        """Log rows with the same keys as a W&B table; they are already in the artifact."""
         if self._run is not None and rows:
             with self._mirroring(f"table {name}"):
                 import wandb
@@ -95,8 +95,8 @@ class Tracker:
                 self._run.log({name: wandb.Table(columns=[*rows[0]], data=data)}, step=self._rows)
 
     def artifact(self, folder: Path, name: str, kind: str, manifest: Mapping[str, Any]) -> None:
-        """Log a finished artifact with its lineage; its fingerprint is the alias of its version. Where
-        `upload` does not name its kind only a reference travels: the files stay where they are."""
+        """Log a finished artifact with its lineage; its fingerprint is the alias of its version. Unless
+        `upload` names its kind, only a reference is logged, and the files stay local."""
         if self._run is None:
             return
         with self._mirroring(f"artifact {name}"):
@@ -105,7 +105,7 @@ class Tracker:
             metadata = {key: manifest[key] for key in ("inputs", "fingerprint", "revision")}
             artifact = wandb.Artifact(name, type=kind, metadata=metadata)
             if kind in self._upload:
-                # Sealed artifacts never change: no copy is needed until they are uploaded.
+                # Finished artifacts never change: no copy is needed until they are uploaded.
                 artifact.add_dir(str(folder.resolve()), policy="immutable", skip_cache=True)
             else:
                 artifact.add_reference(folder.resolve().as_uri(), checksum=False, max_objects=100_000)
@@ -113,8 +113,8 @@ class Tracker:
             self._run.log_artifact(artifact, aliases=[manifest["fingerprint"]])
 
     def _use(self, sources: Iterable[str]) -> None:
-        """Tell W&B which versions an artifact was made of. Offline it cannot look them up; there only the
-        metadata tells them."""
+        """Log the versions from which an artifact was made. Offline W&B cannot look them up; there only the
+        metadata has them."""
         for source in () if self._run.offline else sources:
             name, _, fingerprint = source.rpartition("-")
             with self._mirroring(f"lineage to {name}"):
@@ -129,7 +129,7 @@ class Tracker:
 
     @contextmanager
     def _mirroring(self, what: str) -> Iterator[None]:
-        """A fault of the mirror is told in the log, counted, and costs nothing else."""
+        """Log and count an error of W&B, and continue."""
         try:
             yield
         except Exception as error:
@@ -138,7 +138,7 @@ class Tracker:
 
 
 def _appended(path: Path) -> tuple[int, TextIO]:
-    """A file of lines to append to, and how many it has; a line that was cut off is ended first."""
+    """A file of lines opened for appending, and the number of its lines; a truncated line is ended first."""
     stream = path.open("a+", encoding="utf-8")
     stream.seek(0)
     lines = stream.read()
@@ -148,13 +148,13 @@ def _appended(path: Path) -> tuple[int, TextIO]:
 
 
 class NoTracker:
-    """For work whose measurements nobody keeps."""
+    """A tracker that keeps nothing."""
 
     def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
-        """Forget `metrics`."""
+        """Discard `metrics`."""
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Forget `rows`."""
+        """Discard `rows`."""
 
 
 def for_agent() -> bool:
@@ -171,7 +171,7 @@ def _wandb_run(mode: str, mirror: Path, identity: Path | None, labels: Mapping[s
     except ImportError:
         return None
     mirror.mkdir(parents=True, exist_ok=True)
-    # What waits for its upload is kept beside the runs, not in the user's home.
+    # Files that wait for their upload are kept next to the runs, not in the user's home.
     os.environ.setdefault("WANDB_DATA_DIR", str(mirror.resolve()))
     settings = wandb.Settings(
         silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True
@@ -181,7 +181,7 @@ def _wandb_run(mode: str, mirror: Path, identity: Path | None, labels: Mapping[s
 
 
 def _run_id(identity: Path) -> str:
-    """The W&B run that the file names; a new one where there is no such file yet."""
+    """The W&B run id in the file; a new one where there is no such file yet."""
     try:
         return identity.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -191,11 +191,11 @@ def _run_id(identity: Path) -> str:
 
 
 def leave_parents_folders() -> None:
-    """For a process just forked: take temporary folders of its own for what W&B writes. Those that W&B made
-    when it was loaded before the fork are shared, and the first process to end would remove them for all."""
+    """In a process just forked: use its own temporary folders for what W&B writes. Those that W&B made when
+    it was imported before the fork are shared, and the first process to end would remove them for all."""
     if "wandb" not in sys.modules:
         return
-    # Names of W&B's and Python's own, so that a version without them costs its tables at worst.
+    # Private names of W&B and Python: a version without them loses its tables at worst.
     with suppress(AttributeError, ImportError):
         from wandb import Artifact
         from wandb.sdk.data_types import _private
@@ -207,7 +207,7 @@ def leave_parents_folders() -> None:
 
 
 def _resolved(mode: str) -> Any:
-    """What `auto` stands for: W&B's own WANDB_MODE, or else whether a server is known to be there."""
+    """The mode that `auto` stands for: WANDB_MODE if set, otherwise online if a server is configured."""
     if mode != "auto":
         return mode
     known = "WANDB_API_KEY" in os.environ or for_agent()
@@ -215,5 +215,5 @@ def _resolved(mode: str) -> Any:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics of a stage, in order of writing; lines that a kill cut are left out."""
+    """The metrics of a stage in the order of writing, without lines that a kill truncated."""
     return [line.row for line in whole_lines(folder / METRICS, skip_damaged=True)]

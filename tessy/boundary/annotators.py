@@ -1,8 +1,8 @@
-"""Asks a language model for the style of segments until an answer can be used, and counts what could not.
+"""Asks a language model for the style spans of segments, repeats unusable answers, and counts them.
 
-Every answer is journaled before it is read, so an interrupted annotation goes on where it stopped and an
-answer is paid for once. A segment none of whose answers can be used is dropped (paper); faults of the
-endpoint are not answers and end the stage instead.
+Every answer is journaled before it is parsed, so an interrupted annotation resumes where it stopped and no
+answer is paid for twice. A segment without a usable answer is dropped (paper); faults of the endpoint do not
+count as answers and end the stage instead.
 
 Not covered: the endpoint (`chat_endpoint`), what makes an answer usable (`matching`).
 """
@@ -39,8 +39,8 @@ class Annotated:
 
 
 class AnswerJournal:
-    """Every answer as a line of JSON, written before anything is made of it; `answers` are those about
-    each thing that was asked about, in order."""
+    """Every answer as a line of JSON, written before it is parsed; `answers` maps the id of what was
+    asked about to its answers in order."""
 
     def __init__(self, path: Path) -> None:
         self._lines = AppendedLines(path)
@@ -60,7 +60,7 @@ class AnswerJournal:
 
 
 def load_prompt(path: Path) -> str:
-    """A prompt with a place for the segment."""
+    """A prompt template with a placeholder for the segment."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -83,7 +83,7 @@ async def annotate(
     concurrency: int,
     on_done: Callable[[int], None] = lambda _: None,
 ) -> Annotated:
-    """Ask about every segment, at most `concurrency` at once and `attempts` times each."""
+    """Ask about every segment, at most `concurrency` at a time and up to `attempts` times each."""
     gate, done = asyncio.Semaphore(concurrency), 0
 
     async def one(segment: Segment) -> None:
@@ -110,7 +110,7 @@ def usable(answers: Sequence[str], segment: Segment) -> bool:
 
 
 def summarize(segments: Sequence[Segment], answers: Mapping[str, Sequence[str]]) -> Annotated:
-    """Every answer read: the usable one of each segment, and the outcomes of all."""
+    """Parse all answers: the usable one of each segment, and how often each outcome occurred."""
     style: dict[str, Sequence[StyleSpan]] = {}
     outcomes: Counter[Outcome] = Counter()
     for segment in segments:
@@ -123,6 +123,6 @@ def summarize(segments: Sequence[Segment], answers: Mapping[str, Sequence[str]])
 
 
 def seed_of(seed: str, segment_id: str, attempt: int) -> int:
-    """31 bits that no two questions share but by accident."""
+    """A 31-bit seed for one attempt at a segment, by hashing."""
     digest = hashlib.blake2b(f"{seed}/{segment_id}/{attempt}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -1,4 +1,4 @@
-"""What the recipe's sections are made of: strict, frozen models and the types of their fields."""
+"""Base classes of the recipe's sections: strict, frozen models and the types of their fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Section(BaseModel):
 
     @property
     def plain(self) -> dict[str, Any]:
-        """All of it as JSON's types, defaults spelled out."""
+        """The section as JSON types, with all defaults."""
         return self.model_dump(mode="json")
 
 
@@ -35,7 +35,7 @@ S = TypeVar("S", bound=Section)
 
 
 def part(kind: type[S], whole: Section) -> S:
-    """The fields of `whole` that its base class `kind` has, as one of those."""
+    """The fields of `whole` that its base class `kind` has, as an instance of `kind`."""
     return kind(**{name: getattr(whole, name) for name in kind.model_fields})
 
 

@@ -1,9 +1,10 @@
 """The recipe's sections `execution.engines` and `execution.predictors`: what runs each model.
 
-Most of it says where and how fast. What changes the numbers that a model computes is `Numerics`: the kind of
-engine, its number type, and vLLM arguments such as `quantization` and `kv_cache_dtype`. `Numerics` belong to
-the fingerprint of every stage that uses the engine; nothing else here does. Rounding that depends on how work
-is spread (threads, devices, batch sizes, tensor parallelism) is no identity; manifests record it.
+Most fields say where and how fast a model runs. Those that change the numbers it computes are `Numerics`: the
+kind of engine, its dtype, and vLLM arguments such as `quantization` and `kv_cache_dtype`. `Numerics` belong
+to the fingerprint of every stage that uses the engine; nothing else here does. Rounding that depends on how
+work is distributed (threads, devices, batch sizes, tensor parallelism) is not part of the identity; manifests
+record what it depends on.
 
 Not covered: sampling, which is the recipe's.
 """
@@ -38,12 +39,12 @@ compute something again costs less than to mix two precisions in silence."""
 
 
 def _by_its_old_name(kind: object) -> object:
-    """Recipes of before called kind `transformers` `embedded`."""
+    """Older recipes call the kind `transformers` `embedded`."""
     return "transformers" if kind == "embedded" else kind
 
 
 class Numerics(Section):
-    """What of an engine changes the numbers it computes: part of a stage's identity."""
+    """The settings of an engine that change the numbers it computes: part of a stage's identity."""
 
     kind: Literal["transformers", "vllm", "endpoint"] = "transformers"
     """`endpoint`: servers that somebody else started, whose precision is not known."""
@@ -56,7 +57,7 @@ class Numerics(Section):
 
     @property
     def exact(self) -> bool:
-        """Whether a text does not depend on which others are written beside it."""
+        """Whether a text is independent of which others share its batches."""
         return self.kind == "transformers" and self.dtype == "float64"
 
 
@@ -99,7 +100,7 @@ class EngineSettings(Section):
 
     @property
     def numerics(self) -> Numerics:
-        """What of these settings belongs to the identity of what the model writes."""
+        """The settings that belong to the identity of what the model writes."""
         if self.kind == "transformers":
             return Numerics(dtype=self.dtype or "float64")
         if self.endpoints:

@@ -1,7 +1,7 @@
-"""The recipe's section `evaluate`: on which benchmarks models are tested, and by which protocol.
+"""The recipe's section `evaluate`: the benchmarks on which models are tested, and the protocol.
 
-Every field that decides a score is here, and each goes into the result's provenance. Not covered: what the
-benchmarks are (`eval.benchmarks`, `eval/tasks`).
+Every field that decides a score is here and is recorded with the result. Not covered: what the benchmarks are
+(`eval.benchmarks`, `eval/tasks`).
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class CodeBenchmark(Section):
 
 
 class LmEvalBenchmark(Section):
-    """A benchmark scored by lm-eval, every sample by itself: all of them count."""
+    """A benchmark scored by lm-eval, every sample by itself; all samples count."""
 
     name: Name
     kind: Literal["lm_eval"]

@@ -1,7 +1,7 @@
 """The recipe's section `execution`: where and how fast a recipe runs.
 
-Most of it changes no number. What does is `Numerics` (`tessy.config.engines`), and belongs to the identity of
-the stages that use it.
+Most fields change no number. Those that do are `Numerics` (`tessy.config.engines`) and belong to the identity
+of the stages that use them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RENAMED = {"reach": "max_continuation_tokens", "stride": "check_interval_tokens
 
 
 class AnnotatorExecution(Section):
-    """The OpenAI-compatible endpoint that annotators of kind `llm` are asked at."""
+    """The OpenAI-compatible endpoint that annotators of kind `llm` use."""
 
     url: str
     """Its base, with the version: http://localhost:8000/v1."""
@@ -76,8 +76,8 @@ class Execution(Section):
     tracking: Tracking = Tracking()
 
     def watching(self, role: Role) -> Numerics:
-        """What of the engine of `role`'s boundary predictor belongs to the identity of what it switches. In
-        this process it has the number type of the model it watches, where that is transformers."""
+        """The settings of the engine of `role`'s boundary predictor that belong to the identity of the
+        traces. In process it has the dtype of the model it watches, if that model runs in transformers."""
         predictor, watched = self.predictors.of(role), self.engines.of(role).numerics
         if predictor.kind == "transformers" and predictor.device != "cpu":
             return Numerics(dtype="bfloat16")

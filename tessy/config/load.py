@@ -1,4 +1,4 @@
-"""Reading a recipe: YAML with bases and overrides, checked against the schema; errors name the field, the
+"""Loads a recipe: YAML with bases and overrides, checked against the schema. Errors name the field, the
 value, the rule and the nearest known name."""
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tessy.errors import UserError, nearest
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe at `path` with `section.key=value` overrides applied; raises `UserError`.
 
-    A recipe that names another as its `base`, by a path beside its own, is that one with its own values in
-    their places: sections are merged key by key, everything else is replaced, and null takes a key away.
+    A recipe may name another as its `base`, by a path relative to its own, and overrides its values: sections
+    are merged key by key, everything else is replaced, and null removes a key.
     """
     raw = _read(Path(path))
     for override in overrides:
@@ -28,7 +28,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What the file at `path` and its bases say; `above` are the recipes that led here."""
+    """The merged content of the file at `path` and its bases; `above` are the recipes that include it."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -52,14 +52,14 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """`own` laid over `base`."""
+    """`base` overridden by `own`, recursively."""
     shared = [key for key in own if isinstance(own[key], dict) and isinstance(base.get(key), dict)]
     laid = {**base, **own, **{key: _merged(base[key], own[key]) for key in shared}}
     return {key: value for key, value in laid.items() if value is not None}
 
 
 def check(raw: Mapping[str, Any], where: str) -> Recipe:
-    """Validate plain data against the schema; `where` names it in errors."""
+    """Validate plain data against the schema; errors call it `where`."""
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -68,7 +68,7 @@ def check(raw: Mapping[str, Any], where: str) -> Recipe:
 
 
 def dump(recipe: Recipe) -> str:
-    """The resolved recipe as YAML, every default spelled out."""
+    """The resolved recipe as YAML, with all defaults."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -105,7 +105,7 @@ def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
 
 
 def _siblings(location: Sequence[str | int]) -> list[str]:
-    """Names allowed where an unknown key stands, read from the schema itself."""
+    """The names allowed in place of an unknown key, taken from the schema."""
     schema = Recipe.model_json_schema()
     node: Any = schema
     for part in location[:-1]:
@@ -115,7 +115,7 @@ def _siblings(location: Sequence[str | int]) -> list[str]:
 
 
 def _resolve(node: Any, schema: Any) -> Any:
-    """Follow `$ref`, `anyOf` and `oneOf` to the object they stand for; unions merge their fields."""
+    """Resolve `$ref`, `anyOf` and `oneOf` to an object schema; unions merge their fields."""
     if "$ref" in node:
         return _resolve(schema["$defs"][node["$ref"].rsplit("/", 1)[1]], schema)
     options = node.get("anyOf") or node.get("oneOf")

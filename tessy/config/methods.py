@@ -1,8 +1,8 @@
 """The compared methods (paper, section on baselines).
 
-A method is data. Most are who writes which part of a response: the scheduler reads that and needs no
-case of its own per method. The others make their training set of responses written in that way, each in
-a stage of its own (`tessy.stages.teacher_mix`, `reference`, `best`).
+A method is data. Most say which model writes which part of a response, so that the scheduler needs no case
+per method. The others build their training set from responses of such methods, each in a stage of its own
+(`tessy.stages.teacher_mix`, `reference`, `best`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tessy.records import ROLES, Role
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`thinking` by one model, by `both` in cooperation (Algorithm 1), or by nobody: then a response begins
-    in its answer, behind thinking that is closed and empty. `answer` always by one."""
+    """`thinking` is written by one model, by `both` in cooperation (Algorithm 1), or by none: then thinking
+    is closed and empty, and a response begins with its answer. `answer` is always written by one model."""
 
     title: str
     thinking: Role | Literal["both"] | None

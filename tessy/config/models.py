@@ -82,7 +82,7 @@ class Models(Section):
 
 
 class ModelReference(Section):
-    """How a stage names a model: what the recipe says of it, and what is known of how it was trained."""
+    """A model in a stage's configuration: the recipe's settings, and what is known of its training."""
 
     source: str
     revision: str | None = None
@@ -95,12 +95,12 @@ class ModelReference(Section):
 
     @property
     def files(self) -> list[str]:
-        """The checkpoint, where that is local."""
+        """The checkpoint, if it is local."""
         return [] if self.source == MINIATURE else [self.source]
 
 
 def reference(model: Model, folder: str = "", system: str = "") -> ModelReference:
-    """What stages need to know of `model`."""
+    """The part of `model` that stages use."""
     return ModelReference(
         source=model.source,
         revision=model.revision,

@@ -1,4 +1,4 @@
-"""The recipe's section `predictors`: who marks style, on what, and how predictors are trained on it.
+"""The recipe's section `predictors`: how style is annotated, on what text, and how predictors are trained.
 
 Not covered: where annotators and predictors run (`execution`), and whether named files exist
 (`tessy.runtime.preflight`).
@@ -53,7 +53,7 @@ class LanguageModelAnnotator(Section):
 
     @property
     def own(self) -> Role | None:
-        """The role whose model is asked; None for one at an endpoint."""
+        """The role whose model is asked; None for an endpoint."""
         return next((role for role in ROLES if role == self.model), None)
 
 

@@ -1,9 +1,9 @@
 """The recipe: one typed schema for every experiment, checked before anything starts.
 
 A recipe is a YAML file (`tessy.config.load`). Every field that decides a result is in this schema, and no
-default for it lives anywhere else. `Experiment` is what decides; `execution` says where and how fast it runs.
+default is set anywhere else. `Experiment` decides the results; `execution` says where and how fast it runs.
 
-Not covered: whether named files and machines are fit for use (`tessy.runtime.preflight`).
+Not covered: whether the named files and machines can be used (`tessy.runtime.preflight`).
 """
 
 from __future__ import annotations

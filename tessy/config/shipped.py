@@ -20,10 +20,10 @@ _PROMPTS = {
 
 
 def lexicon_file(name: str) -> Path:
-    """Of a shipped lexicon, or the file of that name."""
+    """The file of a shipped lexicon, or the file of that name."""
     return _LEXICONS.get(name, Path(name))
 
 
 def prompt_file(name: str) -> Path:
-    """Of a shipped prompt, or the file of that name."""
+    """The file of a shipped prompt, or the file of that name."""
     return _PROMPTS.get(name, Path(name))

@@ -53,7 +53,7 @@ class Compatibility(Section):
 
     @property
     def chunks_do_not_matter(self) -> bool:
-        """Whether the accepted text is the same however it is cut into chunks."""
+        """Whether the accepted text is independent of how it is cut into chunks."""
         paper = self.hand_over == "drop" and self.first_token and self.window == "fixed"
         return paper and not self.end_spellings
 

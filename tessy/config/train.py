@@ -1,8 +1,7 @@
-"""The recipe's section `train`, and the part of `execution` that says how training is spread over devices.
+"""The recipe's section `train`, and the part of `execution` that distributes training over devices.
 
-What is in `Train` decides the weights that come out. What is in `TrainExecution` never does, but for the
-rounding of sums: the global batch, its samples and their order are the recipe's, and what each device
-gets of them is derived (`train.batches`).
+`Train` decides the trained weights. `TrainExecution` does not, apart from the rounding of sums: the global
+batch, its samples and their order are the recipe's, and each device's share is derived (`train.batches`).
 """
 
 from __future__ import annotations
@@ -135,12 +134,12 @@ class TrainExecution(Section):
 
     @property
     def world(self) -> int:
-        """Processes over all nodes."""
+        """The number of processes on all nodes."""
         return self.processes * self.nodes
 
     @property
     def replicas(self) -> int:
-        """Rows worked on side by side: groups of processes that share a sequence count once."""
+        """The number of rows processed in parallel: processes that share a sequence count once."""
         return self.world // self.sequence_parallel
 
     @model_validator(mode="after")
@@ -162,7 +161,7 @@ class TrainExecution(Section):
         return self
 
     def check(self, train: Training) -> None:
-        """Raise `ValueError` where `train` cannot be done in this way."""
+        """Raise `ValueError` where `train` cannot be distributed in this way."""
         self.accumulation(train.batch_size)
         if train.packing and self.sequence_parallel > 1:
             raise ValueError(
@@ -171,12 +170,12 @@ class TrainExecution(Section):
             )
 
     def micro(self, batch_size: int) -> int:
-        """Rows a device works on at once."""
+        """Rows per device and micro-batch."""
         return self.micro_batch or max(1, batch_size // self.world)
 
     def accumulation(self, batch_size: int) -> int:
-        """Micro-batches each group of devices works through per optimizer step; raises `ValueError`
-        where the devices cannot divide the batch."""
+        """Micro-batches per replica and optimizer step; raises `ValueError` where the devices cannot divide
+        the batch."""
         micro = self.micro(batch_size)
         step = self.world * (self.micro_batch or 1)
         if batch_size % (self.world * micro):

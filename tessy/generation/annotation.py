@@ -1,4 +1,4 @@
-"""Style marked in segments, by the annotator the recipe names: where stages meet `tessy.boundary`."""
+"""Annotates the style of segments with the recipe's annotator (`tessy.boundary`)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tessy.synthesis.rollouts import Sample
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """What there is to annotate: segments, and the whole thinkings they were cut from by sample id."""
+    """What is annotated: segments, and by sample id the whole thinkings from which they were cut."""
 
     segments: Sequence[Segment]
     thinkings: Mapping[str, str]
@@ -44,7 +44,7 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Under which `name` and `seed` an annotator works, and the recipe's own `models` that may be asked."""
+    """The `name` and `seed` of an annotation, and the recipe's own `models` that may be asked."""
 
     name: str
     seed: int
@@ -52,7 +52,7 @@ class Asking:
 
 
 def mark(job: Job[StageConfig], annotator: Annotator, task: Segments, how: Asking) -> Annotated:
-    """Annotate with `annotator`; `how.name` keeps two of one stage apart."""
+    """Annotate with `annotator`; `how.name` distinguishes two annotations of one stage."""
     if isinstance(annotator, LexiconAnnotator):
         return mark_by_lexicon(annotator, task)
     if annotator.own is not None:
@@ -61,7 +61,7 @@ def mark(job: Job[StageConfig], annotator: Annotator, task: Segments, how: Askin
 
 
 def mark_by_lexicon(annotator: LexiconAnnotator, task: Segments) -> Annotated:
-    """The lexicon reads whole thinkings: a segment may begin in the middle of a phrase."""
+    """Annotate with the lexicon, on whole thinkings: a segment may begin in the middle of a phrase."""
     lexicon = Lexicon.load(annotator.file)
     style = {sample_id: lexicon.style_spans(text) for sample_id, text in task.thinkings.items()}
     return Annotated(
@@ -112,10 +112,10 @@ async def mark_at_endpoint(
 def mark_by_own_model(
     job: Job[StageConfig], annotator: LanguageModelAnnotator, role: Role, task: Segments, how: Asking
 ) -> Annotated:
-    """Ask the recipe's own model on its own engine: a question is a problem, its answer the response's, with
-    thinking before it or without, and held to a JSON schema where the engine can do that.
+    """Ask the recipe's own model on its own engine: each question is a problem, and its answer is that of the
+    response, with or without thinking, constrained to a JSON schema where the engine supports it.
 
-    All open segments are asked at once, those without a usable answer again in another round.
+    All open segments are asked at once, and those without a usable answer again in the next round.
     """
     prompt, answers = load_prompt(annotator.file), defaultdict[str, list[str]](list)
     method = Method("Annotation", thinking=role if annotator.thinking else None, answer=role)
@@ -142,5 +142,5 @@ def mark_by_own_model(
 
 
 def question(segment: Segment, prompt: str, sample_id: str) -> Sample:
-    """`sample_id` names the random numbers, too: a second pass or attempt must not repeat the first."""
+    """A sample about `segment`. `sample_id` is also its seed: further attempts must not repeat the first."""
     return Sample(sample_id, Problem(segment.segment_id, prompt.replace(PLACE, segment.text.strip())))

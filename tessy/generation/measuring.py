@@ -1,6 +1,6 @@
-"""What is measured while responses are written: progress, rates, queues, the share of the engines' limit.
+"""Measurements while responses are written: progress, rates, queues, the share of maximum throughput.
 
-The limit is measured, not known: `probe` asks the engines for plain continuations before anything else
+The maximum is measured: `probe` first asks the engines for uninterrupted continuations
 (`execution.probe_tokens`). Not covered: what is counted (`tessy.synthesis.meters`); other processes that
 work on the same journal, each of which measures itself.
 """
@@ -33,8 +33,8 @@ async def probe(
     samples: Sequence[Sample],
     tokens: int,
 ) -> float:
-    """Tokens per second that the engines write together when nothing interrupts them: for each of
-    `samples` one continuation of its prompt by `tokens` tokens from each author, all open at once."""
+    """The engines' throughput without interruptions, in tokens per second: for each of `samples`, every
+    author continues the prompt by `tokens` tokens, all at the same time."""
 
     async def one(role: Role, sample: Sample, count: int) -> int:
         engine, form = authors[role].engine, renderers[role]
@@ -52,7 +52,7 @@ async def probe(
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A synthesis of `total` samples, called `name`; `limit` is what `probe` found, None where none was."""
+    """A synthesis of `total` samples, called `name`; `limit` is the result of `probe`, or None."""
 
     job: Job[StageConfig]
     name: str
@@ -63,7 +63,7 @@ class Watch:
     limit: float | None
 
     async def look_on(self) -> None:
-        """Progress twice a second, metrics every `LOG_EVERY_S`, until cancelled."""
+        """Report progress twice a second and metrics every `LOG_EVERY_S`, until cancelled."""
         logged = time.monotonic()
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
@@ -73,7 +73,7 @@ class Watch:
                 await self.log()
 
     async def log(self) -> None:
-        """Everything measured, among the job's metrics."""
+        """Log everything measured to the job's metrics."""
         values = self.values()
         for role, author in self.authors.items():
             stats = await author.engine.stats()
@@ -82,7 +82,7 @@ class Watch:
         self.job.tracker.log({f"{self.name}/{key}": value for key, value in values.items()})
 
     def values(self) -> dict[str, float]:
-        """The meters, the queue, and the share of the limit where that is known."""
+        """The meters, the queue, and the share of `limit` if that is known."""
         waiting, in_flight = self.journal.queue()
         values = {**self.meters.values(), "queue_depth": waiting, "in_flight": in_flight}
         if self.limit is not None:
@@ -91,7 +91,7 @@ class Watch:
         return values
 
     def note(self) -> str:
-        """The same in a few words, for the progress line."""
+        """A short form of the values for the progress line."""
         values = self.values()
         share = f" ({values['share_of_limit']:.0%} of plain requests)" if self.limit is not None else ""
         rate = f"{values['accepted_tokens_per_s']:,.0f} tokens/s{share}"

@@ -1,4 +1,4 @@
-"""The models of a job: where they are, their chat formats, and the engines that run them."""
+"""The models of a job: their locations, chat formats and engines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOM_FOR_MARKUP = 64
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
-    """A model as a stage names it: the input of that name, where there is one, or else the recipe's."""
+    """A model by the stage's name for it: the input of that name if there is one, otherwise the recipe's."""
 
     reference: ModelReference
     input: str
@@ -38,20 +38,20 @@ class NamedModel:
         return job.model(self.reference, self.input)
 
     def title(self, job: Job[StageConfig]) -> str:
-        """How trajectories name it."""
+        """The model's name in trajectories."""
         folder = job.inputs.get(self.input)
         return folder.name if folder else "@".join(part for part in self.source(job) if part)
 
 
 def named(models: Mapping[Role, ModelReference]) -> dict[Role, NamedModel]:
-    """Models whose inputs are called by their roles."""
+    """Models whose inputs are named by role."""
     return {role: NamedModel(reference, role) for role, reference in models.items()}
 
 
 def renderer_of(
     job: Job[StageConfig], model: NamedModel, formats: Mapping[str, str] = MappingProxyType({})
 ) -> Renderer:
-    """The renderer of a model, in the recipe's format or what `formats` has in its place."""
+    """The renderer of a model, in the recipe's chat format or the one that `formats` substitutes."""
     reference = model.reference
     form = formats.get(reference.format, reference.format)
     settings = reference.gpt_oss.plain if reference.gpt_oss else None
@@ -60,8 +60,8 @@ def renderer_of(
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """An engine to start for `role`. `logprobs` is the most it will be asked for, `schemas` whether requests
-    will come with one, `max_tokens` the longest response to any of `samples`."""
+    """An engine to start for `role`. `logprobs` is the largest number that requests will ask for, `schemas`
+    whether requests will have one, `max_tokens` the length of the longest response to any of `samples`."""
 
     job: Job[StageConfig]
     role: Role
@@ -84,7 +84,7 @@ class EngineRequest:
 
 @asynccontextmanager
 async def running(request: EngineRequest) -> AsyncIterator[Engine]:
-    """The engine the recipe names for a role, closed in the end."""
+    """Context manager: the recipe's engine for a role."""
     job, settings = request.job, request.job.execution.engines.of(request.role)
     source, revision = request.model.source(job)
     if settings.kind == "server":

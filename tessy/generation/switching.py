@@ -1,4 +1,4 @@
-"""A recipe's switch as what decides, at synthesis, where an author's own text ends."""
+"""A recipe's switch in synthesis: the predictor or token rule that decides where an author's text ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SERVED: dict[str, Argument] = {"runner": "pooling", "dtype": "float32"}
 
 
 def token_rule(switch: Switch) -> Uncertainty | EveryTokens | None:
-    """The switch, where it goes by the active model's tokens and reads no text."""
+    """The switch, if it uses the active model's tokens and reads no text; otherwise None."""
     if isinstance(switch, EntropySwitch):
         return Uncertainty("entropy", switch.above)
     if isinstance(switch, MarginSwitch):
@@ -47,7 +47,7 @@ def token_rule(switch: Switch) -> Uncertainty | EveryTokens | None:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Where a trained predictor is, and how it is used (`tessy.boundary.operating_point`)."""
+    """A trained predictor's location and operating point (`tessy.boundary.operating_point`)."""
 
     source: str
     revision: str | None
@@ -57,8 +57,8 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Switching:
-    """A job's `switch`. `window_tokens` is what the recipe's own predictors see; in `sliding` windows any
-    predictor cuts at a half, as the release does."""
+    """A job's `switch`. `window_tokens` is the window of the recipe's own predictors; with `sliding` windows
+    every predictor has the threshold 0.5, as in the release."""
 
     job: Job[StageConfig]
     switch: Switch
@@ -67,8 +67,7 @@ class Switching:
 
     def trained(self, role: Role) -> Trained | None:
         """The trained predictor of `role`, if the switch has one: the job's input `predictor-<role>`, or one
-        the recipe names; how it is used goes on record. Raises `UserError` where nobody says how to use
-        it."""
+        that the recipe names. Records its operating point; raises `UserError` where that is unknown."""
         switch, job = self.switch, self.job
         if isinstance(switch, CheckpointsSwitch):
             checkpoint = switch.student if role == "student" else switch.teacher
@@ -85,20 +84,20 @@ class Switching:
         return Trained(source, revision, used.window_tokens, used.threshold)
 
     def require_usable(self) -> None:
-        """Raise `UserError` where predictors cannot be used, before any model loads."""
+        """Raise `UserError` before any model loads if predictors cannot be used."""
         for role in ROLES:
             one = self.trained(role)
             if one is not None:
                 classifier_tokenizer(one.source, one.window_tokens, one.revision)
 
     def open(self, role: Role, slots: int, turns: Turns | None = None) -> Predictor:
-        """What reads `role`'s text, for up to `slots` live samples, in this process.
+        """The predictor of `role`'s text in this process, for up to `slots` live samples.
 
-        `turns` are those of the models beside it in this process, where there are any."""
+        `turns` are shared with the models in this process, if there are any."""
         predictor = self.trained(role)
         if predictor is not None:
-            # Only where models write the same whatever shares their batches is it worth twice the time that
-            # what watches them does, too.
+            # Double precision makes a predictor independent of its batches and takes twice the time: that is
+            # worth it only where the models are independent of theirs, too.
             exact = self.job.execution.engines.of(role).numerics.exact
             return BoundaryPredictor(
                 predictor.source,
@@ -117,7 +116,7 @@ class Switching:
 
     @asynccontextmanager
     async def watching(self, role: Role, slots: int, turns: Turns) -> AsyncIterator[Predictor]:
-        """What reads `role`'s text, wherever the recipe's execution runs it."""
+        """The predictor of `role`'s text, on the engine that the recipe's execution gives."""
         where = self.job.execution.predictors.of(role)
         predictor = self.trained(role)
         if predictor is not None and self.sliding:

@@ -1,7 +1,7 @@
-"""How sure each role's model is at every token of gold thinkings: what a switch by uncertainty is judged by.
+"""Each role's model's log-probabilities at every token of gold thinkings, to score switches by uncertainty.
 
-Engines report on tokens they write, so every token of a gold text is a request for one token where it stands;
-what is drawn there is thrown away. Prefixes grow by one token, which engines know how to keep.
+Engines report log-probabilities only for tokens they write, so each token of a gold text takes a request for
+one token at its position; the sampled token is discarded. Prefixes grow by one token (cached).
 
 Not covered: retries; an engine's fault ends the stage, which can be run again.
 """
@@ -31,8 +31,8 @@ the tokens that were likeliest there."""
 async def gold_logprobs(
     job: Job[StageConfig], task: Task, traces: Mapping[Role, Sequence[Trace]]
 ) -> dict[Role, list[TokenLogprobs]]:
-    """For each role, what its model, with the task's limits and seed, says of each of its traces'
-    thinkings."""
+    """For each role, its model's log-probabilities for the thinking of each of its traces, with the task's
+    limits and seed."""
     turns = Turns()
     read = await asyncio.gather(*(_by_model(job, task, role, own, turns) for role, own in traces.items()))
     return dict(zip(traces, read, strict=True))

@@ -1,6 +1,6 @@
 """Responses to samples, written by a job's models.
 
-Everything is journaled in the job's work folder, so a killed stage goes on where it was, and several
+Everything is journaled in the job's work folder, so a killed stage resumes where it stopped, and several
 processes can work on one stage (`join`).
 
 Not covered: what is done with the responses.
@@ -37,12 +37,12 @@ from tessy.synthesis.scheduler import Schedule, write_all
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What all responses of one journal have in common.
+    """What all responses of one journal share.
 
-    `name` is the journal's and the trajectories' method; `models` are those of the method's authors and of
-    `home`, the role in whose ids trajectories are kept. `switching` decides where authors hand over, and has
-    to be there where both write the thinking. `formats` names the chat format to use in place of another;
-    answers are held to `answer_schema` where their author's engine can do that, which goes on record;
+    `name` is the journal's name and the trajectories' method; `models` are those of the method's authors and
+    of `home`, the role in whose ids trajectories are kept. `switching` decides where authors hand over; it is
+    required where both write the thinking. `formats` maps a chat format to its substitute; answers are
+    constrained to `answer_schema` where their author's engine supports it, and the manifest records whether;
     `must_finish` as in `Assignment`.
     """
 
@@ -61,7 +61,7 @@ class Task:
 
     @property
     def cooperation(self) -> Switching | None:
-        """What decides where authors hand over, where they do."""
+        """The switch, where both authors write the thinking; otherwise None."""
         if not self.method.cooperative:
             return None
         assert self.switching is not None, f"{self.name}: two authors need a switch"
@@ -69,12 +69,12 @@ class Task:
 
 
 def write_responses(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> list[Trajectory]:
-    """`responses`, all of them."""
+    """All `responses` as a list."""
     return list(responses(job, samples, task))
 
 
 def responses(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> Iterator[Trajectory]:
-    """`drain` the task's journal; then the trajectories in the order of `samples`."""
+    """`drain` the task's journal, then yield the trajectories in the order of `samples`."""
     with _helpers(job):
         drain(job, samples, task)
     job.progress(len(samples), len(samples), "responses")
@@ -84,7 +84,7 @@ def responses(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> I
 
 
 def drain(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> None:
-    """Write all `samples` with the job's models and predictors, together with whoever else does."""
+    """Write all `samples` with the job's models and predictors, together with any processes that joined."""
 
     async def work(journal: Journal) -> None:
         async with _authors(job, samples, task) as authors:
@@ -107,7 +107,7 @@ def drain(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> None:
 async def _authors(
     job: Job[StageConfig], samples: Sequence[Sample], task: Task
 ) -> AsyncIterator[dict[Role, Author]]:
-    """The method's models at work, each with what watches it, all started at the same time."""
+    """The method's running authors, each with its predictor or rule; all start concurrently."""
     roles, turns, switching = sorted(task.method.authors), Turns(), task.cooperation
     rule = token_rule(switching.switch) if switching else None
     renderers = _renderers(job, task)
@@ -140,7 +140,7 @@ async def _authors(
 
 
 def _chunk(job: Job[StageConfig], task: Task, role: Role) -> int:
-    """Tokens that an author writes before what watches it is asked."""
+    """The number of tokens that an author writes before its predictor is asked."""
     if streams(job, task.compat):
         return job.execution.check_interval_tokens
     return task.chunk_tokens.of(role) if task.chunk_tokens else 1
@@ -172,7 +172,7 @@ async def _assignment(job: Job[StageConfig], task: Task, authors: Mapping[Role, 
 
 @contextmanager
 def _helpers(job: Job[StageConfig]) -> Iterator[None]:
-    """The other processes that the recipe wants to work on this stage."""
+    """Further processes that work on this stage, as many as the recipe asks for."""
     command = python_module("tessy.runtime.job", "--join", str(job.out))
     wanted = job.execution.workers - 1 if job.joinable else 0
     processes = [
@@ -187,7 +187,7 @@ def _helpers(job: Job[StageConfig]) -> Iterator[None]:
 
 
 async def _limit(job: Job[StageConfig], assignment: Assignment, samples: Sequence[Sample]) -> float | None:
-    """What the engines write plainly, where the recipe wants to know."""
+    """The engines' throughput without interruptions, if the recipe asks for the probe."""
     tokens = job.execution.probe_tokens
     if tokens is None or not samples:
         return None
@@ -202,7 +202,7 @@ async def _limit(job: Job[StageConfig], assignment: Assignment, samples: Sequenc
 
 
 async def _schema(job: Job[StageConfig], task: Task, engine: Engine, renderer: Renderer) -> str | None:
-    """The task's JSON schema, if any, where an engine keeps to it; for the record and the log."""
+    """The task's JSON schema, if any, where the engine enforces it; also recorded and logged."""
     if task.answer_schema is None:
         return None
     constrained = await keeps_to_schemas(engine, renderer)
@@ -212,8 +212,8 @@ async def _schema(job: Job[StageConfig], task: Task, engine: Engine, renderer: R
 
 
 async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
-    """Whether an engine, and each of its servers, holds answers to a JSON schema: asked under one that allows
-    a single number only."""
+    """Whether an engine, and each of its servers, enforces JSON schemas: tested with one that allows only a
+    single number."""
     prompt = [*renderer.prompt_ids("?"), *renderer.no_thinking_ids()]
     name, number = "schema", "271828"
     ends = renderer.answer_end_ids
@@ -238,5 +238,5 @@ async def _schedule(job: Job[StageConfig], authors: Collection[Author], compat: 
 
 
 def streams(job: Job[StageConfig], compat: Compatibility) -> bool:
-    """Whether continuations are streamed. Where the result depends on chunks, chunks are asked for."""
+    """Whether continuations are streamed. Where the result depends on chunks, chunks are requested."""
     return job.execution.scheduler == "stream" and compat.chunks_do_not_matter

@@ -1,7 +1,7 @@
-"""From what evaluation stages left to the cells of the result table: metrics, intervals, paired tests.
+"""Computes the cells of the result table from evaluation artifacts: metrics, intervals, paired tests.
 
-A metric turns one problem's samples into one number. Over the training seeds of a method these form an
-array (seeds, problems), from which means and intervals come: the mean over samples is pass@1.
+A metric maps one problem's samples to one number. Over the training seeds of a method these form an
+array (seeds, problems), from which means and intervals are computed: the mean over samples is pass@1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DIFFICULTIES = ("easy", "medium", "hard")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response's worth: a score in [0, 1], and what it may be broken down by.
+    """One response's score in [0, 1], with tags for breakdowns.
 
     `fixed` is whether it passes when the judge's known faults are repaired, None where that is unknown.
     """
@@ -53,7 +53,7 @@ Metric: TypeAlias = Callable[[Sequence[Sample]], float | None]
 
 
 def read_runs(inputs: Inputs, labels: Mapping[int, str], benchmark: Benchmark) -> Runs:
-    """What the evaluation stages `labels` (by seed) left for one benchmark."""
+    """The samples of one benchmark from the evaluation stages `labels` (by seed)."""
     read = _lm_eval_samples if benchmark.kind == "lm_eval" else _code_samples
     return {seed: _by_problem(read(inputs, label, benchmark.name)) for seed, label in labels.items()}
 
@@ -97,7 +97,7 @@ def main_metric(benchmark: Benchmark) -> str:
 
 
 def metrics(benchmark: Benchmark, runs: Runs, pass_at: Sequence[int]) -> dict[str, Metric]:
-    """The benchmark's own metric first, then what else its samples tell."""
+    """The benchmark's own metric, then the others that its samples allow."""
     name, samples = main_metric(benchmark), list(_all(runs))
     found: dict[str, Metric] = {name: _score}
     if {sample.score for sample in samples} <= {0.0, 1.0}:
@@ -144,7 +144,7 @@ def _truncated(samples: Sequence[Sample]) -> float | None:
 
 
 def cells(method: str, benchmark: Benchmark, runs: Runs, pass_at: Sequence[int]) -> Iterator[Row]:
-    """One method's row entries for one benchmark, its own metric first."""
+    """One method's row entries for one benchmark, the benchmark's own metric first."""
     for name, metric in metrics(benchmark, runs, pass_at).items():
         scores = matrix(runs, metric)
         if not scores.size:
@@ -165,7 +165,7 @@ def cells(method: str, benchmark: Benchmark, runs: Runs, pass_at: Sequence[int])
 
 
 def matrix(runs: Runs, metric: Metric) -> NDArray[np.float64]:
-    """(seeds, problems), over the problems for which every seed has a value."""
+    """Array of shape (seeds, problems), over the problems for which every seed has a value."""
     values = [
         {name: value for name, samples in by.items() if (value := metric(samples)) is not None}
         for by in runs.values()
@@ -198,7 +198,7 @@ def paired(benchmark: Benchmark, by_method: Mapping[str, Runs]) -> Iterator[dict
 def breakdown(
     method: str, benchmark: Benchmark, runs: Runs, names: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """The benchmark's own metric by each tag that tells its problems apart; `names` renames groups."""
+    """The benchmark's own metric by each tag in which its problems differ; `names` renames groups."""
     for by in next(_all(runs)).tags:
         groups = sorted({sample.tags[by] for sample in _all(runs)}, key=_in_order)
         for group in groups if len(groups) > 1 and by != "date" else ():

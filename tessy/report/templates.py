@@ -1,4 +1,4 @@
-"""The pages' templates: everything is escaped, and what is missing is an error."""
+"""The pages' templates: everything is escaped, and a missing value is an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 
 def template(name: str) -> jinja2.Template:
-    """The template of that file."""
+    """The template in that file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,

@@ -1,1 +1,1 @@
-"""From a recipe to results: which stages there are, which may be reused, and running the others."""
+"""Plans, reuses and runs the stages of a recipe."""

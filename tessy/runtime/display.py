@@ -1,7 +1,6 @@
-"""What a run shows: a live table of bars in a terminal, plain lines where output is piped.
+"""The progress display of a run: a live table of bars in a terminal, plain lines where output is piped.
 
-Every stage shows how far it is, its rate, and when it will be done. Not covered: results
-(`tessy.report`).
+Every stage shows its progress, its rate, and its remaining time. Not covered: results (`tessy.report`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ LINE_EVERY = 10.0
 
 @dataclass
 class _Watched:
-    """A running stage: `marks` are (time, done) pairs, of which the first and last give the rate."""
+    """A running stage. `marks` are (time, done) pairs; the first and last give the rate."""
 
     started: float
     marks: list[tuple[float, float]] = field(default_factory=list)
@@ -82,7 +81,7 @@ class Display:
             return
         now, done, total = time.monotonic(), message["done"], message["total"]
         if watched.marks and done < watched.marks[-1][1]:
-            watched.marks.clear()  # The stage began to count something else.
+            watched.marks.clear()  # The stage started to count something else.
         watched.marks.append((now, done))
         del watched.marks[1:-200]
         speed = _speed(watched.marks, total, message["unit"])
@@ -103,7 +102,7 @@ class Display:
         self.console.print(Text.assemble(self._mark(False), f"{stage}: failed"))
 
     def refresh(self) -> None:
-        """Stages that say nothing for long still show that they live."""
+        """Print a line for stages that have not printed one for a while, without a terminal."""
         now = time.monotonic()
         for stage, watched in self._watched.items():
             if watched.bar is not None and now - watched.last_line >= 3 * LINE_EVERY:

@@ -1,11 +1,11 @@
-"""The process that stages are forked from, so that they find their libraries loaded.
+"""The process from which stages are forked, so that they start with their libraries loaded.
 
-Loading torch and transformers takes five to ten seconds of processor time, more than the work of many a small
-stage. Here the modules that a kind of stage names are imported before its first stage starts; those after it
-start in milliseconds. Nothing but imports happens here: no model is loaded, no thread started.
+Importing torch and transformers takes five to ten seconds of CPU time, more than the work of many small
+stages. The modules that a kind of stage names are imported here before its first stage starts; later stages
+start in milliseconds. This process only imports: it loads no model and starts no thread.
 
-Where there is a GPU nothing is imported ahead: CUDA does not survive a fork, and a library may touch it as it
-loads; seconds do not matter there.
+Where there is a GPU nothing is preloaded: CUDA does not survive a fork, and a library may initialise it when
+imported; the seconds do not matter there.
 
 Not covered: what a stage does (`tessy.runtime.job`), and which stages run (`tessy.runtime.run`).
 """
@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 
 class ForkServer:
-    """The run's end of it. Its processes end with the run, and all of them with `close`."""
+    """The run's handle of the fork server. `close`, or the end of the run, ends all of its processes."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -63,14 +63,14 @@ class ForkServer:
         """Run the stage that `folder` describes; it prints to `log` and reports to the pipe `progress`.
         Modules named in `preload` are imported before it is forked.
 
-        Whether that could be done is told by `event`.
+        `event` tells whether that succeeded.
         """
         asked = json.dumps([name, list(preload), str(folder.absolute())]).encode()
         with contextlib.suppress(ConnectionError):
             socket.send_fds(self._channel, [asked], [log.fileno(), progress])
 
     def event(self) -> Event:
-        """What happened next; raises `EOFError` where this process was killed."""
+        """Wait for the next event; raises `EOFError` where the fork server was killed."""
         try:
             heard = self._channel.recv(MESSAGE)
         except ConnectionError:
@@ -106,18 +106,18 @@ def _tell_end(channel: socket.socket, selector: selectors.BaseSelector, key: sel
 
 
 def _start(channel: socket.socket, selector: selectors.BaseSelector) -> bool:
-    """Start the next stage; False for the run's end, and in the stage's own process when it is done."""
+    """Start the next stage; False when the run has ended, and in the stage's own process when it is done."""
     asked, descriptors, *_ = socket.recv_fds(channel, MESSAGE, 2)
     if not asked:
         return False
     name, preload, folder = json.loads(asked)
     log, progress = descriptors
-    # What importing prints belongs to the stage that needs it.
+    # Output of the imports goes to the log of the stage that needs them.
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     for module in preload if not GPU.exists() else ():
-        # What goes wrong here goes wrong there as well, where it is told.
+        # The stage imports the same modules and reports the error.
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     parent = os.getpid()
@@ -136,7 +136,7 @@ def _start(channel: socket.socket, selector: selectors.BaseSelector) -> bool:
 
 
 def _live(name: str, folder: str) -> None:
-    """Be the stage. It leads a process group of its own: whatever it starts can be ended with it."""
+    """Run the stage. It leads a process group of its own, so that all it starts can be ended with it."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
     sys.argv[1:] = [folder]

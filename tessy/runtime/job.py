@@ -1,12 +1,12 @@
-"""One stage from the inside: the process that runs it, and what it is given.
+"""The process that runs one stage, and the `Job` that the stage's code receives.
 
 `python -m tessy.runtime.job FOLDER` runs the stage described by `FOLDER/job.json`, where FOLDER is
-its `.partial` artifact; with `--join` it helps the process that does. A run starts its stages by fork
-(`tessy.runtime.fork_server`). Progress goes to the run as JSON lines through the descriptor named in
-`TESSY_PROGRESS_FD`; everything else a stage prints goes to its log.
+its `.partial` artifact; with `--join` it helps a process that already does. A run starts its stages by fork
+(`tessy.runtime.fork_server`). Progress goes to the run as JSON lines through the file descriptor named in
+`TESSY_PROGRESS_FD`; everything else that a stage prints goes to its log.
 
-Exit status: 0 the artifact is finished, 2 unusable input (the message is the last progress line), else
-a fault.
+Exit status: 0 if the artifact is finished, 2 for unusable input (the last progress line has the message),
+otherwise a fault.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ WANDB_RUN = "wandb_run"
 
 
 class Report(Protocol):
-    """Tells a run how a stage gets on."""
+    """Reports a stage's progress to the run."""
 
     def __call__(self, message: Mapping[str, Any], /) -> None: ...
 
 
 class Metrics(Protocol):
-    """What a stage writes its measurements to."""
+    """Receives a stage's metrics."""
 
     def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None: ...
 
@@ -62,7 +62,7 @@ class Metrics(Protocol):
 
 
 class Source(NamedTuple):
-    """Where a model is: a local folder or a hub id, and the commit of the latter."""
+    """A model's location: a local folder, or a hub id with its commit."""
 
     name: str
     revision: str | None
@@ -70,7 +70,7 @@ class Source(NamedTuple):
 
 @dataclass(slots=True)
 class Used:
-    """What a stage turned out to use, for its manifest."""
+    """What a stage actually used, for its manifest."""
 
     json_schema: dict[str, bool] = field(default_factory=dict)
     """By question asked, whether answers were held to a JSON schema."""
@@ -80,7 +80,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Job(Generic[C_co]):
-    """A stage at work: its `config`, input folders by name, and the folder `out` it fills."""
+    """A running stage: its `config`, its input folders by name, and its output folder `out`."""
 
     name: str
     kind: str
@@ -96,34 +96,34 @@ class Job(Generic[C_co]):
 
     @property
     def work(self) -> Path:
-        """Journals and checkpoints: kept while the stage is unfinished."""
+        """The folder for journals and checkpoints, kept until the stage is finished."""
         folder = self.out / WORK
         folder.mkdir(exist_ok=True)
         return folder
 
     def progress(self, done: float, total: float, unit: str, note: str = "") -> None:
-        """Tell how far this stage is, and what else there is to know; called as often as wanted."""
+        """Report progress, with an optional note; may be called at any rate."""
         self.report({"done": done, "total": total, "unit": unit, "note": note})
 
     def say(self, text: str) -> None:
-        """A line for whoever watches."""
+        """Report a line of text to the run."""
         self.report({"say": text})
 
     def model(self, reference: ModelReference, name: str = "model") -> Source:
-        """A model: the input of that name, where there is one, or else what the recipe names."""
+        """A model: the input of that name if there is one, otherwise what the recipe names."""
         folder = self.inputs.get(name)
         if folder is None:
             return self.pinned(reference.source, reference.revision)
         return Source(str(folder / reference.folder / "model"), None)
 
     def pinned(self, source: str, revision: str | None) -> Source:
-        """A model the recipe names, with the commit it is at if it is on the hub: the same one for as long as
-        this stage is unfinished, whatever is published meanwhile."""
+        """A model the recipe names, with its commit if it is on the hub. The commit stays the same until this
+        stage is finished, even if a newer one is published."""
         if Path(source).is_dir() or is_commit(revision):
             return Source(source, commit_of(source, revision))
         key = recorded_as(source, revision)
         with (self.work / f"{COMMITS}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may be at work in one stage
+            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may work on one stage
             known = self.commits
             if key not in known:
                 known[key] = str(commit_of(source, revision))
@@ -132,14 +132,14 @@ class Job(Generic[C_co]):
 
     @property
     def commits(self) -> dict[str, str]:
-        """Commits of the hub's models that were read so far, by `SOURCE@REVISION`."""
+        """Commits of the hub models read so far, by `SOURCE@REVISION`."""
         path = self.out / WORK / COMMITS
         found: dict[str, str] = read_json(path) if path.exists() else {}
         return found
 
 
 class _Reporter:
-    """Sends progress lines, at most twenty a second, the last one always."""
+    """Sends progress lines, at most twenty a second, and always the last one."""
 
     def __init__(self) -> None:
         self._fd = int(os.environ.get(PROGRESS_FD, "-1"))
@@ -156,7 +156,7 @@ class _Reporter:
 
 
 class Spec(Section):
-    """What `job.json` says of a stage."""
+    """The content of `job.json`."""
 
     recipe: str
     name: str
@@ -171,14 +171,14 @@ class Spec(Section):
 
 
 def read_spec(folder: Path) -> Spec:
-    """Of the stage under way in `folder`; raises `FileNotFoundError` where there is none."""
+    """The spec of the unfinished stage in `folder`; raises `FileNotFoundError` where there is none."""
     return Spec.model_validate(read_json(folder / JOB))
 
 
 def open_job(
     folder: Path, spec: Spec, tracker: Metrics, report: Report, *, joinable: bool = False
 ) -> Job[Any]:
-    """The stage that `folder` and its `job.json` describe, reporting to `tracker` and `report`."""
+    """The job that `folder/job.json` describes, reporting to `tracker` and `report`."""
     kind: Kind[StageConfig] = found_at(spec.kind)
     inputs = {key: folder.parent / name for key, name in spec.inputs.items()}
     config = kind.config.model_validate(spec.config)
@@ -186,7 +186,7 @@ def open_job(
 
 
 def run(folder: Path) -> None:
-    """Run the stage in `folder` and seal its artifact."""
+    """Run the stage in `folder` and finish its artifact."""
     spec, started = read_spec(folder), time.time()
     kind: Kind[StageConfig] = found_at(spec.kind)
     tracker = _tracker(folder, spec, spec.execution.tracking.wandb)
@@ -218,8 +218,8 @@ def run(folder: Path) -> None:
 
 
 def require_same_device(work: Path, here: str) -> None:
-    """Raise `UserError` where a stage was begun on another kind of device than it is to be ended on: training
-    computes in other number types there, and what it leaves would be of neither."""
+    """Raise `UserError` where a stage was started on another kind of device: training uses another dtype
+    there, and the result would mix both."""
     begun = work / DEVICE
     if not begun.exists():
         write_json(begun, here)
@@ -231,7 +231,7 @@ def require_same_device(work: Path, here: str) -> None:
 
 
 def join(folder: Path) -> None:
-    """Help with the unfinished stage in `folder`, which another process runs and will seal."""
+    """Help with the unfinished stage in `folder`, which another process runs and will finish."""
     try:
         spec = read_spec(folder)
     except FileNotFoundError:
@@ -243,7 +243,7 @@ def join(folder: Path) -> None:
     try:
         function_at(kind.join)(open_job(folder, spec, tracker, _Reporter()))
     except FileNotFoundError:
-        # Where the stage has been finished meanwhile, there is nothing left to help with.
+        # The stage has been finished in the meantime: nothing is left to do.
         if (folder / JOB).exists():
             raise
 
@@ -265,7 +265,7 @@ def _tracker(folder: Path, spec: Spec, wandb: str, joined: str = "") -> Tracker:
 
 
 def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
-    """Drop what only an unfinished stage needs and finish the artifact."""
+    """Remove what only an unfinished stage needs and finish the artifact."""
     import shutil
 
     shutil.rmtree(folder / WORK, ignore_errors=True)
@@ -274,13 +274,13 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
 
 
 def with_parent() -> dict[str, str]:
-    """An environment for a process that will `die_with_parent`, which is this one."""
+    """An environment for a child process that calls `die_with_parent`; its parent is this process."""
     return {**os.environ, PARENT: str(os.getpid())}
 
 
 def die_with_parent() -> None:
-    """A stage never outlives the run that started it, however that ended; not even where the run ended before
-    this could be said to the kernel, if the environment tells who it was (`with_parent`)."""
+    """Have the kernel kill this process when its parent dies. If the environment names the parent
+    (`with_parent`), this also holds if the parent died before this call."""
     import ctypes
 
     parent = int(os.environ.pop(PARENT, os.getppid()))
@@ -290,7 +290,7 @@ def die_with_parent() -> None:
 
 
 def end_in_order() -> None:
-    """SIGTERM ends this stage as an exception does, so that what it started is stopped before it is gone."""
+    """Turn SIGTERM into an exception, so that a stage stops what it started before it ends."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 

@@ -1,11 +1,11 @@
-"""A plan: stages as a graph, each with a fingerprint. Knows no kind of stage.
+"""A plan: a graph of stages, each with a fingerprint. Independent of the kinds of stages.
 
 A fingerprint covers the stage's configuration without fields that are at their default, the content of the
 files it names, its inputs' fingerprints and the revision of its code. So a default that is added to the
-schema later moves no fingerprint; whoever changes what a default means raises the revision.
+schema later changes no fingerprint; a change to the meaning of a default requires a new revision.
 
-Pure, apart from the digests of files. Not covered: which stages a recipe has (`tessy.experiment`), what of it
-was made before (`tessy.runtime.reuse`), and running it (`tessy.runtime.run`).
+Pure, apart from the digests of files. Not covered: which stages a recipe has (`tessy.experiment`), which of
+them exist already (`tessy.runtime.reuse`), and running them (`tessy.runtime.run`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tessy.runtime.stage import C, Kind, StageConfig
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step: `config` decides its result together with `inputs` (input name -> stage name) and the
-    `content` of the files it names (None for what is on the hub)."""
+    """One step. Its result depends on `config`, `inputs` (input name -> stage name) and `content`, the
+    digests of the files it names (None for those on the hub)."""
 
     name: str
     kind: Kind[StageConfig]
@@ -41,7 +41,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Stages in an order in which every input precedes its users."""
+    """Stages in topological order: every stage comes after its inputs."""
 
     recipe: Recipe
     stages: tuple[Stage, ...]
@@ -54,18 +54,18 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """Of the whole experiment: that of its last stage."""
+        """The fingerprint of the whole experiment, which is that of its last stage."""
         return self.stages[-1].fingerprint
 
 
 class Graph:
-    """Collects stages; an input is named by the stage that makes it."""
+    """Builds a plan; an input is named by the stage that makes it."""
 
     def __init__(self) -> None:
         self.stages: dict[str, Stage] = {}
 
     def add(self, kind: Kind[C], name: str, config: C, inputs: Mapping[str, str | None] | None = None) -> str:
-        """Add a stage; inputs that are None are left out. Returns its name."""
+        """Add a stage; inputs that are None are left out. Returns the stage's name."""
         given = {key: value for key, value in (inputs or {}).items() if value is not None}
         content = {file: content_digest(Path(file)) for file in config.files}
         known = {key: self.stages[value].fingerprint for key, value in given.items()}
@@ -75,14 +75,14 @@ class Graph:
 
 
 def by_name(stages: Mapping[Role, str] | Mapping[Role, str | None]) -> dict[str, str | None]:
-    """The stages of both roles as inputs that are called by the roles."""
+    """The stages of both roles as inputs named by role."""
     return {str(role): stage for role, stage in stages.items()}
 
 
 def identity_of(
     kind: Kind[StageConfig], config: StageConfig, content: list[str | None], inputs: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What a fingerprint is taken of. Files count by content, in order: where they lie does not matter."""
+    """What a fingerprint is computed from. Files count by content, in order; their paths do not matter."""
     decisive = config.model_dump(mode="json", exclude_defaults=True)
     identity = {"kind": kind.name, "revision": kind.revision, "config": decisive, "inputs": dict(inputs)}
     return identity | ({"content": content} if content else {})

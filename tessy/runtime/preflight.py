@@ -1,6 +1,6 @@
-"""Checks before anything starts: what each stage that would run says of itself, the run folder, the disk.
+"""Checks before anything starts: each stage's own checks, the run folder, the disk.
 
-Whatever is found missing is said at once, with the remedy; nothing but an empty run folder is made.
+All faults are reported together, each with its remedy. Creates nothing but an empty run folder.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ DISK_NEEDED = 1 << 30
 
 
 def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
-    """Raise `UserError` naming everything that would stop `planned` later."""
+    """Raise `UserError` listing everything that would stop `planned` later."""
     folder, execution = runs_dir / planned.recipe.name, planned.recipe.execution
     todo = [decision.stage for decision in decide(planned, folder) if decision.action != "reuse"]
-    # Many stages read the same model or file: each fault is said once.
+    # Many stages read the same model or file: each fault is reported once.
     faults = list(dict.fromkeys(fault for stage in todo for fault in stage.config.faults(execution)))
     if not faults and todo:
         faults += _folder(folder, disk_needed)

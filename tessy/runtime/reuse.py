@@ -1,6 +1,6 @@
-"""What of a plan was made before: for every stage, reuse it, go on with it, or run it, and why.
+"""Decides for every stage of a plan whether to reuse, resume or run it, and gives the reason.
 
-Not covered: doing so (`tessy.runtime.run`).
+Not covered: running stages (`tessy.runtime.run`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tessy.runtime.plan import Plan, Stage
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a stage is reused, goes on from half-done work, or runs, and why."""
+    """Whether a stage is reused, resumed or run, and why."""
 
     stage: Stage
     action: Literal["reuse", "resume", "run"]
@@ -24,7 +24,7 @@ class Decision:
 
 
 def decide(planned: Plan, folder: Path) -> list[Decision]:
-    """What `tessy run` would do for every stage, given what is in the recipe's run folder."""
+    """What `tessy run` would do with every stage, given the content of the recipe's run folder."""
     decisions: list[Decision] = []
     earlier = _newest_manifests(folder)
     for stage in planned:

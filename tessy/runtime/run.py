@@ -1,10 +1,10 @@
-"""Runs a plan: reuses what was made, one process per stage, several stages side by side.
+"""Runs a plan: reuses finished stages and runs the others in parallel, one process per stage.
 
-A stage works in `<stage>-<fingerprint>.partial/` and is renamed when it is done, so a run that was
-killed anywhere finds every finished stage finished and every other one where it stopped. Children die
-with this process; a lock keeps a second run out of the same folder.
+A stage works in `<stage>-<fingerprint>.partial/`, which is renamed when it is finished. So after a kill at
+any point, finished stages are reused and every other one resumes where it stopped. Child processes die with
+this process; a lock keeps a second run out of the same folder.
 
-Not covered: spreading stages over machines.
+Not covered: distributing stages over machines.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PATIENCE_S = 15.0
 
 
 class StageFailed(RuntimeError):
-    """A stage ended with a fault; the message tells where its log is."""
+    """A stage ended with a fault; the message names its log file."""
 
 
 @dataclass
 class _Running:
-    """A stage at work: its process once that is there, and its exit status once it has ended."""
+    """A running stage: its process once started, and its exit status once ended."""
 
     stage: Stage
     pipe: int
@@ -58,9 +58,9 @@ class _Running:
 
 
 def execute(planned: Plan, runs_dir: Path, display: Display) -> Path:
-    """Bring every stage of `planned` into being; returns the recipe's run folder.
+    """Reuse or run every stage of `planned`; returns the recipe's run folder.
 
-    Raises `UserError` where a stage refused its input and `StageFailed` where one broke.
+    Raises `UserError` where a stage refused its input and `StageFailed` where one failed.
     """
     folder = runs_dir / planned.recipe.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class _Executor:
         )
 
     def _listen(self, timeout_s: float = 0.5) -> bool:
-        """Take in what there is to hear within `timeout_s`; whether there was anything."""
+        """Handle the messages that arrive within `timeout_s`; returns whether there were any."""
         heard = self.selector.select(timeout_s)
         for key, _ in heard:
             if key.data is None:
@@ -152,7 +152,7 @@ class _Executor:
         return bool(heard)
 
     def _note(self) -> None:
-        """Take in what became of a stage's process."""
+        """Handle the start or the end of a stage's process."""
         try:
             event = self.fork_server.event()
         except EOFError:
@@ -164,7 +164,7 @@ class _Executor:
         running.pid, running.status = event.pid, event.status
 
     def _hear(self, running: _Running) -> bool:
-        """Take in what a stage says; False when nobody will say any more."""
+        """Handle a stage's progress lines; False at the end of its pipe."""
         data = os.read(running.pipe, 65536)
         *lines, running.buffer = (running.buffer + data).split(b"\n")
         for line in lines:
@@ -175,7 +175,7 @@ class _Executor:
 
     def _conclude(self, running: _Running) -> None:
         del self.running[running.stage.name]
-        # All it said itself is in the pipe by now; what it started may hold on to that.
+        # All its own messages are in the pipe by now; processes that it started may keep the pipe open.
         os.set_blocking(running.pipe, False)
         with suppress(BlockingIOError):
             while self._hear(running):
@@ -206,7 +206,7 @@ class _Executor:
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._alive():
-            # A stage leads its own process group: whatever it started goes with it. It may just have ended.
+            # A stage leads its own process group: this signals what it started, too. It may just have ended.
             with suppress(ProcessLookupError):
                 os.killpg(pid, number)
 
@@ -215,7 +215,7 @@ class _Executor:
 
 
 def _seconds_before(partial: Path) -> float:
-    """Seconds that earlier, interrupted attempts at this stage took, by their last sign of life."""
+    """Seconds that earlier, interrupted attempts at this stage took, up to their last sign of life."""
     spent = 0.0
     try:
         earlier = json.loads((partial / STARTED).read_text(encoding="utf-8"))
@@ -228,7 +228,7 @@ def _seconds_before(partial: Path) -> float:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """A stage's environment: fixed thread counts (sums depend on them), no network look-ups by accident."""
+    """A stage's environment: fixed thread counts (sums depend on them), no accidental network access."""
     count = str(threads)
     return {
         **inherited({name: value for name, value in os.environ.items() if name not in OF_ONE_RUN}),
@@ -240,17 +240,17 @@ def environment(threads: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "WANDB_SILENT": "true",
-        # Freed memory is kept for what comes next. Given back, it would be faulted in again at every step of
-        # a model, which took an eighth of the processor time of a run.
+        # Keep freed memory. If it were returned to the system, every step of a model would cause page faults,
+        # which took an eighth of a run's CPU time.
         "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
-        # Stages are forked: the libraries loaded by then may run no threads.
+        # Stages are forked: libraries that are loaded before must not run threads.
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
 
 
 def _home(folder: Path) -> dict[str, str]:
-    """A home in the run's `folder` for libraries' caches, where the user has none that can be written."""
+    """A home directory in the run's `folder` for libraries' caches, where the user's is not writable."""
     usual = Path(os.path.expanduser("~"))
     if usual.is_absolute() and os.access(usual, os.W_OK):
         return {}

@@ -1,7 +1,7 @@
-"""What a kind of stage declares of itself, so that planning, reuse, checks and running need to know no kind.
+"""The interface of a kind of stage: planning, reuse, checks and running are generic over it.
 
 A kind has a typed configuration, a revision of its meaning, and the function that does its work, named by
-module so that a plan loads none of the libraries that the work needs. `tessy.stages` has one module for each.
+module so that planning does not import the libraries that the work needs. `tessy.stages` has one per kind.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class StageConfig(Section):
-    """What decides a stage's result, together with its inputs and the revision of its code."""
+    """A stage's configuration. With its inputs and the revision of its code it decides the result."""
 
     @property
     def files(self) -> list[str]:
-        """Local files and folders named here: their content decides, too. Hub ids may be among them."""
+        """Local files and folders named here, whose content also decides the result. May contain hub ids."""
         return []
 
     def faults(self, execution: Execution) -> Iterable[str]:
-        """What would stop the stage later and can be known before anything runs, with the remedy."""
+        """Faults, with remedies, that would stop the stage later and can be found before anything runs."""
         return ()
 
 
@@ -42,11 +42,11 @@ C_co = TypeVar("C_co", bound=StageConfig, covariant=True)
 class Kind(Generic[C_co]):
     """A kind of stage.
 
-    `revision` is that of its meaning: raise it whenever the same inputs would give other results, and what
-    was made before is made again. `run`, and `join` where several processes can share the work, are
-    `module:function`; `declared` is where this object is found, likewise. `preload` names what a process that
-    stages are forked from imports ahead, `needs` what has to be installed. `on_device` says that numbers
-    depend on what computes them: such a stage is never begun on one kind of device and ended on another.
+    Raise `revision` whenever the same inputs would give other results; earlier artifacts are then made again.
+    `run`, and `join` where several processes can share the work, are `module:function`; so is `declared`,
+    where this object is found. `preload` names the modules that the fork server imports ahead, `needs` what
+    has to be installed. `on_device` says that numbers depend on the device: such a stage is never started on
+    one kind of device and finished on another.
     """
 
     name: str
@@ -61,19 +61,19 @@ class Kind(Generic[C_co]):
 
 
 def found_at(place: str) -> Any:
-    """What `module:name` names."""
+    """The object that `module:name` names."""
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)
 
 
 def function_at(place: str) -> Callable[[Job[Any]], None]:
-    """The function of a stage at `module:function`."""
+    """The stage function at `module:function`."""
     function: Callable[[Job[Any]], None] = found_at(place)
     return function
 
 
 def missing_files(field: str, *paths: Path) -> Iterator[str]:
-    """Faults of files that are named in `field` and are not there."""
+    """Faults for files that are named in `field` and do not exist."""
     for path in paths:
         if not path.is_file():
             yield f"{field}: '{path}': no such file or shipped name"

@@ -1,8 +1,7 @@
-"""The kinds of stages, one module each: its typed configuration, its revision, what files and inputs it
-reads, how a recipe plans it, what would stop it, and its work (for training and evaluation: where that is
-found).
+"""The kinds of stages, one module each: typed configuration, revision, files and inputs, how a recipe plans
+it, its preflight checks, and its work (for training and evaluation: where the work is found).
 
-Importing any of these loads no library that runs models; their work does.
+Importing these modules loads no library that runs models; only their work does.
 """
 
 from __future__ import annotations
@@ -33,5 +32,5 @@ KINDS: tuple[str, ...] = (
 
 
 def kinds() -> list[Kind[Any]]:
-    """All kinds of stages there are."""
+    """All kinds of stages."""
     return [found_at(place) for place in KINDS]

@@ -1,4 +1,4 @@
-"""The stage `annotate`: one model's thinking, cut into segments with their style marked."""
+"""The stage `annotate`: segments of one model's thinking with their style spans."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 class AnnotateStage(StageConfig):
-    """Whose thinking is sampled, how, and who marks style in it. `models` and `engines` are those of `role`
-    and of the recipe's own annotators."""
+    """Which model's thinking is sampled, how, and by which annotator. `models` and `engines` are those of
+    `role` and of the recipe's own annotators."""
 
     role: Role
     models: dict[Role, ModelReference]
@@ -125,7 +125,7 @@ def run(job: Job[AnnotateStage]) -> None:
 
 
 def require_both_kinds(cut: Sequence[Segment], annotated: Annotated, role: Role) -> None:
-    """Raise `UserError` where there is nothing to learn from: no style at all, or nothing else."""
+    """Raise `UserError` where only one class occurs: no style at all, or nothing but style."""
     texts = {segment.segment_id: segment.text for segment in cut}
     marked = [(texts[key], style) for key, style in annotated.style.items()]
     style = sum(end - start for _, spans in marked for start, end in spans)
@@ -139,7 +139,7 @@ def require_both_kinds(cut: Sequence[Segment], annotated: Annotated, role: Role)
 
 
 def counts(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """How the annotation went, as metrics; no kappa where there is none."""
+    """Counts of the annotation as metrics; without kappa where it was not computed."""
     found = {"segments": len(rows), "style_spans": sum(len(row["style"]) for row in rows)}
     found |= {f"outcomes/{reason}": times for reason, times in record["outcomes"].items()}
     agreed = record["agreement"]
@@ -147,7 +147,7 @@ def counts(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict
 
 
 def sampled_thinking(job: Job[AnnotateStage]) -> list[Trajectory]:
-    """The model's own responses to the first problems."""
+    """The model's responses to the first problems."""
     from tessy.generation.models import named
     from tessy.generation.writing import Task, write_responses
     from tessy.synthesis.rollouts import samples_of
@@ -179,7 +179,7 @@ def row(segment: Segment, style: Sequence[tuple[int, int]]) -> dict[str, Any]:
 def agreement(
     job: Job[AnnotateStage], settings: Agreement, first: Annotated, task: Segments, how: Asking
 ) -> dict[str, Any]:
-    """Annotate some segments again; kappa over the tokens of segments that both annotated."""
+    """Annotate some segments again; Cohen's kappa over the tokens of segments that both annotations cover."""
     from tessy.chat import load_tokenizer
     from tessy.generation.annotation import Segments, mark
 

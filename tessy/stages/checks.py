@@ -1,4 +1,4 @@
-"""What stages have in common in saying, before anything runs, what would stop them."""
+"""Preflight checks that several kinds of stages share."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tessy.records import Role
 
 
 def local(sources: Iterable[str]) -> list[str]:
-    """Sources that may be files or folders here: all but the miniature."""
+    """Sources that may be local files or folders: all except the miniature."""
     return [source for source in sources if source != MINIATURE]
 
 
 def fault(check: Callable[..., object], *arguments: object) -> Iterator[str]:
-    """What `check` raises, if it does, as a fault."""
+    """The `UserError` that `check` raises, if any, as a fault."""
     try:
         check(*arguments)
     except UserError as error:
@@ -31,35 +31,35 @@ def fault(check: Callable[..., object], *arguments: object) -> Iterator[str]:
 
 
 def is_missing(source: str) -> bool:
-    """Whether a checkpoint is named by its folder, and is not there."""
+    """Whether a checkpoint is given as a folder that does not exist."""
     return source.startswith((".", "/", "~")) and not (Path(source) / "config.json").is_file()
 
 
 def model_faults(field: str, source: str) -> Iterator[str]:
-    """A checkpoint that `field` names by a folder, and that is not there."""
+    """The fault of a checkpoint that `field` gives as a folder that does not exist."""
     if is_missing(source):
         yield f"{field}.source {source!r}: no checkpoint there (config.json is missing)"
 
 
 def models_faults(models: dict[Role, ModelReference]) -> Iterator[str]:
-    """Those of the recipe's own models."""
+    """The same for the recipe's own models."""
     for role, model in models.items():
         yield from model_faults(f"models.{role}", model.source)
 
 
 def engine_faults(execution: Execution, roles: Iterable[Role]) -> Iterator[str]:
-    """Keys that are not set, and vLLM where it is not installed, for the roles' models."""
+    """API keys that are not set, and vLLM if it is needed and not installed, for the roles' models."""
     for role in roles:
         yield from _serving(f"execution.engines.{role}", execution.engines.of(role))
 
 
 def predictor_engine_faults(execution: Execution, roles: Iterable[Role]) -> Iterator[str]:
-    """The same for what runs the roles' predictors, and devices that are not there."""
+    """The same for the roles' predictors, and devices that do not exist."""
     for role in roles:
         engine = execution.predictors.of(role)
         yield from _serving(f"execution.predictors.{role}", engine)
         if engine.device != "cpu":
-            # Whoever computes on the CPU only need not wait for PyTorch here.
+            # Imported here so that recipes that use only the CPU are checked without loading PyTorch.
             from tessy.boundary.predictor import require_device
 
             yield from fault(require_device, engine.device)
@@ -68,7 +68,7 @@ def predictor_engine_faults(execution: Execution, roles: Iterable[Role]) -> Iter
 def _serving(field: str, engine: EngineSettings) -> Iterator[str]:
     if engine.kind == "transformers":
         return
-    # Whoever asks no server and no vLLM need not wait for aiohttp here.
+    # Imported here so that recipes without servers or vLLM are checked without loading aiohttp.
     from tessy.engines.launch import api_key, installed_build
 
     found = [*fault(api_key, engine.api_key_env), *([] if engine.endpoints else fault(installed_build))]
@@ -76,7 +76,7 @@ def _serving(field: str, engine: EngineSettings) -> Iterator[str]:
 
 
 def switch_faults(switch: Switch) -> Iterator[str]:
-    """Files that a switch names and that are missing or cannot be used."""
+    """Files named by a switch that are missing or cannot be used."""
     if switch.kind == "lexicon":
         if switch.file.is_file():
             yield from fault(Lexicon.load, switch.file)
@@ -93,15 +93,15 @@ def switch_faults(switch: Switch) -> Iterator[str]:
 
 def _require_predictor(checkpoint: PredictorCheckpoint, window_tokens: int | None) -> None:
     point = operating_point(checkpoint.source, window_tokens, threshold=checkpoint.threshold)
-    # Whoever names no checkpoint need not wait for PyTorch here.
+    # Imported here so that recipes without checkpoints are checked without loading PyTorch.
     from tessy.boundary.predictor import classifier_tokenizer
 
     classifier_tokenizer(checkpoint.source, point.window_tokens)
 
 
 def sandbox_faults() -> Iterator[str]:
-    """What keeps this machine from judging."""
-    # By name: `tessy` does not import `eval`; only whoever asks for an evaluation reaches it.
+    """What the sandbox lacks on this machine."""
+    # Loaded by name, because `tessy` does not import `eval`.
     try:
         importlib.import_module("eval.sandbox").require()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The stage `evaluate`: one checkpoint on the code benchmarks, its programs judged."""
+"""The stage `evaluate`: one checkpoint on the code benchmarks, its programs run and judged."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ KIND = Kind(
 def plan(
     recipe: Recipe, graph: Graph, label: str, named: ModelReference, model: str | None, world: str | None
 ) -> str | None:
-    """The stage that tests the checkpoint that `named` and the input `model` name, if there are
-    benchmarks."""
+    """The stage that tests the checkpoint given by `named` and the input `model`, if there are benchmarks."""
     if not recipe.evaluate.code:
         return None
     limits, benchmarks = recipe.evaluate, tested(recipe, recipe.evaluate.code)
@@ -55,7 +54,7 @@ def plan(
 
 
 def _unusable(benchmark: CodeBenchmark) -> Iterator[str]:
-    # By name: `tessy` does not import `eval`; only whoever asks for an evaluation reaches it.
+    # Loaded by name, because `tessy` does not import `eval`.
     try:
         importlib.import_module("eval.benchmarks").check(benchmark)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The stage `instrument`: whether the miniature is a fair instrument (`eval.instrument`)."""
+"""The stage `instrument`: checks that the miniature measures what it should (`eval.instrument`)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ KIND = Kind(
 
 
 def is_miniature(recipe: Recipe) -> bool:
-    """Whether problems and both models are the miniature's: only then is the truth known."""
+    """Whether problems and both models are the miniature's: only then is the ground truth known."""
     sources = [recipe.problems.source, *(recipe.models.of(role).source for role in ROLES)]
     return set(sources) == {MINIATURE}
 

@@ -23,7 +23,7 @@ class LmEvalStage(TestingStage[LmEvalBenchmark]):
             missing = [file for file in benchmark.files if not Path(file).is_file()]
             for file in missing:
                 yield f"benchmark {benchmark.name}: {file!r}: no such file; give an existing .jsonl"
-            # The miniature's own task needs neither packages nor examples.
+            # The miniature's own task needs neither further packages nor few-shot examples.
             if not missing and benchmark.task != MINIATURE_TASK:
                 yield from _unusable(benchmark)
 
@@ -43,8 +43,7 @@ KIND = Kind(
 def plan(
     recipe: Recipe, graph: Graph, label: str, named: ModelReference, model: str | None, world: str | None
 ) -> str | None:
-    """The stage that tests the checkpoint that `named` and the input `model` name, if there are
-    benchmarks."""
+    """The stage that tests the checkpoint given by `named` and the input `model`, if there are benchmarks."""
     if not recipe.evaluate.lm_eval:
         return None
     limits, benchmarks = recipe.evaluate, tested(recipe, recipe.evaluate.lm_eval)
@@ -58,7 +57,7 @@ def plan(
 
 
 def _unusable(benchmark: LmEvalBenchmark) -> Iterator[str]:
-    # By name: `tessy` does not import `eval`; only whoever asks for an evaluation reaches it.
+    # Loaded by name, because `tessy` does not import `eval`.
     try:
         yield from fault(importlib.import_module("eval.lm_tasks").check, benchmark)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The stage `predictor`: a boundary predictor, trained on one model's annotated thinking."""
+"""The stage `predictor`: trains a boundary predictor on one model's annotated thinking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tessy.stages.checks import local, model_faults
 
 
 class PredictorStage(StageConfig):
-    """Whose text it will watch, what it is trained from, and how."""
+    """Which role's text it classifies, its base model, and how it is trained."""
 
     role: Role
     base: Checkpoint
@@ -65,7 +65,7 @@ def plan(
 
 
 def _context(source: str) -> int | None:
-    """Tokens a model can read at once; None where only the hub knows."""
+    """The model's context length in tokens; None where its configuration is only on the hub."""
     if source == MINIATURE:
         return MINIATURE_CONTEXT
     config = Path(source) / "config.json"

@@ -13,7 +13,7 @@ from tessy.stages.world import load_world
 
 
 class PretrainStage(StageConfig):
-    """Whose model it is, its size and training."""
+    """The model's role, size and training."""
 
     role: Role
     pretraining: Pretraining
@@ -32,7 +32,7 @@ KIND = Kind(
 
 
 def plan(recipe: Recipe, graph: Graph, role: Role, world: str | None) -> str | None:
-    """The stage that makes `role`'s model, where that is the miniature's."""
+    """The stage that trains `role`'s model, if that is the miniature's."""
     model = recipe.models.of(role)
     if model.source != MINIATURE or model.pretraining is None:
         return None

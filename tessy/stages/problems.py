@@ -1,6 +1,6 @@
 """The stage `problems`: training prompts, from the miniature or from a file, as one dataset.
 
-Only prompts are read; responses in a source are ignored, because every one is synthesised.
+Only prompts are read; responses in a source are ignored, because all responses are synthesised.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         return
     if path.suffix != ".jsonl":
         raise UserError(f"problems.source {path}: must be 'miniature' or end in .jsonl or .parquet")
-    # Bytes that are not UTF-8 are named with their row, as halves of characters in JSON's notation are.
+    # Invalid UTF-8 becomes lone surrogates, which are reported with their row as those of JSON escapes are.
     with path.open(encoding="utf-8", errors="surrogateescape") as stream:
         for number, line in enumerate(stream, start=1):
             try:

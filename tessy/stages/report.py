@@ -1,4 +1,4 @@
-"""The stage `report`: gathers what the other stages left into results, curves and traces."""
+"""The stage `report`: collects results, curves and traces from the artifacts of the other stages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRACES_PER_METHOD = 3
 
 
 class ReportStage(StageConfig):
-    """All that decides the experiment."""
+    """Everything that decides the experiment."""
 
     recipe: Experiment
 
@@ -43,7 +43,7 @@ KIND = Kind(
 
 
 def plan(recipe: Recipe, graph: Graph) -> str:
-    """The stage that reads all the others."""
+    """The stage that reads all others."""
     inputs = {name: name for name in graph.stages}
     return graph.add(KIND, "report", ReportStage(recipe=part(Experiment, recipe)), inputs)
 
@@ -118,7 +118,7 @@ def _tested_models(recipe: Experiment) -> dict[str, dict[int, str]]:
 
 
 def _epoch_cells(job: Job[ReportStage], recipe: Experiment, benchmark: Benchmark) -> Iterable[dict[str, Any]]:
-    """The benchmark's own metric of every method after each chosen epoch, short of the last."""
+    """The benchmark's own metric of every method after each chosen epoch except the last."""
     from tessy.report import scores
 
     for epoch in recipe.train.evaluate_epochs:
@@ -180,5 +180,5 @@ def _traces(job: Job[ReportStage], recipe: Experiment) -> Iterable[Trajectory]:
 
 
 def _environment(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Machines and versions that the stages ran with; where they differ, all of them."""
+    """Machines and versions with which the stages ran; all values where they differ."""
     return {**merged(manifest["environment"] for manifest in manifests.values()), "system": platform.system()}

@@ -1,5 +1,4 @@
-"""The stage `sft`: the student, or what the recipe names in its place, trained on one method's
-trajectories."""
+"""The stage `sft`: fine-tunes the student, or the model given in its place, on one method's trajectories."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from tessy.stages.checks import local, model_faults
 
 
 class SftStage(StageConfig):
-    """How it is trained, from which model, with which seed."""
+    """How the model is trained, from which start, with which seed."""
 
     train: Training
     model: ModelReference

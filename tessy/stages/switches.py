@@ -1,10 +1,10 @@
-"""The stage `switches`: ways to switch authors, held against the generator's truth.
+"""The stage `switches`: compares ways to switch authors with the generator's ground truth.
 
-F1 is taken on gold thinkings, each author's in its own dialect, about problems nobody was trained on.
-Leaks are those of real traces: both models write, and the switch decides. Every switch writes the same
+F1 is measured on gold thinkings, each author's in its own dialect, of problems that are in no training set.
+Leaks are measured on real traces: both models write, and the switch decides. Every switch gets the same
 problems.
 
-The traces are kept, a folder for each switch, for `tessy inspect`.
+The traces are kept in a folder per switch, for `tessy inspect`.
 
 Not covered: what students trained on these traces would learn; that is a recipe with `synthesis.switch`.
 """
@@ -95,7 +95,7 @@ def plan(
     models: Mapping[Role, str | None],
     predictors: Mapping[Role, str],
 ) -> str:
-    """The stage that holds the trained predictors beside other ways to switch."""
+    """The stage that compares the trained predictors with other switches."""
     settings = recipe.predictors
     assert settings is not None
     config = SwitchesStage(
@@ -114,7 +114,7 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A switch's row of the table; all are fractions (`tessy.boundary.quality`)."""
+    """A switch's row of the table; all values are fractions (`tessy.boundary.quality`)."""
 
     token_f1: float
     boundary_f1: float
@@ -125,7 +125,7 @@ class Quality:
 def run(job: Job[SwitchesStage]) -> None:
     compared = [_switching(job, switch) for switch in job.config.switches]
     for switching in compared:
-        # First: what cannot be used must not stop it half-way.
+        # Checked first, so that an unusable switch does not stop the stage half-way.
         switching.require_usable()
     world = load_world(job.inputs["world"])
     gold = Gold(job, world)
@@ -163,7 +163,7 @@ def _task(job: Job[SwitchesStage], name: str, switching: Switching | None = None
 
 
 class Gold:
-    """Each author's gold thinkings of the contests' problems, in its own dialect."""
+    """Each author's gold thinkings for the contests' problems, in its own dialect."""
 
     def __init__(self, job: Job[SwitchesStage], world: World) -> None:
         from tessy.generation.models import named, renderer_of
@@ -176,14 +176,14 @@ class Gold:
 
     @cached_property
     def logprobs(self) -> dict[Role, list[TokenLogprobs]]:
-        """What each author's model says of its thinkings: read once for all switches that ask."""
+        """Each author's model's log-probabilities for its thinkings, computed once for all switches."""
         from tessy.generation.token_logprobs import gold_logprobs
 
         return asyncio.run(gold_logprobs(self._job, _task(self._job, "gold"), self.traces))
 
 
 def judged(switching: Switching, gold: Gold) -> Confusion:
-    """Both authors' switches on gold thinkings."""
+    """Scores of both authors' switches on gold thinkings."""
     total = Confusion()
     for role, traces in gold.traces.items():
         for trace, labels in zip(traces, labelled(switching, role, gold), strict=True):
@@ -192,7 +192,7 @@ def judged(switching: Switching, gold: Gold) -> Confusion:
 
 
 def labelled(switching: Switching, role: Role, gold: Gold) -> Iterator[list[tuple[int, bool]]]:
-    """(offset, whether it is style) of what a role's switch says of each of its thinkings."""
+    """(offset, whether it is style) by a role's switch, for each of its thinkings."""
     from tessy.generation.switching import token_rule
 
     rule = token_rule(switching.switch)
@@ -212,7 +212,7 @@ def labelled(switching: Switching, role: Role, gold: Gold) -> Iterator[list[tupl
 def alternating(
     renderer: Renderer, thinkings: Sequence[str], rule: EveryTokens
 ) -> Iterator[list[tuple[int, bool]]]:
-    """(offset, whether it is style) of the tokens of whole thinkings, by turns of the authors."""
+    """(offset, whether it is style) of the tokens of whole thinkings, authors alternating by `rule`."""
     for thinking in thinkings:
         pieces = renderer.pieces(renderer.encode(thinking))
         starts = accumulate(map(len, pieces), initial=0)
@@ -220,14 +220,14 @@ def alternating(
 
 
 async def style_labels(switch: Predictor, role: Role, text: str) -> list[tuple[int, bool]]:
-    """(offset, whether it is style) of what a role's switch says of a whole thinking."""
+    """(offset, whether it is style) by a role's switch, for a whole thinking."""
     foreign = await switch.foreign("", "", text)
     switch.release("")
     return [(offset, is_foreign == bool(FOREIGN_LABEL[role])) for offset, is_foreign in foreign]
 
 
 def written(job: Job[SwitchesStage], switching: Switching, world: World) -> Sequence[Trajectory]:
-    """Thinkings of the first training problems by both models, switched so."""
+    """Thinkings for the first training problems, written by both models with this switch."""
     from tessy.generation.writing import write_responses
     from tessy.synthesis.rollouts import samples_of
 
@@ -241,7 +241,7 @@ def written(job: Job[SwitchesStage], switching: Switching, world: World) -> Sequ
 
 
 def folder_of(switch: Switch) -> str:
-    """Where in the artifact a switch's traces are."""
+    """The folder of a switch's traces in the artifact."""
     return switch.title.replace(" ", "-")
 
 

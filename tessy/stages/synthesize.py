@@ -39,8 +39,8 @@ ROWS_AT_ONCE = 256
 
 
 class SynthesizeStage(StageConfig):
-    """Which method writes, how, and with what. Where one model writes all thinking, nothing that concerns two
-    decides: `synthesis` then has only its limits, and neither `watching` nor `window_tokens` is there."""
+    """Which method writes, how, and with what. Where one model writes all of the thinking, settings for
+    cooperation do not apply: `synthesis` then has only its limits, without `watching` and `window_tokens`."""
 
     method: str
     models: dict[Role, ModelReference]
@@ -125,7 +125,7 @@ def run(job: Job[SynthesizeStage]) -> None:
 
 
 def join(job: Job[SynthesizeStage]) -> None:
-    """Help to write the trajectories; the process that runs the stage puts them together."""
+    """Help to write the trajectories; the process that runs the stage collects them."""
     from tessy.generation.writing import drain
 
     drain(job, _samples(job), task_of(job))
@@ -137,8 +137,8 @@ def write_set(
     trajectories: Iterable[Trajectory],
     more: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
-    """Write the training set of `method` and a summary of it, with `more` counts of its own, which are asked
-    for when all trajectories have passed."""
+    """Write the training set of `method` and a summary of it. `more` gives further counts; it is called after
+    the last trajectory."""
     summary = Summary()
     about = f"Training responses by the method {TITLES[method]}."
     write_parquet(
@@ -160,7 +160,7 @@ def _samples(job: Job[SynthesizeStage]) -> list[Sample]:
 
 
 def task_of(job: Job[SynthesizeStage]) -> Task:
-    """What the stage has its models write."""
+    """The stage's writing task."""
     from tessy.chat import QWEN3_NO_NEWLINE
     from tessy.generation.models import named
     from tessy.generation.switching import Switching
@@ -182,7 +182,7 @@ def task_of(job: Job[SynthesizeStage]) -> Task:
 
 
 def _as_kept(job: Job[SynthesizeStage], trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
-    """Trajectories as they are written out: by the student's own template, counted as asked for."""
+    """Trajectories as they are stored: in the student's template, with tokens counted as configured."""
     from tessy.generation.models import named, renderer_of
     from tessy.synthesis.official import counted_by_student
     from tessy.synthesis.prompts import answering
@@ -194,7 +194,7 @@ def _as_kept(job: Job[SynthesizeStage], trajectories: Iterable[Trajectory]) -> I
 
 
 class Summary:
-    """Counts of a synthesis, taken as its trajectories pass by."""
+    """Counts of a synthesis, updated with each trajectory."""
 
     def __init__(self) -> None:
         self._count: Counter[str] = Counter()
@@ -213,7 +213,7 @@ class Summary:
             yield t
 
     def values(self) -> dict[str, Any]:
-        """Tokens of thinking are compared in their own authors' tokenizers."""
+        """The counts as flat values. Tokens of thinking are counted by their authors' tokenizers."""
         count, reasons = self._count, self._reasons
         total = reasons.total()
         if not total:

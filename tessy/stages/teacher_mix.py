@@ -1,9 +1,8 @@
-"""The stage `teacher_mix` (Teacher-Mix): a set in which each response is one of two authors', half of them
-each.
+"""The stage `teacher_mix` (Teacher-Mix): half of the responses are the teacher's, half are the student's.
 
-A sample takes the whole response of one author: of the samples in the order of a seeded hash, the first
-half is the teacher's. So each problem occurs as often as in the sets it is mixed of, and the shares are
-equal before responses that did not finish drop out; how many did is counted by author.
+Each sample takes the whole response of one author: with the samples sorted by a seeded hash, the first half
+is the teacher's. So each problem occurs as often as in the two source sets, and the shares are equal before
+unfinished responses drop out; those are counted by author.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from tessy.stages.synthesize import write_set
 
 
 class TeacherMixStage(StageConfig):
-    """The seed that deals out the samples."""
+    """The seed that assigns samples to authors."""
 
     method: Literal["teacher_mix"] = "teacher_mix"
     seed: Seed
@@ -36,7 +35,7 @@ KIND = Kind("teacher_mix", TeacherMixStage, revision=1, declared=f"{__name__}:KI
 
 
 def plan(recipe: Recipe, graph: Graph, sets: Mapping[Role, str]) -> str:
-    """The stage that mixes the `sets` of each author alone."""
+    """The stage that mixes `sets`, each written by one author alone."""
     return graph.add(KIND, "synthesize-teacher_mix", TeacherMixStage(seed=recipe.seed), by_name(sets))
 
 
@@ -59,7 +58,7 @@ def run(job: Job[TeacherMixStage]) -> None:
 
 
 def mixed(sample_ids: Sequence[str], seed: int) -> dict[str, Role]:
-    """Whose response each sample takes: half of them the teacher's, one more where their number is odd."""
+    """Which author's response each sample takes: half the teacher's, one more if their number is odd."""
     in_order = sorted(sample_ids, key=lambda one: hashlib.blake2b(f"{seed}/{one}".encode()).digest())
     half = (len(in_order) + 1) // 2
     return {one: "teacher" if place < half else "student" for place, one in enumerate(in_order)}

@@ -1,9 +1,8 @@
-"""The stage `teacher_reference` (Teacher-Reference): the student thinks and answers, shown the teacher's
-answer.
+"""The stage `teacher_reference` (Teacher-Reference): the student responds after seeing the teacher's answer.
 
 The references are the answers of Teacher-Only's responses to the same samples. The student is trained on
-the bare problem: what it was shown is no part of the training prompt. Samples whose reference did not
-finish have none to show and are left out, and counted.
+the bare problem: the reference is not part of the training prompt. Samples whose reference did not finish are
+left out and counted.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class TeacherReferenceStage(StageConfig):
-    """Who writes, how, and the prompt that shows the reference."""
+    """The models, how they write, and the prompt that shows the reference."""
 
     method: Literal["teacher_reference"] = "teacher_reference"
     student: ModelReference
@@ -69,7 +68,7 @@ KIND = Kind(
 
 
 def plan(recipe: Recipe, graph: Graph, student: str | None, problems: str, references: str) -> str:
-    """The stage that writes behind the `references` of a stage of Teacher-Only."""
+    """The stage that uses the `references` written by a Teacher-Only stage."""
     config = TeacherReferenceStage(
         student=reference(recipe.models.student),
         engine=recipe.execution.engines.student.numerics,
@@ -94,7 +93,7 @@ def run(job: Job[TeacherReferenceStage]) -> None:
 
 
 def join(job: Job[TeacherReferenceStage]) -> None:
-    """Help to write the trajectories; the process that runs the stage puts them together."""
+    """Help to write the trajectories; the process that runs the stage collects them."""
     from tessy.generation.writing import drain
 
     drain(job, _asked(job, _samples(job)), _task(job))
@@ -114,7 +113,7 @@ def _task(job: Job[TeacherReferenceStage]) -> Task:
 
 
 def _asked(job: Job[TeacherReferenceStage], samples: list[Sample]) -> list[Sample]:
-    """The samples with a reference, which the student is shown."""
+    """The samples that have a reference, with the prompt that shows it."""
     references = answers(read_parquet(job.inputs["references"] / TRAJECTORIES, Trajectory))
     if not references:
         raise UserError("Teacher-Reference: the teacher finished no answer, so there is nothing to show")
@@ -133,6 +132,6 @@ def answers(trajectories: Iterable[Trajectory]) -> dict[str, str]:
 
 
 def shown(sample: Sample, references: Mapping[str, str], template: Template) -> Sample:
-    """The sample with its problem and reference in place of the problem."""
+    """The sample with problem and reference in place of the problem."""
     prompt = template.fill(problem=sample.problem.prompt, reference=references[sample.sample_id].strip())
     return replace(sample, problem=replace(sample.problem, prompt=prompt))

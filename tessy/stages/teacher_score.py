@@ -1,10 +1,9 @@
-"""The stage `teacher_score` (Teacher-Score): of several responses by the student, the one the teacher scores
-highest.
+"""The stage `teacher_score` (Teacher-Score): keeps the student's response that the teacher scores highest.
 
-The teacher scores in one of two ways. `grade`: it is asked for a number, like any question, and its
-answer is read tolerantly. `likelihood`: the mean log-probability it gives to the response, in its own
-chat format; that needs no instruction to be understood, so any model can do it. What cannot be read is
-counted. Both are journaled: a stage that was killed goes on where it was.
+The teacher scores in one of two ways. `grade`: it is asked for a number, and its answer is parsed tolerantly.
+`likelihood`: the mean log-probability it gives to the response, in its own chat format; this needs no
+instruction following, so any model can do it. Unreadable answers are counted. Both are journaled: a killed
+stage resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ SCORES = "scores.json"
 
 
 class TeacherScoreStage(StageConfig):
-    """How many candidates there are of each sample, and how the teacher scores them."""
+    """The number of candidates per sample, and how the teacher scores them."""
 
     method: Literal["teacher_score"] = "teacher_score"
     candidates: int
@@ -78,7 +77,7 @@ KIND = Kind(
 
 
 def plan(recipe: Recipe, graph: Graph, teacher: str | None, candidates: str) -> str:
-    """The stage that chooses among the `candidates` that another stage wrote."""
+    """The stage that chooses among `candidates` written by another stage."""
     settings = recipe.synthesis.teacher_score
     assert settings is not None
     config = TeacherScoreStage(
@@ -106,7 +105,7 @@ def run(job: Job[TeacherScoreStage]) -> None:
 
 
 def grouped(trajectories: Iterator[Trajectory], size: int) -> Iterator[list[Trajectory]]:
-    """Candidates of one sample after the other: they were written in this order."""
+    """Candidates grouped by sample; they were written in this order."""
     while group := list(islice(trajectories, size)):
         yield group
 
@@ -135,7 +134,7 @@ def grades(job: Job[TeacherScoreStage], scorer: GradeScorer) -> dict[str, float 
 
 
 def question(candidate: Trajectory, template: Template) -> Sample:
-    """Asks for the grade of `candidate`, which stands in the problem's place."""
+    """The problem whose prompt asks for the grade of `candidate`."""
     asked = template.fill(problem=candidate.prompt, response=candidate.text)
     return Sample(f"grade/{candidate.sample_id}", Problem(candidate.sample_id, asked))
 
@@ -159,7 +158,7 @@ def likelihoods(job: Job[TeacherScoreStage]) -> dict[str, float | None]:
 
 
 def as_written_by(renderer: Renderer, candidate: Trajectory) -> tuple[list[int], int]:
-    """The ids of a finished candidate as if the renderer's model had written it, and how many are prompt."""
+    """A finished candidate's ids in the format of the renderer's model, and the number of prompt ids."""
     thinking, answer = (_text(candidate, kind) for kind in ("thinking", "answer"))
     prompt = [*renderer.prompt_ids(candidate.prompt), *renderer.open_thinking_ids()]
     thought = [*renderer.encode(thinking), *renderer.close_thinking_ids(thinking)]

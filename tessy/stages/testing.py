@@ -1,5 +1,4 @@
-"""What the stages that test a checkpoint have in common: responses to benchmarks, several for each
-problem."""
+"""What the stages that test a checkpoint share: responses to benchmarks, several per problem."""
 
 from __future__ import annotations
 
@@ -19,20 +18,20 @@ B = TypeVar("B", CodeBenchmark, LmEvalBenchmark)
 
 
 class Tested(Section, Generic[B]):
-    """A benchmark, and how many responses to each of its problems are scored."""
+    """A benchmark, and the number of scored responses per problem."""
 
     benchmark: B
     samples: int
 
 
 class Testing(Generation, Generic[B]):
-    """How responses are written, and to which benchmarks, by name."""
+    """How responses are written, and the benchmarks by name."""
 
     benchmarks: dict[str, Tested[B]]
 
 
 class TestingStage(StageConfig, Generic[B]):
-    """Which checkpoint is tested, what runs it, and on what."""
+    """The checkpoint, its engine and the benchmarks."""
 
     evaluate: Testing[B]
     model: ModelReference
@@ -53,12 +52,12 @@ class TestingStage(StageConfig, Generic[B]):
         yield from self.benchmark_faults()
 
     def benchmark_faults(self) -> Iterator[str]:
-        """What would keep the benchmarks from being scored."""
+        """Faults that would prevent scoring the benchmarks."""
         raise NotImplementedError
 
 
 def tested(recipe: Recipe, benchmarks: Sequence[B]) -> dict[str, Tested[B]]:
-    """Benchmarks by name, without what concerns their place in the report."""
+    """Benchmarks by name, without the fields that only concern the report."""
     return {
         one.name: Tested(
             benchmark=one.model_copy(update={"paper_column": None, "samples": None}),

@@ -21,7 +21,7 @@ from tessy.runtime.stage import Kind, StageConfig
 
 
 class WorldStage(StageConfig):
-    """The dials of the world, and the seed that makes one of many."""
+    """The world's parameters and seed."""
 
     world: WorldConfig
     seed: Seed
@@ -31,7 +31,7 @@ KIND = Kind("world", WorldStage, revision=1, declared=f"{__name__}:KIND", run=f"
 
 
 def plan(recipe: Recipe, graph: Graph) -> str | None:
-    """The stage, where anything in `recipe` is the miniature's."""
+    """The stage, if anything in `recipe` comes from the miniature."""
     if recipe.world is None:
         return None
     return graph.add(KIND, "world", WorldStage(world=recipe.world, seed=recipe.seed))

@@ -1,10 +1,10 @@
-"""Synthesis in lock step, as the authors' release does it: the baseline that scheduling is measured against.
+"""Synthesis in lock step, as in the authors' release: the baseline for measuring the scheduler.
 
-All samples are asked for a chunk at once and all of them are awaited; then the boundary predictors judge
-every chunk while everything else stands still; then comes the next step. Over a server's text endpoint
-every step sends the whole text, and the server and the predictor encode all of it again.
+In each step all samples request a chunk, and all chunks are awaited; then the boundary predictors judge
+all chunks while the engines are idle. With a server's text endpoint every step sends the whole text, and the
+server and the predictor encode all of it again.
 
-Not covered: journals, retries, anything one would want of a run.
+Not covered: journals and retries.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tessy.synthesis.rollouts import Assignment, Proposal, Rollout, Sample
 
 
 class Judge(Protocol):
-    """A predictor that judges many chunks while everybody waits (`tessy.boundary.sliding`)."""
+    """A predictor that judges many chunks in one blocking call (`tessy.boundary.sliding`)."""
 
     def judge(self, pairs: Sequence[tuple[str, str]]) -> list[list[tuple[int, bool]]]:
         """For each (context, chunk): (offset in chunk, whether the token there is the other author's)."""
@@ -30,7 +30,7 @@ class Judge(Protocol):
 async def write_in_lockstep(
     samples: Sequence[Sample], assignment: Assignment, meters: Meters, concurrency: int
 ) -> list[Trajectory]:
-    """Write `samples`, `concurrency` at a time; whoever is done makes room at the next step.
+    """Write `samples`, `concurrency` at a time; finished samples are replaced at the next step.
 
     The authors' predictors must be able to `judge` (`Judge`).
     """
@@ -57,7 +57,7 @@ def _proposal(rollout: Rollout, request: Request, written: Continuation) -> Prop
 
 
 def _judge(live: Sequence[Rollout], proposals: Sequence[Proposal | None], meters: Meters) -> None:
-    """Judge all proposals, one batch for each author, and accept what is kept."""
+    """Judge all proposals, one batch per author, and accept the turns."""
     pairs = [(d, p) for d, p in zip(live, proposals, strict=True) if p is not None]
     labels: dict[int, list[tuple[int, bool]]] = {}
     for role in ROLES:

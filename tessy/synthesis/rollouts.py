@@ -1,7 +1,7 @@
-"""A response being written: what is accepted so far, in every model's own ids, and the next turn.
+"""Rollouts: the state of a response being written, in every model's own ids, and its next turn.
 
-A rollout turns what a model has just written, and what its boundary predictor says of it, into a turn, by
-the rules of `cooperation`. It asks nobody anything and waits for nothing; `scheduler` and `lockstep` do.
+A rollout computes a turn from what a model has written and its predictor's labels, by the rules of
+`cooperation`. It does no I/O; `scheduler` and `lockstep` call engines and predictors.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from tessy.synthesis.views import View
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A model at work: its name, what runs it, and what ends its text in cooperation: a predictor that reads
-    it, or a rule about its tokens.
+    """A model in a run: its name, its engine, and what ends its text in cooperation: a predictor that reads
+    the text, or a rule about its tokens.
 
     `chunk_tokens` is k of Algorithm 1: how many tokens it writes before its predictor is asked.
     """
@@ -52,10 +52,10 @@ PAPER = Compatibility()
 class Assignment:
     """What all samples of a run share.
 
-    `authors` are the models the method needs; `renderers` theirs and that of `home`, the role in whose
+    `authors` are the models the method needs; `renderers` are theirs and that of `home`, the role in whose
     ids a trajectory is kept (the student, who is trained on it). `max_tokens` caps a response in the
-    author's tokens and in home's. `answer_schema` is what answers keep to (`Request.schema`). `must_finish`:
-    a sample that the engines fail on ends the work, to be gone on with when they are back, and is no outcome.
+    author's tokens and in home's. `answer_schema` constrains answers (`Request.schema`). With `must_finish`,
+    an engine failure is not recorded as an outcome of its sample: it ends the run, which can be resumed.
     """
 
     name: str
@@ -78,14 +78,14 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response to write. `sample_id` tells apart several samples of one problem."""
+    """One response to write. `sample_id` distinguishes several samples of one problem."""
 
     sample_id: str
     problem: Problem
 
 
 def samples_of(problems: Iterable[Problem], repeats: int = 1) -> list[Sample]:
-    """`repeats` samples per problem; a problem that occurs twice gets its own ids as well."""
+    """`repeats` samples per problem; a problem that occurs twice gets distinct ids, too."""
     seen: dict[str, int] = {}
     out = []
     for problem in problems:
@@ -96,7 +96,7 @@ def samples_of(problems: Iterable[Problem], repeats: int = 1) -> list[Sample]:
 
 
 class Rollout:
-    """One sample under way, going on from the `turns` it already has."""
+    """An unfinished sample, resumed from the `turns` it already has."""
 
     def __init__(self, sample: Sample, assignment: Assignment, turns: Iterable[Turn] = ()) -> None:
         method = assignment.method
@@ -117,7 +117,7 @@ class Rollout:
         for turn in turns:
             self.accept(turn)
         if self.rule:
-            # What a rule said of them is not recorded: they are written anew.
+            # The rule's labels of held ids are not recorded: these ids are written again.
             self.held = ()
 
     @property
@@ -126,31 +126,31 @@ class Rollout:
 
     @property
     def watched(self) -> bool:
-        """Whether a boundary predictor looks at what is written now."""
+        """Whether a boundary predictor reads the part being written."""
         return self.state.part == "thinking" and self._assignment.cooperative
 
     @property
     def rule(self) -> TokenRule | None:
-        """What tells from the author's tokens where its text ends, if anything does now."""
+        """The token rule for the part being written, if there is one."""
         return self.author.rule if self.watched else None
 
     @property
     def schema(self) -> str | None:
-        """What the text that is written now keeps to, if anything."""
+        """The JSON schema of the part being written, if there is one."""
         return self._assignment.answer_schema if self.state.part == "answer" else None
 
     @property
     def repetitive(self) -> bool:
-        """Whether the response says the same thing over and over, and nothing has been done about it."""
+        """Whether the response repeats itself and has not been stopped yet."""
         return self._guard.repetitive and self.state.part is not None
 
     @property
     def live_tokens(self) -> int:
-        """Tokens that the models' KV caches hold of this sample, roughly."""
+        """The approximate number of tokens of this sample in the models' KV caches."""
         return max(len(view.ids) for view in self._views.values())
 
     def request(self, max_tokens: int, stride: int) -> Request:
-        """Ask the author to go on by at most `max_tokens`."""
+        """The request that has the author continue by at most `max_tokens`."""
         part, view = self.state.part, self._views[self.state.author]
         assert part is not None
         form = view.renderer
@@ -178,10 +178,10 @@ class Rollout:
         spent: bool,
         logprobs: Sequence[Sequence[float]] = (),
     ) -> Proposal | None:
-        """What the author has written since the last turn, `new` ids and those held back before them.
+        """What the author has written since the last turn: the ids held back, then the `new` ones.
 
-        `spent` says that the token budget ends here; `logprobs` are those of the new ids where they were
-        asked for. None while nothing in it can be judged yet.
+        `spent` says that the token budget is used up; `logprobs` are those of the new ids if they were
+        requested. None while nothing in it can be judged yet.
         """
         ended = finish == "stop"
         renderer, part = self._views[self.state.author].renderer, self.state.part
@@ -202,14 +202,14 @@ class Rollout:
         return Proposal(ids, texts, chunk, settled, ended, spent, stray, foreign)
 
     def _foreign(self, new: Sequence[int], logprobs: Sequence[Sequence[float]]) -> Iterator[bool]:
-        """What the author's rule says of `new` ids, if it has one."""
+        """The labels of the `new` ids by the author's token rule, if it has one."""
         if self.rule:
             first = self._since_taking_over + len(self.held)
             for number, (_, given) in enumerate(zip_longest(new, logprobs, fillvalue=()), first):
                 yield self.rule.foreign(number, given)
 
     def turn(self, proposal: Proposal, labels: Sequence[tuple[int, bool]]) -> Turn:
-        """The next turn, given what the predictor says of the proposal's settled text."""
+        """The next turn, given the predictor's labels of the proposal's settled text."""
         compat, stalled = self._assignment.compat, self.state.stalled
         chunk, ended = proposal.chunk, proposal.ended
         labels = labels or proposal.rule_labels()
@@ -266,7 +266,7 @@ class Rollout:
         self._unrecorded = 0
 
     def trajectory(self, failure: str = "") -> Trajectory:
-        """The response as a record; `failure` says why it was given up, if it was."""
+        """The response as a record; `failure` is the reason if the sample was given up."""
         assignment, view = self._assignment, self._views[self._assignment.home]
         thinks = assignment.method.thinks
         closing = Span("student", "markup", close_thinking_text(self.thinking), 0, "template")
@@ -298,9 +298,9 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What an author has written and nobody has judged: `ids`, the text each adds, and together `chunk`,
-    whose first `settled` characters will not change however it goes on. `stray` markup ended an answer.
-    `foreign` says of each id whether the author's rule gives it to the other author; empty without one."""
+    """Text of an author that has not been judged: `ids`, the text each adds, and their sum `chunk`, whose
+    first `settled` characters cannot change any more. `stray` says that unexpected markup ended an answer.
+    `foreign` says of each id whether the author's rule gives it to the other author; empty without a rule."""
 
     ids: list[int]
     texts: list[str]
@@ -312,7 +312,7 @@ class Proposal:
     foreign: tuple[bool, ...] = ()
 
     def rule_labels(self) -> list[tuple[int, bool]]:
-        """(offset in `chunk`, whether it is the other author's) of the ids in the settled text."""
+        """(offset in `chunk`, whether it is the other author's) of each id in the settled text."""
         at, out = 0, []
         for text, foreign in zip(self.texts, self.foreign, strict=False):
             if at < self.settled:
@@ -331,10 +331,10 @@ _ENDED_BY: dict[tuple[bool, bool], TurnEnd] = {
 def _ids_within(
     renderer: Renderer, proposal: Proposal, keep: int, *, whole_ids: bool
 ) -> tuple[list[int], int]:
-    """Ids whose text is the first `keep` characters, and how many of the proposed ids those use up.
+    """Ids whose text is the first `keep` characters, and how many of the proposed ids they consume.
 
-    An id that reaches beyond is left out (`whole_ids`) or replaced by the encoding of its accepted part.
-    Ids without text behind the last accepted character are not used: they may begin the next one.
+    An id that extends beyond is left out (`whole_ids`) or replaced by the encoding of its accepted part.
+    Ids without text after the last accepted character are not used: they may begin the next one.
     """
     reached = used = 0
     for count, text in enumerate(proposal.texts, start=1):
