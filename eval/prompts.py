@@ -17,11 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.humaneval import OURS, TITLES
 from eval.official import OfficialText, Published, official_text
-from tessy.evaluation import CodeBenchmark
-from tessy.sections import MINIATURE
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import CodeBenchmark
 
-# Whoever changes one of these raises the revision of the stage `evaluate` (`tessy.pipeline.plan`).
+# Whoever changes one of these raises the revision of the stage `evaluate` (`tessy.runtime.plan`).
 LCB = Published(
     "LiveCodeBench/LiveCodeBench",
     "28fef95ea8c9f7a547c8329f2cd3d32b92c1fa24",
@@ -54,6 +55,8 @@ def asking(benchmark: CodeBenchmark) -> Asking:
     """How `benchmark` asks; raises `UserError` where its official prompt cannot be had."""
     lcb = benchmark.kind.startswith("livecodebench_v")
     own = benchmark.kind == "ojbench" or benchmark.source == MINIATURE
+    if benchmark.kind in TITLES:
+        return _small(benchmark.instruction)
     copy = Path(benchmark.prompt_file) if benchmark.prompt_file else None
     match benchmark.instruction:
         case "official" | "ours" if own:
@@ -64,6 +67,15 @@ def asking(benchmark: CodeBenchmark) -> Asking:
             return _lcb(_LCB_OURS, "a request for Python") if lcb else _pro(_PRO_OURS, "a request for C++")
         case text:
             return _lcb(text, repr(text)) if lcb else _pro(text, repr(text))
+
+
+def _small(instruction: str) -> Asking:
+    """HumanEval and its like, whose authors ask with the problem alone."""
+    if instruction == "official":
+        return Asking("the dataset's own", lambda statement, _: statement)
+    before = OURS if instruction == "ours" else instruction
+    words = "a request for a Python program" if instruction == "ours" else repr(instruction)
+    return Asking(f"{words}, then the problem", lambda statement, _: before + statement)
 
 
 def _pro_official(text: OfficialText) -> Asking:

@@ -1,6 +1,6 @@
 """Verdict rows: what a judged sample is worth, and the card that says how a score came about. Pure.
 
-Not covered: means and intervals over problems and seeds (`tessy.statistics`, `tessy.stages.scores`).
+Not covered: means and intervals over problems and seeds (`tessy.statistics`, `tessy.report.scores`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from eval.benchmarks import KINDS, Contest
 from eval.judge.extract import Format
 from eval.judge.formats import FORMATS
-from tessy.evaluation import CodeBenchmark
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import CodeBenchmark
 from tessy.records import Problem, Response
-from tessy.sections import MINIATURE
 
 PREFIXES: Mapping[str, float] = {"1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2}
 """OJBench's shares of the tests for which it reports a verdict of their own."""

@@ -1,10 +1,10 @@
-"""Artifacts: what a stage leaves behind, named by what it depends on.
+"""Artifacts: the outputs of stages, named by fingerprints of what they depend on.
 
 An artifact is a folder `<stage>-<fingerprint>/` whose `manifest.json` is written last, so its
-existence proves that everything else is complete. While a stage works, its folder carries the suffix
-`.partial`; a stage that was killed finds its own half-done work there and goes on.
+existence proves that everything else is complete. While a stage runs, its folder has the suffix
+`.partial`; a killed stage resumes from its unfinished work there.
 
-Not covered: which stages exist and when one may be reused (`tessy.pipeline`).
+Not covered: which stages exist and when one may be reused (`tessy.runtime`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ R = TypeVar("R")
 
 
 def fingerprint(value: Any) -> str:
-    """12 hex digits over the canonical JSON of `value`; raises `TypeError` on what has no stable form."""
+    """12 hex digits of a hash of `value`'s canonical JSON; raises `TypeError` for values without one."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:12]
 
 
 def canonical_json(value: Any) -> str:
-    """Sorted keys, no white space, finite numbers, plain types only."""
+    """JSON with sorted keys and without white space; finite numbers and plain types only."""
     _refuse_unstable(value, "value")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -65,31 +65,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-_SMALL = (".json", ".jsonl", ".yml", ".yaml")
-
-
-def content_digest(path: Path) -> str | None:
-    """Content of a file or folder; None where there is none. Of a folder's large files, which are weights
-    and tests, only the sizes count: they are too large to read for a plan."""
-    if not path.exists():
-        return None
-    if path.is_file():
-        return file_digest(path)
-    return fingerprint(
-        [
-            [
-                str(file.relative_to(path)),
-                file.stat().st_size,
-                file_digest(file) if file.suffix in _SMALL else "",
-            ]
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-        ]
-    )
-
-
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` in one step: a reader sees the old content or the new, never half."""
+    """Replace `path` atomically: a reader sees the old content or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -113,7 +90,7 @@ def read_json(path: Path) -> Any:
 
 
 def finish(partial: Path, manifest: Mapping[str, Any]) -> Path:
-    """Seal `<name>.partial/`: list its files in the manifest, write that last, drop the suffix."""
+    """Finish `<name>.partial/`: list its files in the manifest, write that last, remove the suffix."""
     files = {
         str(path.relative_to(partial)): {"sha256": file_digest(path), "bytes": path.stat().st_size}
         for path in sorted(partial.rglob("*"))
@@ -140,10 +117,10 @@ def manifest_of(artifact: Path) -> dict[str, Any] | None:
 def write_parquet(
     path: Path, rows: Iterable[Any], name: str, about: str, *, rows_at_once: int | None = None
 ) -> int:
-    """Write records or mappings as Parquet with a dataset card beside it; returns the row count.
+    """Write records or mappings as Parquet, with a dataset card in the same folder; returns the row count.
 
-    Rows need the same fields. With `rows_at_once` no more than so many are ever in memory; the first of
-    these must then show every column's type. `datasets.load_dataset("parquet", data_files=...)` reads
+    Rows need the same fields. With `rows_at_once`, at most that many are in memory at a time; the first
+    batch must then determine every column's type. `datasets.load_dataset("parquet", data_files=...)` reads
     the result.
     """
     import pyarrow as pa
@@ -169,7 +146,7 @@ def write_parquet(
 
 
 def read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
-    """The rows of `path` as records of type `kind`, few of them in memory at once."""
+    """The rows of `path` as records of type `kind`, read in batches."""
     for batch in _open_parquet(path).iter_batches(batch_size=_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             yield from_row(kind, row)
@@ -194,7 +171,7 @@ def _open_parquet(path: Path) -> Any:
 
 
 def _columnar(value: Any) -> Any:
-    """Parquet has no struct without fields."""
+    """Replace empty mappings, because Parquet has no struct without fields."""
     return None if isinstance(value, Mapping) and not value else value
 
 

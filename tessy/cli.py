@@ -1,26 +1,28 @@
-"""The command line: the one place that may reach into all rooms, each only when its command is used."""
+"""The command line. It may import every package, each only when its command is used."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from tessy import processes, terminal
 from tessy.errors import UserError
 
 ELSEWHERE = {
     "bench": "tessy.bench.command:bench_command",
-    "inspect": "tessy.report.inspect:inspect_command",
+    "inspect": "tessy.commands.inspect:inspect_command",
     "judge": "eval.judge.command:judge_command",
-    "lexicon": "tessy.boundary.command:lexicon_command",
+    "lexicon": "tessy.commands.lexicon:lexicon_command",
 }
 """Commands that live in another room, imported when they are asked for."""
 
 
 class _Commands(click.Group):
-    """Imports other rooms' commands late; turns what a user got wrong into a message and status 2."""
+    """Imports other packages' commands when used; reports a `UserError` as a message with status 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *ELSEWHERE])
@@ -31,6 +33,11 @@ class _Commands(click.Group):
         module, name = ELSEWHERE[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        processes.prepare()
+        terminal.forgive()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -72,10 +79,10 @@ Examples:
 def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
     """Run RECIPE: synthesize, train, evaluate, report.
 
-    What an earlier run made is reused; a run that was interrupted goes on where it stopped. Results
+    Finished stages of earlier runs are reused; an interrupted run resumes where it stopped. Results
     are in RUNS_DIR/<recipe name>/report/.
     """
-    from tessy.pipeline.main import run_recipe
+    from tessy.commands.run import run_recipe
 
     sys.exit(run_recipe(recipe, overrides, runs_dir))
 
@@ -91,8 +98,8 @@ Examples:
 @_overrides
 @_runs_dir
 def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
-    """Say what `run` would do: for every stage, reuse it or run it, and why."""
-    from tessy.pipeline.main import show_plan
+    """Show what `run` would do: for every stage, reuse it or run it, and why."""
+    from tessy.commands.run import show_plan
 
     show_plan(recipe, overrides, runs_dir)
 
@@ -114,10 +121,10 @@ The same file with W&B's server, on several machines; one agent for each folder 
 def sweep(file: Path, runs_dir: Path) -> None:
     """Run a recipe at every point of the grid in FILE, a W&B sweep configuration; no server is needed.
 
-    Points share what they do not change, and what is finished is not done again. Results are in
+    Points share the artifacts they do not change, and finished work is not repeated. Results are in
     RUNS_DIR/<recipe name>/sweep-<name>/. A point that fails does not stop the others; the status is then 1.
     """
-    from tessy.sweep import run_sweep
+    from tessy.commands.sweep import run_sweep
 
     sys.exit(run_sweep(file, runs_dir))
 
@@ -130,20 +137,20 @@ Example, on a second machine that shares the folder with the one that runs the r
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def join(folder: Path) -> None:
-    """Help with the unfinished synthesis stage in FOLDER, a `.partial` folder of a run under way.
+    """Help with the unfinished synthesis stage in FOLDER, a `.partial` folder of an active run.
 
-    Samples are claimed one by one, so no work is done twice; whoever joins may leave again at any time.
-    The run that started the stage puts the results together.
+    Samples are claimed one by one, so no work is done twice; a process that joined may leave at any time.
+    The run that started the stage collects the results.
     """
-    from tessy.pipeline.job import join as help_with
+    from tessy.runtime.job import join as help_with
 
     help_with(folder)
 
 
 @main.command()
 def doctor() -> None:
-    """Say what this machine lacks, and the command that installs it."""
-    from tessy.doctor import examine
+    """Show what this machine lacks, and the command that installs it."""
+    from tessy.commands.doctor import examine
 
     sys.exit(examine())
 

@@ -1,10 +1,10 @@
-"""The hub: models and data sets by their names there, each at one commit for as long as a stage lasts.
+"""The Hugging Face hub: models and data sets by name, each at one commit for the duration of a stage.
 
-A name without a revision means whatever the branch `main` is at; which commit that was when it was looked up
-is kept, so that a result can say it. What the hub, the network or the cache cannot give is said as a
-`UserError` that names repository, revision and remedy, and nothing that is half there is handed out.
+A name without a revision means the branch `main`; the commit that it points to at the look-up is kept, so
+that results can state it. What the hub, the network or the cache cannot provide raises a `UserError` with
+repository, revision and remedy; incomplete snapshots are never returned.
 
-Not covered: reading what was fetched, and checkpoints themselves: transformers and vLLM fetch those.
+Not covered: reading what was fetched, and fetching checkpoints, which transformers and vLLM do.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ TIMEOUT_S = 30
 
 
 def is_commit(revision: str | None) -> bool:
-    """Whether a revision can never name anything else."""
+    """Whether a revision is a full commit hash, which never changes its meaning."""
     return re.fullmatch(r"[0-9a-f]{40}", revision or "") is not None
 
 
 def recorded_as(source: str, revision: str | None) -> str:
-    """What a model is called where its commit is put on record."""
+    """The key of a model in records of commits."""
     return f"{source}@{revision or 'main'}"
 
 
 def commit_of(source: str, revision: str | None) -> str | None:
-    """The commit that the model `source` is at, or None for a folder; raises `UserError` if nobody knows.
+    """The current commit of the model `source`, None for a folder; raises `UserError` if it is unknown.
 
-    Where the hub cannot be asked, it is the one that the cache was last told.
+    Without access to the hub, it is the commit last recorded in the cache.
     """
     if Path(source).is_dir():
         return None
@@ -45,15 +45,15 @@ def commit_of(source: str, revision: str | None) -> str | None:
 
 
 def snapshot(dataset: str, revision: str, files: Sequence[str] | None = None) -> Path:
-    """A folder with the data set at that commit, or with those of its `files` that match a pattern.
+    """A folder with the data set at that commit, or with those of its files that match a pattern in `files`.
 
-    Where the hub cannot be asked, it is the cached one, if it is whole. Raises `UserError`.
+    Without access to the hub, it is the cached snapshot, if complete. Raises `UserError`.
     """
     from huggingface_hub import HfApi, snapshot_download
 
     patterns = None if files is None else list(files)
     try:
-        # The download alone asks a hub that is down for half a minute before it says so.
+        # The download itself would retry for half a minute before it reports that the hub is down.
         HfApi().dataset_info(dataset, revision=revision, timeout=TIMEOUT_S)
         return Path(
             snapshot_download(dataset, repo_type="dataset", revision=revision, allow_patterns=patterns)
@@ -73,14 +73,14 @@ def snapshot(dataset: str, revision: str, files: Sequence[str] | None = None) ->
 
 
 def unusable(what: str, revision: str | None, error: BaseException) -> str:
-    """What a client library's `error` over the repository `what` means to its user, and the remedy."""
+    """The `UserError` for a client library's `error` about the repository `what`, with the remedy."""
     reason, remedy = _meaning(error)
     at = f" at revision {revision}" if revision else ""
     return f"{what}{at}: {reason}; {remedy}, or name a local copy instead"
 
 
 def _meaning(error: BaseException) -> tuple[str, str]:
-    """Reason and remedy, read from the error and what caused it."""
+    """Reason and remedy, derived from the error and its cause."""
     from huggingface_hub import errors
 
     chain = [error]

@@ -1,10 +1,9 @@
-"""The nouns of the experiment, frozen, and how each becomes a Parquet row.
+"""The frozen records of an experiment, and their conversion to Parquet rows.
 
-A record holds plain Python values only, so every stage can be read with
+A record holds plain Python values only, so every stage's output can be read with
 `datasets.load_dataset("parquet", ...)`, and nothing here imports torch.
 
-Not covered: what the records mean to a stage (its own module says that), and
-identity (`tessy.artifacts`).
+Not covered: how a stage uses the records (see its module), and identity (`tessy.artifacts`).
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ engines kept failing, and `Trajectory.failure` says how."""
 
 
 def other(role: Role) -> Role:
-    """The counterpart of `role` in the cooperation."""
+    """The other role."""
     return "teacher" if role == "student" else "student"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One task to solve. `prompt` is the user's message, complete; `tags` break results down."""
+    """One task to solve. `prompt` is the complete user message; `tags` are for breakdowns of results."""
 
     problem_id: str
     prompt: str
@@ -46,8 +45,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of accepted text by one author. `tokens` is counted by that author's tokenizer;
-    `discarded` is what the author wrote behind it that was rolled back."""
+    """A piece of accepted text by one author. `tokens` is counted by that author's tokenizer;
+    `discarded` is the author's text after it that was rolled back."""
 
     author: Role
     kind: SpanKind
@@ -99,7 +98,7 @@ class Trajectory:
 class Response:
     """What a model under test answered to one benchmark problem in one sample.
 
-    `response` is what stands after the thinking: the part a benchmark reads.
+    `response` is the text after the thinking: the part that a benchmark reads.
     """
 
     sample_id: str
@@ -111,25 +110,6 @@ class Response:
     tokens: int
     truncated: bool
     seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One cell of the result table. Values are fractions; the interval is 95 %.
-
-    `paper` is the paper's own number for this cell, or None.
-    """
-
-    method: str
-    benchmark: str
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    n_problems: int
-    n_samples: int
-    seeds: list[int]
-    paper: float | None = None
 
 
 R = TypeVar("R")
@@ -147,7 +127,7 @@ def from_row(kind: type[R], row: Mapping[str, Any]) -> R:
     if hints.get("spans") == list[Span]:
         values["spans"] = [Span(**span) for span in values["spans"]]
     for name in values.keys() & {"tags", "models"}:
-        # Parquet gives every row the keys of all rows.
+        # In Parquet every row has the keys of all rows.
         values[name] = {key: value for key, value in (values[name] or {}).items() if value is not None}
     try:
         return kind(**values)

@@ -1,8 +1,8 @@
-"""Error bars: how far a score could be off, given the problems and the training seeds it rests on.
+"""Confidence intervals of scores over problems and training seeds.
 
 Scores are arrays of shape (seeds, problems): each cell is the mean over the samples of one problem by
-one trained model. Problems and seeds are both drawn again in the bootstrap, since both are samples of
-what one wants to speak about. All intervals are 95 %.
+one trained model. The bootstrap resamples both problems and seeds, since both are samples of
+larger populations. All intervals are 95 %.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Estimate:
 def mean(scores: NDArray[np.float64]) -> Estimate:
     """Mean over all cells of `scores` (seeds, problems) in [0, 1].
 
-    Where every cell is 0 or every cell is 1 a bootstrap sees no spread; then the Wilson interval over
-    the problems stands in.
+    Where every cell is 0 or every cell is 1, the bootstrap has no variance; then the Wilson interval over
+    the problems is used.
     """
     value = float(scores.mean())
     if value in (0.0, 1.0):
@@ -56,8 +56,8 @@ def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Estima
 def paired_p_value(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     """Two-sided sign-flip test of equal means on the same problems, seeds averaged per problem.
 
-    It asks how often a gap at least this wide comes about if every problem's gap could as well have had
-    the other sign. Never 0: the resamples bound it from below.
+    The p-value is how often a difference at least this large occurs if every problem's difference has a
+    random sign. Never 0: the number of resamples bounds it from below.
     """
     gaps = ours.mean(0) - theirs.mean(0)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(RESAMPLES, gaps.size))
@@ -66,9 +66,9 @@ def paired_p_value(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> fl
 
 
 def pass_at_k(samples: int, passed: int, k: int) -> float:
-    """Unbiased estimate that one of `k` samples passes, of `samples` of which `passed` did.
+    """Unbiased estimate of the probability that one of `k` samples passes, given `passed` of `samples`.
 
-    The share of the k-subsets that hold a passing sample (Chen et al. 2021). Needs k <= samples.
+    The share of the k-subsets that contain a passing sample (Chen et al. 2021). Needs k <= samples.
     """
     if not 1 <= k <= samples:
         raise ValueError(f"pass@{k} of {samples} samples: k must be from 1 to the number of samples")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from aiohttp import WSMsgType, web
 
 VOCABULARY = 1000
 KEY = "open sesame"
+OPENAI = {"model", "prompt", "stream", "max_tokens", "temperature", "top_p", "stop"}
 ANSWERS = {"refuse": 400, "unknown": 404, "busy": 503, "rush": 429, "broken": 500, "expired": 401}
 """Manners that are nothing but a status."""
 
@@ -50,11 +52,13 @@ ODD: dict[str, Any] = {
 
 class BadServer:
     """Listens on 127.0.0.1; `aborted` and `left` hold the request ids that were aborted, or whose client
-    closed its connection, and `seen` counts requests by manner."""
+    closed its connection, `seen` counts requests by manner, and `texts` are the bodies of those for text.
+    `wild` takes no notice of what it is told of sampling, `narrow` refuses what is not OpenAI's own."""
 
     def __init__(self) -> None:
         self.url, self.aborted, self.left = "", list[str](), list[str]()
         self.seen: Counter[str] = Counter()
+        self.texts: list[dict[str, Any]] = []
         self.well = True
         self._connections: set[Any] = set()
         self._lines: list[Any] = []
@@ -112,7 +116,7 @@ class BadServer:
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         manner, body = request.match_info["manner"], await request.json()
-        if manner in ("text", "completions", "words"):
+        if manner in ("text", "wild", "narrow", "completions", "words"):
             return web.Response(status=403, text="disabled")
         asked = body["sampling_params"] | {"name": body["request_id"], "prompt": body["token_ids"]}
         return await self._answer(request, "good" if asked["name"] == "probe" else manner, asked)
@@ -174,7 +178,10 @@ class BadServer:
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         manner, body = request.match_info["manner"], await request.json()
-        if manner == "text":
+        if manner in ("text", "wild", "narrow"):
+            if manner == "narrow" and body.keys() - OPENAI:
+                return web.Response(status=400, text=f"unknown: {sorted(body.keys() - OPENAI)}")
+            self.texts.append(body | {"wild": manner == "wild"})
             if not isinstance(body["prompt"], str):
                 return web.Response(status=400, text="text only")
             return await self._write_text(request, body)
@@ -248,6 +255,8 @@ class BadServer:
     async def _write_text(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         """Writes "one two three ..." in pieces of three characters, and stops before a stop word."""
         words = " one two three four five six seven"[: 3 * body["max_tokens"]]
+        if self.texts[-1]["wild"]:
+            words = "".join(random.choices("abcdef ", k=3 * body["max_tokens"]))
         ends = [words.find(stop) for stop in body["stop"] if stop in words]
         text = words[: min(ends)] if ends else words
         if not body["stream"]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from tessy.pipeline.job import Job
-from tessy.recipe import load
+from tessy.config.execution import Execution
+from tessy.config.models import ModelReference
+from tessy.records import ROLES, Role
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
 from tessy.tracking import Tracker
 
-MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
-MODELS = {role: {"source": "?", "revision": None, "format": "qwen3"} for role in ("student", "teacher")}
+C = TypeVar("C", bound=StageConfig)
+
+REFERENCE = ModelReference(source="?", format="qwen3")
+"""A model that is an input: where the recipe says it is does not matter then."""
+MODELS: dict[Role, ModelReference] = dict.fromkeys(ROLES, REFERENCE)
 
 
-def job_at(folder: Path, method: str, inputs: dict[str, str], **config: Any) -> Job:
-    """The job that writes the set of `method`, in a folder of its own below the run's; `inputs` are names
-    in that folder, and models are always inputs."""
-    out = folder / f"{method}-{len(list(folder.iterdir()))}"
+def job_at(
+    folder: Path, name: str, config: C, inputs: Mapping[str, str] | None = None, **execution: Any
+) -> Job[C]:
+    """The stage `name` of `config`, in a folder of its own below the run's; `inputs` are folders of the run.
+    `execution` is what differs from the defaults of the recipe's section."""
+    out = folder / f"{name}-{len(list(folder.iterdir()))}"
     out.mkdir()
-    config = {"method": method, "seed": 0, "models": MODELS} | config
-    tracking = {"mode": "disabled", "project": "p", "group": "g", "name": "n", "kind": "k", "config": {}}
-    tracker = Tracker(out, **tracking, mirror=out)  # type: ignore[arg-type]
-    folders = {name: folder / made for name, made in inputs.items()}
-    execution = load(MINI).execution.model_dump(mode="json")
-    return Job(method, "k", config, folders, out, execution, tracker, lambda _: None)
+    tracker = Tracker(
+        out, mode="disabled", project="p", group="g", name=name, kind="k", config={}, mirror=out / "wandb"
+    )
+    made = {key: folder / value for key, value in (inputs or {}).items()}
+    return Job(name, "k", config, made, out, Execution(**execution), tracker, lambda _: None)

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tessy.chat import FORMATS
+from tessy.config.methods import METHODS
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Problem, Role, Trajectory, from_row
-from tessy.synthesis.drafts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author, Sample, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 
 END = 0x110000

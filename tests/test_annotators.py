@@ -14,16 +14,19 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from jobs import job_at
 
 from tessy.boundary import chat_endpoint
 from tessy.boundary.agreement import cohens_kappa
 from tessy.boundary.annotators import Annotated, AnswerJournal, annotate, load_prompt
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions, EndpointFault
 from tessy.boundary.segments import Segment
+from tessy.config.base import Sampler
+from tessy.config.predictors import LanguageModelAnnotator
+from tessy.config.shipped import prompt_file
 from tessy.errors import UserError
-from tessy.predictors import SHIPPED_PROMPTS, LanguageModelAnnotator
-from tessy.stages.marking import Task, mark_at_endpoint
-from tests.test_marking import job_at
+from tessy.generation.annotation import Asking, Segments, mark_at_endpoint
+from tessy.runtime.stage import StageConfig
 
 SEGMENTS = [Segment(f"s{i}", "s", "p", 0, f"Okay, so {i} + {i} is even.") for i in range(4)]
 GOOD = '["Okay, so"]'
@@ -61,8 +64,9 @@ def options(**changes: Any) -> ChatOptions:
     return ChatOptions(**{"model": "m", "max_tokens": 64, "sampler": sampler} | changes)
 
 
-async def connect(url: str, key: str | None = None) -> ChatEndpoint:
-    return await ChatEndpoint.connect(url, options(), key=key, timeout_s=5, pauses=(0.001, 0.002))
+async def connect(url: str, key: str | None = None, **changes: Any) -> ChatEndpoint:
+    asked = options(**changes)
+    return await ChatEndpoint.connect(url, asked, key=key, timeout_s=5, pauses=(0.001, 0.002))
 
 
 def ask_all(path: Path, ask: Any, attempts: int = 3) -> Annotated:
@@ -130,6 +134,8 @@ def test_the_server_is_told_what_the_recipe_says() -> None:
     assert [question[key] for key in ("model", "seed", "temperature", "top_p", "top_k", "max_tokens")] == [
         *("m", 7, 0.7, 0.8, 20, 64)
     ]
+    neutral = {"min_p": 0, "presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
+    assert question.items() >= neutral.items()
 
 
 def test_what_a_server_refuses_is_left_out() -> None:
@@ -145,6 +151,23 @@ def test_what_a_server_refuses_is_left_out() -> None:
 
     found = asyncio.run(scenario())
     assert (found.schema, found.thinking) == (False, False)
+
+
+def test_a_server_without_top_k_is_used_where_the_recipe_asks_for_none() -> None:
+    def narrow(body: dict[str, Any]) -> tuple[int, Any]:
+        return (400, {"error": "unknown field top_k"}) if "top_k" in body else answered(GOOD)
+
+    async def scenario(top_k: int) -> dict[str, Any]:
+        sampler = {"temperature": 0.7, "top_p": 0.8, "top_k": top_k}
+        async with server(narrow) as (url, bodies), await connect(url, sampler=sampler) as endpoint:
+            await endpoint.ask("which?", 7)
+            return bodies[-1]
+
+    question = asyncio.run(scenario(0))
+    assert question.keys().isdisjoint({"top_k", "min_p", "repetition_penalty"})
+    assert (question["presence_penalty"], question["frequency_penalty"]) == (0, 0)
+    with pytest.raises(UserError, match="unknown field top_k"):
+        asyncio.run(scenario(20))
 
 
 @pytest.mark.parametrize(
@@ -194,25 +217,26 @@ def test_a_refusal_in_the_middle_ends_the_stage_in_a_line_and_keeps_what_was_ans
         model="m",
         prompt="style_spans_1",
         thinking=False,
-        sampler={"temperature": 0.7},
+        sampler=Sampler(temperature=0.7),
         max_tokens=9000,
         attempts=1,
     )
-    job = job_at(tmp_path, tmp_path)
-    replies = iter([answered(GOOD)] * 3)
+    replies, how = iter([answered(GOOD)] * 3), Asking("annotator", 0, {})
 
     async def scenario() -> None:
         async with server(lambda _: next(replies, (400, {"error": "too long"}))) as (url, _):
-            job.execution["annotator"] = {"url": url, "key_variable": "NO_KEY", "timeout_s": 5}
-            await mark_at_endpoint(job, annotator, Task(SEGMENTS, {}), "annotator")
+            asked = {"url": url, "key_variable": "NO_KEY", "timeout_s": 5}
+            job = job_at(tmp_path, "annotations", StageConfig(), annotator=asked)
+            await mark_at_endpoint(job, annotator, Segments(SEGMENTS, {}), how)
 
     with pytest.raises(UserError, match=r"execution\.annotator\.url: .*status 400.*too long.*run again"):
         asyncio.run(scenario())
-    assert len((job.work / "annotator.answers.jsonl").read_text().splitlines()) == 2
+    (kept,) = tmp_path.rglob("annotator.answers.jsonl")
+    assert len(kept.read_text().splitlines()) == 2
 
 
 def test_every_shipped_prompt_has_one_place_for_the_segment() -> None:
-    for path in SHIPPED_PROMPTS.values():
+    for path in prompt_file("style_spans_1").parent.iterdir():
         assert load_prompt(path)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotator
-from test_marking import OWN, job_at
+from jobs import job_at
+from test_marking import asking, own
 
 from tessy.boundary.annotators import Annotated, AnswerJournal, annotate
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions
@@ -33,13 +34,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def endpoint_url(model: Path) -> Iterator[str]:
     """The model behind a server as a recipe starts its own."""
-    from tessy.engines.launch import Checkpoint, servers
-    from tessy.engines.settings import EngineSettings
+    from tessy.config.engines import EngineSettings
+    from tessy.engines.launch import ServedModel, servers
 
     arguments = {"kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
     settings = EngineSettings(kind="server", arguments=arguments)
     with asyncio.Runner() as runner:
-        serving = servers(settings, Checkpoint(str(model), None, 512), "annotator", model.parent, print)
+        serving = servers(settings, ServedModel(str(model), None, 512), "annotator", model.parent, print)
         (url,) = runner.run(serving.__aenter__())
         yield f"{url}/v1"
         runner.run(serving.__aexit__(None, None, None))
@@ -105,16 +106,17 @@ def test_the_recipes_own_model_on_its_server_answers_under_the_schema(
     endpoint_url: str, model: Path, tmp_path: Path, temperature: float, thinking: bool
 ) -> None:
     """Its thinking is free, its answer is not: what it would write at temperature 2 is not let through."""
-    from tessy.stages.marking import Task, mark
+    from tessy.generation.annotation import Segments, mark
+    from tessy.runtime.stage import StageConfig
 
     (tmp_path / "prompt.txt").write_text(PROMPT)
     sampler = {"temperature": temperature, "top_p": 1.0, "top_k": 0}
     changes = {"thinking": thinking, "sampler": sampler, "attempts": 1}
-    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt"), **changes}
-    (tmp_path / "out").mkdir()
-    job = job_at(tmp_path / "out", model, {"kind": "server", "endpoints": [endpoint_url]})
-    found = mark(job, annotator, Task(segments(), {}), "annotator")
-    assert job.used["json_schema"] == {"annotator-0": True}
+    annotator = own(tmp_path / "prompt.txt", **changes)
+    served = {"student": {"kind": "server", "endpoints": [endpoint_url]}}
+    job = job_at(tmp_path, "annotations-student", StageConfig(), engines=served)
+    found = mark(job, annotator, Segments(segments(), {}), asking(model))
+    assert job.used.json_schema == {"annotator-0": True}
     # Whatever else: an answer that uses up its tokens breaks off, strings of white space are no spans.
     assert not {"no_json", "accepted_with_prose"} & set(found.outcomes), found.outcomes
     if not temperature:

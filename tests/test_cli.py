@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tessy.config.load import load
 from tessy.errors import UserError
-from tessy.pipeline.plan import plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import load
+from tessy.experiment import plan
+from tessy.runtime.preflight import preflight
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,7 +39,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"torch", "transformers", "pydantic", "pyarrow", "numpy", "rich", "wandb"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.sweep"])
+@pytest.mark.parametrize("module", ["tessy.stages.report", "tessy.commands.sweep"])
 def test_reporting_loads_no_model_library(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(
@@ -105,11 +105,11 @@ def test_what_only_predictors_would_stumble_over_is_refused_before_anything_runs
     (base / "config.json").write_text('{"max_position_embeddings": 40}')
     broken.write_bytes(b"caf\xe9")
     empty.write_text("# nothing yet")
-    here = "predictors.window_tokens 64: predictors.base"
-    assert f"{here} '{base}' holds 40 tokens; lower it" in refused(f"predictors.base={{source: {base}}}")
-    said = refused("predictors.window_tokens=1025")
+    named, watched = refused(f"predictors.base={{source: {base}}}"), refused("predictors.window_tokens=1025")
     for role in ("student", "teacher"):
-        assert f"window_tokens 1025: models.{role} 'miniature' holds 1024 tokens" in said
+        own = f"of the {role}'s predictor holds"
+        assert f"predictors.window_tokens 64: model '{base}' {own} 40 tokens; lower it" in named
+        assert f"predictors.window_tokens 1025: model 'miniature' {own} 1024 tokens; lower it" in watched
     asked = "model: teacher, thinking: true, max_tokens: 9, attempts: 1, sampler: {temperature: 0}"
     said = refused(
         f"predictors.annotator={{kind: llm, prompt: {empty}, {asked}}}",

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 import training_stage
-from jobs import job_at
+from jobs import MODELS, job_at
 from scripted import assignment, samples
 
 from tessy.artifacts import read_parquet, write_parquet
 from tessy.chat import Renderer
-from tessy.recipe import load
+from tessy.config.base import Sampler
+from tessy.config.load import load
+from tessy.config.switches import EveryTokensSwitch
+from tessy.config.synthesis import OFFICIAL, ChunkTokens, Compatibility, Cooperation
+from tessy.layout import TRAJECTORIES
 from tessy.records import Problem, Trajectory, from_row
 from tessy.stages import synthesize
-from tessy.stages.names import TRAJECTORIES
-from tessy.synthesis.drafts import Compat
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.official import samples_by_prompt
 from tessy.synthesis.scheduler import Schedule, write_all
-from tessy.synthesis.settings import OFFICIAL, Compatibility
 from tessy.tracking import read_metrics
 
 ROOT = Path(__file__).parent.parent
 
 
-def scripted_spans(folder: Path, compat: Compat, chunk_tokens: int = 7) -> list[tuple[str, str]]:
+def scripted_spans(folder: Path, compat: Compatibility, chunk_tokens: int = 7) -> list[tuple[str, str]]:
     from dataclasses import replace
 
     spec = replace(assignment(chunk_tokens), compat=compat)
@@ -57,23 +57,23 @@ def test_one_number_is_for_both_authors_or_each_has_its_own() -> None:
 
 
 def test_extending_keeps_the_word_the_boundary_falls_into(tmp_path: Path) -> None:
-    paper = scripted_spans(tmp_path / "paper", Compat())
-    release = scripted_spans(tmp_path / "release", Compat(hand_over="extend"))
+    paper = scripted_spans(tmp_path / "paper", Compatibility())
+    release = scripted_spans(tmp_path / "release", Compatibility(hand_over="extend"))
     assert paper[0] == ("student", "okay then.")
     assert release[0] == ("student", "okay then. X")
 
 
 def test_the_first_token_of_a_chunk_is_no_boundary(tmp_path: Path) -> None:
     """Chunks of one token are then never looked at: the student writes all of it."""
-    paper = scripted_spans(tmp_path / "paper", Compat(), chunk_tokens=1)
-    release = scripted_spans(tmp_path / "release", Compat(first_token=False), chunk_tokens=1)
+    paper = scripted_spans(tmp_path / "paper", Compatibility(), chunk_tokens=1)
+    release = scripted_spans(tmp_path / "release", Compatibility(first_token=False), chunk_tokens=1)
     assert len(paper) == 5
     assert "X" not in paper[0][1]
     assert "X" in release[0][1]
 
 
 def test_spelled_ends_end_the_thinking(tmp_path: Path) -> None:
-    spelled = scripted_spans(tmp_path / "j", Compat(end_spellings=("hmm",)))
+    spelled = scripted_spans(tmp_path / "j", Compatibility(end_spellings=("hmm",)))
     assert "hmm" not in "".join(text for _, text in spelled)
 
 
@@ -97,17 +97,21 @@ def test_a_whole_set_by_the_release(tmp_path: Path) -> None:
     training_stage.make_inputs(tmp_path)
     problems = [Problem(f"p{number}", "so then" if number > 2 else f"one {number}") for number in range(5)]
     write_parquet(tmp_path / "problems-x" / "problems.parquet", problems, "t", "t")
-    compat = {"prompt_newline": False, "samples": "prompts", "teacher_tokens": "student"}
+    compat = Compatibility(prompt_newline=False, samples="prompts", teacher_tokens="student")
     inputs = {"problems": "problems-x", "student": "model-student-x", "teacher": "model-student-x"}
     found: dict[str, list[Trajectory]] = {}
-    for name, switches in (("paper", {}), ("release", compat)):
-        settings: dict[str, Any] = {"sampler": {"temperature": 1.0}, "max_tokens": 40, "compat": switches}
-        settings |= {
-            "chunk_tokens": {"student": 4, "teacher": 4},
-            "switch": {"kind": "every_tokens", "tokens": 3},
-        }
-        job = job_at(tmp_path, "tessy", inputs, synthesis=settings)
-        job.execution["probe_tokens"] = 4
+    for name, switches in (("paper", Compatibility()), ("release", compat)):
+        settings = Cooperation(
+            max_tokens=40,
+            sampler=Sampler(temperature=1.0),
+            chunk_tokens=ChunkTokens(student=4, teacher=4),
+            compat=switches,
+            switch=EveryTokensSwitch(kind="every_tokens", tokens=3),
+        )
+        config = synthesize.SynthesizeStage(
+            method="tessy", models=MODELS, engines={}, synthesis=settings, seed=0
+        )
+        job = job_at(tmp_path, "tessy", config, inputs, probe_tokens=4)
         synthesize.run(job)
         assert read_metrics(job.out)[0]["tessy/share_of_limit"] > 0
         found[name] = list(read_parquet(job.out / TRAJECTORIES, Trajectory))

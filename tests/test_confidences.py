@@ -44,7 +44,7 @@ def switched(switch: Any, **config: Any) -> Any:
 
 
 def asked(source: Path) -> Any:
-    from tessy.report.confidences import confidences
+    from tessy.commands.confidences import confidences
 
     return confidences(source, [TRACE])
 

@@ -10,13 +10,13 @@ import pytest
 from scripted import CharacterRenderer
 
 from tessy.chat import FORMATS
-from tessy.engines import SamplingParams
+from tessy.config.base import Sampler
+from tessy.config.methods import METHODS
 from tessy.engines.server import ServerEngine
 from tessy.records import ROLES, Problem, Role, Trajectory, from_row
-from tessy.synthesis.drafts import Assignment, Author, samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 from tests.vllm_server import CHARACTERS, END, Codec, Host
 
@@ -62,7 +62,7 @@ def synthesize(folder: Path, url: str, schedule: Schedule, chunk: int) -> list[T
     samples = samples_of([Problem("p", "Write: ")], SAMPLES)
 
     async def run() -> None:
-        engine = await ServerEngine.connect([url], SamplingParams(1.0), timeout_s=60, vocabulary=END + 1)
+        engine = await ServerEngine.connect([url], Sampler(temperature=1.0), timeout_s=60, vocabulary=END + 1)
         authors = {role: Author(role, engine, Letters(role), chunk) for role in ROLES}
         renderers = dict.fromkeys(ROLES, PrintableRenderer())
         spec = Assignment("t", METHODS["tessy"], authors, renderers, "student", TOKENS, 0, {})  # type: ignore[arg-type]

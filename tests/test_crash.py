@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from tessy.artifacts import read_json, read_rows
-from tessy.pipeline.plan import plan
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.experiment import plan
+from tessy.tracking import read_metrics
+from tests.wandb_files import offline_runs
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[1]
@@ -32,9 +34,9 @@ TIMES = ("cpu_s", "wall_s", "peak_mib")
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an undisturbed run."""
+    """The folder of an undisturbed run, mirrored offline."""
     runs = tmp_path_factory.mktemp("calm")
-    assert start(runs).wait() == 0
+    assert start(runs, "execution.tracking.wandb=offline").wait() == 0
     return runs / "smoke"
 
 
@@ -108,6 +110,21 @@ def test_a_run_leaves_results_by_the_contract(calm: Path) -> None:
         assert checks[f"gold programs accepted, {language}"]
         assert checks[f"mutated programs refused as wrong, {language}"]
     assert (calm / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_what_waits_for_wandb_sync_is_whole(calm: Path) -> None:
+    mirrored = {run.name: run for run in offline_runs(calm / "wandb")}
+    for stage in plan(load(RECIPE, OVERRIDES)):
+        artifact, run = calm / stage.folder, mirrored[stage.name]
+        rows = [{k: v for k, v in row.items() if k != "time"} for row in read_metrics(artifact)]
+        assert run.metrics() == rows, stage.name
+        logged = {one.name: list(one.aliases) for one in run.artifacts if one.name == stage.name}
+        assert stage.fingerprint in logged[stage.name]
+        tables = run.tables()
+        assert len(tables) == {"report": 1, "evaluate": 2}.get(stage.kind, 0), stage.name
+        for name in tables if stage.kind == "evaluate" else ():
+            assert len(tables[name]) == len(read_rows(artifact / name / "verdicts.parquet"))
+        assert "was lost" not in (artifact / "stage.log").read_text()
 
 
 def test_trajectories_load_as_a_dataset(calm: Path) -> None:

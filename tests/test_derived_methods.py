@@ -13,21 +13,25 @@ import scripted
 import training_stage as stage
 from hypothesis import given
 from hypothesis import strategies as st
-from jobs import job_at
+from jobs import REFERENCE, job_at
 
 from tessy.artifacts import read_json, read_parquet, write_parquet
 from tessy.boundary.annotators import AnswerJournal
 from tessy.chat import Renderer
+from tessy.config.base import Generation, Sampler
+from tessy.config.engines import Numerics
+from tessy.config.load import load
+from tessy.config.shipped import prompt_file
+from tessy.config.synthesis import GradeScorer, LikelihoodScorer, TeacherReference
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
-from tessy.pipeline.plan import Plan, plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import load
+from tessy.experiment import plan
 from tessy.records import Problem, Trajectory
-from tessy.stages import best, mix, reference
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Plan
+from tessy.runtime.preflight import preflight
+from tessy.stages import teacher_mix, teacher_reference, teacher_score
 from tessy.synthesis.prompts import Template, answering
 from tessy.synthesis.scoring import best_of, read_grade
-from tessy.synthesis.settings import SHIPPED_PROMPTS
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 LIKELIHOOD = "synthesis.teacher_score.scorer.kind=likelihood"
@@ -64,7 +68,7 @@ def test_other_prompts_and_scorers_concern_their_own_method_only() -> None:
     assert {name for name in changed if name.startswith(("synthesize", "candidates"))} == {
         "synthesize-teacher_score"
     }
-    assert before.stage("candidates-teacher_score").config["repeats"] == 5
+    assert before.stage("candidates-teacher_score").config.repeats == 5
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_other_prompts_and_scorers_concern_their_own_method_only() -> None:
     [
         (["synthesis.methods=[teacher_score]"], "section `teacher_score` is missing"),
         ([LIKELIHOOD, "synthesis.teacher_score.candidates=1"], "greater than or equal to 2"),
-        ([LIKELIHOOD, "execution.engines.teacher.kind=vllm"], "use the scorer grade, or kind embedded"),
+        ([LIKELIHOOD, "execution.engines.teacher.kind=vllm"], "use the scorer grade, or kind transformers"),
         (["synthesis.methods=[teacher_mixed]"], "did you mean 'teacher_mix'"),
         (["synthesis.teacher_reference.promt=x"], "did you mean 'prompt'"),
     ],
@@ -106,10 +110,10 @@ def test_the_teacher_may_answer_what_both_have_thought(tmp_path: Path) -> None:
 
 @given(st.sets(st.text(max_size=6), max_size=40), st.integers(0, 5))
 def test_half_of_a_mix_is_the_teachers_whatever_the_order(ids: set[str], seed: int) -> None:
-    authors = mix.mixed(list(ids), seed)
+    authors = teacher_mix.mixed(list(ids), seed)
     assert set(authors) == ids
     assert [*authors.values()].count("teacher") == (len(ids) + 1) // 2
-    assert mix.mixed(sorted(ids, reverse=True), seed) == authors
+    assert teacher_mix.mixed(sorted(ids, reverse=True), seed) == authors
 
 
 @pytest.mark.parametrize(
@@ -144,8 +148,8 @@ def test_the_best_finished_candidate_is_kept_and_of_equals_the_first() -> None:
 
 def test_what_stands_in_a_problem_is_never_a_place() -> None:
     candidate = replace(responses(1)[0], prompt="print {response}")
-    template = Template(SHIPPED_PROMPTS["grade_1"], "field", {"problem", "response"})
-    asked = best.question(candidate, template)
+    template = Template(prompt_file("grade_1"), "field", {"problem", "response"})
+    asked = teacher_score.question(candidate, template)
     assert "print {response}" in asked.problem.prompt
     assert candidate.text in asked.problem.prompt
     assert asked.problem.problem_id == candidate.sample_id
@@ -175,7 +179,7 @@ def as_thinking(trajectory: Trajectory) -> Trajectory:
     return replace(trajectory, spans=[replace(s, kind=kinds.get(s.kind, s.kind)) for s in trajectory.spans])
 
 
-def kept(job: Job) -> list[Trajectory]:
+def kept(job: Job[Any]) -> list[Trajectory]:
     return list(read_parquet(job.out / "trajectories.parquet", Trajectory))
 
 
@@ -195,8 +199,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_mix_takes_every_sample_once(folder: Path) -> None:
     inputs = {"student": "student_only-x", "teacher": "teacher_only-x"}
-    job = job_at(folder, "teacher_mix", inputs)
-    mix.run(job)
+    job = job_at(folder, "teacher_mix", teacher_mix.TeacherMixStage(seed=0), inputs)
+    teacher_mix.run(job)
     found = kept(job)
     assert len({t.sample_id for t in found}) == len(found) == 21
     assert sum("teacher" in t.models for t in found) == 11
@@ -208,12 +212,15 @@ def test_a_mix_takes_every_sample_once(folder: Path) -> None:
 def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
     inputs = {"problems": "problems-x", "references": "teacher_only-x", "student": "model-student-x"}
     (folder / "p.txt").write_text("{problem}\n{reference}")
-    config = {
-        "reference": {"prompt": str(folder / "p.txt")},
-        "synthesis": {"sampler": {"temperature": 1.0}, "max_tokens": 9},
-    }
-    job = job_at(folder, "teacher_reference", inputs, **config)
-    reference.run(job)
+    config = teacher_reference.TeacherReferenceStage(
+        student=REFERENCE,
+        engine=Numerics(),
+        synthesis=Generation(max_tokens=9, sampler=Sampler(temperature=1.0)),
+        teacher_reference=TeacherReference(prompt=str(folder / "p.txt")),
+        seed=0,
+    )
+    job = job_at(folder, "teacher_reference", config, inputs)
+    teacher_reference.run(job)
     found = kept(job)
     renderer = Renderer(stage.tokenizer(), "qwen3")
     assert len(found) == 21
@@ -223,15 +230,22 @@ def test_references_are_shown_but_not_trained_on(folder: Path) -> None:
     assert read_json(job.out / "synthesis.json")["without_reference"] == 0
 
 
+def scoring(folder: Path, scorer: GradeScorer | LikelihoodScorer) -> Job[teacher_score.TeacherScoreStage]:
+    """The stage that chooses by `scorer` among three candidates of each sample."""
+    config = teacher_score.TeacherScoreStage(
+        candidates=3, scorer=scorer, teacher=REFERENCE, engine=Numerics(), seed=0
+    )
+    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
+    return job_at(folder, "teacher_score", config, inputs)
+
+
 @pytest.mark.slow
 def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
-    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
-    config = {"candidates": 3, "scorer": {"kind": "likelihood"}}
-    job = job_at(folder, "teacher_score", inputs, **config)
+    job = scoring(folder, LikelihoodScorer(kind="likelihood"))
     with AnswerJournal(job.work / "likelihoods.jsonl") as before:
         # Read before the stage was killed.
         before.append("p4#0", "-0.125")
-    best.run(job)
+    teacher_score.run(job)
     scores = read_json(job.out / "scores.json")
     assert scores["p4#0"] == -0.125
     chosen = [t.sample_id for t in kept(job)]
@@ -242,16 +256,10 @@ def test_the_likeliest_candidate_is_kept(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_teacher_that_cannot_grade_is_counted(folder: Path) -> None:
-    inputs = {"candidates": "student_only-x", "teacher": "model-student-x"}
     (folder / "g.txt").write_text("{problem} {response}")
-    scorer = {
-        "kind": "grade",
-        "prompt": str(folder / "g.txt"),
-        "sampler": {"temperature": 1.0},
-        "max_tokens": 9,
-    }
-    job = job_at(folder, "teacher_score", inputs, candidates=3, scorer=scorer)
-    best.run(job)
+    prompt, sampler = str(folder / "g.txt"), Sampler(temperature=1.0)
+    job = scoring(folder, GradeScorer(kind="grade", prompt=prompt, sampler=sampler, max_tokens=9))
+    teacher_score.run(job)
     summary = read_json(job.out / "synthesis.json")
     assert (summary["candidates_scored"], summary["candidates_unreadable"]) == (0, 21)
     assert summary["trajectories"] == 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -37,11 +36,11 @@ def free_port() -> int:
 
 def other_node(partial: Path, execution: dict[str, Any]) -> subprocess.Popen[bytes]:
     """What the stage tells to run on the second node, run on this one."""
-    from tessy.pipeline.job import open_job
-    from tessy.training import TrainExecution
+    from tessy.config.train import TrainExecution
+    from tessy.runtime.job import open_job, read_spec
     from train.launch import torchrun_arguments
 
-    job = open_job(partial, json.loads((partial / "job.json").read_text()), None, None)
+    job = open_job(partial, read_spec(partial), None, None)
     arguments = torchrun_arguments(job, TrainExecution(**execution))
     return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", *arguments], cwd=stage.ROOT)
 

@@ -11,13 +11,13 @@ import pytest
 from scripted import assignment, samples
 from vocabularies import renderer
 
+from tessy.config.methods import METHODS
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Role, Trajectory, from_row
 from tessy.stages.synthesize import Summary
-from tessy.synthesis.drafts import Assignment, Author
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author
 from tessy.synthesis.scheduler import Schedule, write, write_all
 
 FORMS: dict[Role, str] = {"student": "qwen3", "teacher": "gpt_oss"}

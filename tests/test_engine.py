@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tessy.engines import Request, SamplingParams, uniform
+from tessy.config.base import Sampler
+from tessy.engines import Request, uniform
 
 if TYPE_CHECKING:
     from tessy.engines.embedded import EmbeddedEngine
@@ -44,7 +45,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(checkpoint: Path, temperature: float = 1.0, slots: int = 16) -> EmbeddedEngine:
     from tessy.engines.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(str(checkpoint), SamplingParams(temperature), slots=slots, max_length=100)
+    return EmbeddedEngine(str(checkpoint), Sampler(temperature=temperature), slots=slots, max_length=100)
 
 
 def plain(checkpoint: Path) -> Any:
@@ -135,13 +136,13 @@ def test_sampling_follows_the_distribution_and_its_cuts() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]], dtype=torch.float64)).expand(4000, 4)
     draws = [uniform("s", i) for i in range(4000)]
 
-    def counts(params: SamplingParams) -> dict[int, float]:
+    def counts(params: Sampler) -> dict[int, float]:
         return {k: v / 4000 for k, v in Counter(draw(logits, draws, params)).items()}
 
-    assert counts(SamplingParams(1.0)) == pytest.approx({0: 0.5, 1: 0.3, 2: 0.15, 3: 0.05}, abs=0.03)
-    assert counts(SamplingParams(1.0, top_k=2)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
-    assert counts(SamplingParams(1.0, top_p=0.75)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
-    assert counts(SamplingParams(0.0)) == {0: 1.0}
+    assert counts(Sampler(temperature=1.0)) == pytest.approx({0: 0.5, 1: 0.3, 2: 0.15, 3: 0.05}, abs=0.03)
+    assert counts(Sampler(temperature=1.0, top_k=2)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
+    assert counts(Sampler(temperature=1.0, top_p=0.75)) == pytest.approx({0: 0.625, 1: 0.375}, abs=0.03)
+    assert counts(Sampler(temperature=0.0)) == {0: 1.0}
 
 
 def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Path) -> None:
@@ -149,7 +150,9 @@ def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Pat
 
     from tessy.engines.embedded import EmbeddedEngine
 
-    e = EmbeddedEngine(str(checkpoint), SamplingParams(0.3, 0.5, 3), slots=16, max_length=100)
+    e = EmbeddedEngine(
+        str(checkpoint), Sampler(temperature=0.3, top_p=0.5, top_k=3), slots=16, max_length=100
+    )
     model = plain(checkpoint)
 
     async def ask() -> None:
@@ -175,7 +178,7 @@ def test_a_model_that_attends_otherwise_is_refused(tmp_path: Path, family: str) 
     config = AutoConfig.for_model(family, vocab_size=VOCABULARY, head_dim=16, num_key_value_heads=1, **tiny)
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match=f"{family} with layers of type .*cannot run in this process"):
-        EmbeddedEngine(str(tmp_path), SamplingParams(1.0), slots=1, max_length=9)
+        EmbeddedEngine(str(tmp_path), Sampler(temperature=1.0), slots=1, max_length=9)
 
 
 def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:
@@ -183,4 +186,4 @@ def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:
     from tessy.errors import UserError
 
     with pytest.raises(UserError, match="its context holds 128"):
-        EmbeddedEngine(str(checkpoint), SamplingParams(1.0), slots=1, max_length=500)
+        EmbeddedEngine(str(checkpoint), Sampler(temperature=1.0), slots=1, max_length=500)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tessy.artifacts import read_json
+from tessy.config.load import load
+from tessy.config.recipe import Recipe
+from tessy.config.train import TrainExecution
 from tessy.errors import UserError
-from tessy.pipeline.estimate import GIB, KNOWN, describe, memory, require_fit, shape_of, training_tokens
-from tessy.pipeline.plan import plan
-from tessy.recipe import Recipe, load
-from tessy.stages.scores import PAPER
-from tessy.training import TrainExecution
+from tessy.estimate import GIB, KNOWN, describe, memory, require_fit, shape_of, training_tokens
+from tessy.experiment import plan
+from tessy.report.scores import PAPER
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 QWEN3_8B: dict[str, Any] = {
@@ -96,7 +97,7 @@ def test_a_plan_says_hours_and_cost(tmp_path: Path) -> None:
 def test_the_papers_recipes_are_planned_without_a_network(path: Path) -> None:
     planned = load(path)
     require_fit(planned)
-    assert plan(planned).stage("evaluate-student").config["model"]["source"] in KNOWN
+    assert plan(planned).stage("evaluate-student").config.model.source in KNOWN
     assert "hours on 32 devices" in describe(planned, training_tokens(planned))
     columns = [benchmark.paper_column for benchmark in planned.evaluate.benchmarks]
     assert columns == read_json(PAPER)["columns"]

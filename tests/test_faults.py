@@ -13,15 +13,16 @@ import pytest
 from bad_server import VOCABULARY, BadServer, bad_server
 from scripted import CharacterRenderer, samples
 
-from tessy.engines import Continuation, Engine, EngineStats, Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.config.methods import METHODS
+from tessy.engines import Continuation, Engine, EngineStats, Request
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError
+from tessy.generation.writing import keeps_to_schemas
 from tessy.records import Trajectory, from_row
-from tessy.stages.writing import keeps_to_schemas
-from tessy.synthesis.drafts import Assignment, Author
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
+from tessy.synthesis.rollouts import Assignment, Author
 from tessy.synthesis.scheduler import Patience, Schedule, write_all
 
 FIRST, THOUGHT, ANSWERED = 200, 240, 270
@@ -80,7 +81,7 @@ def write(
             engines: dict[str, Engine] = {}
             for manner in used:
                 engine = await ServerEngine.connect(
-                    [f"{url}/{manner}"], SamplingParams(0.0), timeout_s=0.3, vocabulary=VOCABULARY
+                    [f"{url}/{manner}"], Sampler(temperature=0.0), timeout_s=0.3, vocabulary=VOCABULARY
                 )
                 stack.push_async_callback(engine.close)
                 engines[manner] = engine
@@ -162,7 +163,9 @@ def test_schemas_are_kept_to_where_every_server_keeps_to_them(
 ) -> None:
     async def ask() -> bool:
         urls = [f"{server.url}/{manner}" for manner in manners]
-        engine = await ServerEngine.connect(urls, SamplingParams(0.0), timeout_s=0.3, vocabulary=VOCABULARY)
+        engine = await ServerEngine.connect(
+            urls, Sampler(temperature=0.0), timeout_s=0.3, vocabulary=VOCABULARY
+        )
         try:
             return await keeps_to_schemas(engine, CharacterRenderer())  # type: ignore[arg-type]
         finally:

@@ -23,7 +23,7 @@ LOAD = """
 import json, sys
 from eval.benchmarks import check, load
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
+from tessy.config.evaluate import CodeBenchmark
 
 said = []
 for fields in json.loads(sys.argv[1]):
@@ -139,13 +139,16 @@ def test_half_of_a_download_is_never_used(hub: Hub, tmp_path: Path) -> None:
 STAGE = """
 import json, sys
 from pathlib import Path
+from tessy.config.execution import Execution
+from tessy.config.models import ModelReference
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
 
-models = {"student": {"source": sys.argv[2], "revision": None}}
-job = Job("s", "k", {"models": models}, {}, Path(sys.argv[1]), {}, None, None)
+student = ModelReference(source=sys.argv[2], format="qwen3")
+job = Job("s", "k", StageConfig(), {}, Path(sys.argv[1]), Execution(), None, None)
 try:
-    print(json.dumps([job.model("student"), job.commits]))
+    print(json.dumps([job.model(student), job.commits]))
 except UserError as error:
     print(json.dumps(str(error)))
 """
@@ -193,7 +196,7 @@ def write_prose(folder: Path) -> dict[str, Path]:
 LM_EVAL = """
 import json, sys
 from tessy.errors import UserError
-from tessy.evaluation import LmEvalBenchmark
+from tessy.config.evaluate import LmEvalBenchmark
 
 command, *revisions = sys.argv[1:]
 if command:

@@ -18,15 +18,16 @@ from typing import Any
 
 import pytest
 
-from tessy.boundary.uncertainty import LIKELIEST
-from tessy.engines import Engine, Request, SamplingParams
+from tessy.config.base import Sampler
+from tessy.config.switches import LIKELIEST
+from tessy.engines import Engine, Request
 from tessy.errors import UserError
 from tests.vllm_server import END, Codec, make_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(200)]
 PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
 TOKENS, LENGTH = 12, 256
-HOT = SamplingParams(temperature=2.0)
+HOT = Sampler(temperature=2.0)
 MARK = "written: "
 SCHEMA = '{"const": 271828}'
 

@@ -16,8 +16,8 @@ from report_samples import HOSTILE, cooperative_spans, teacher_spans, trace
 
 from tessy.artifacts import write_parquet
 from tessy.cli import main
+from tessy.commands.inspect import STYLES, lines
 from tessy.records import Role, Trajectory
-from tessy.report.inspect import STYLES, lines
 from tessy.report.traces import Piece, inspected, load, render_traces
 
 

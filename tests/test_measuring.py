@@ -12,11 +12,12 @@ from rich.console import Console
 from scripted import assignment, samples
 
 from tessy.engines import Continuation, EngineStats, Request
-from tessy.pipeline.display import Display
-from tessy.stages.measuring import Watch, probe
-from tessy.synthesis.drafts import Author
+from tessy.generation.measuring import Watch, probe
+from tessy.runtime.display import Display
+from tessy.runtime.stage import StageConfig
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Author
 from tessy.synthesis.scheduler import Schedule, write_all
 from tessy.tracking import read_metrics
 
@@ -55,7 +56,7 @@ def test_a_probe_asks_every_author_for_every_sample_at_once() -> None:
 
 
 def test_queue_and_share_are_among_the_metrics(tmp_path: Path) -> None:
-    job, seen = job_at(tmp_path, "tessy", {}), list[tuple[int, int]]()
+    job, seen = job_at(tmp_path, "tessy", StageConfig()), list[tuple[int, int]]()
 
     async def run(journal: Journal) -> None:
         spec = assignment(7)

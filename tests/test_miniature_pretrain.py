@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from worlds import world_config
 
+from tessy.config.models import Pretraining
 from tessy.miniature.dialects import STUDENT
 from tessy.miniature.traces import gold_traces, pretraining_traces
 from tessy.miniature.world import World
@@ -71,26 +71,44 @@ def test_killed_pretraining_ends_with_the_same_weights(world: World, tmp_path: P
     assert all((one[name] == two[name]).all() for name in one)
 
 
+def test_nothing_is_computed_in_half_precision(world: World, tmp_path: Path) -> None:
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    from tessy.miniature.pretrain import pretrain
+
+    kinds = set()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            out = func(*args, **(kwargs or {}))
+            kinds.add(getattr(out, "dtype", None))
+            return out
+
+    with Watch():
+        pretrain("student", world, _tiny(documents=4), tmp_path, threads=1)
+    assert torch.float32 in kinds
+    assert not kinds & {torch.bfloat16, torch.float16}
+
+
 def test_an_unfinished_model_of_other_settings_is_not_continued(world: World, tmp_path: Path) -> None:
     from tessy.miniature.pretrain import pretrain
 
     _run(world, tmp_path, kill_at=60)
     with pytest.raises(ValueError, match="unfinished model of other settings"):
-        pretrain("student", world, replace(_tiny(), learning_rate=1e-4), tmp_path, threads=1)
+        pretrain("student", world, _tiny(learning_rate=1e-4), tmp_path, threads=1)
 
 
-def _tiny():  # type: ignore[no-untyped-def]
-    from tessy.miniature.pretrain import PretrainConfig
-
-    return PretrainConfig(
+def _tiny(documents: int = 200, learning_rate: float = 1e-3) -> Pretraining:
+    return Pretraining(
         vocabulary=512,
         width=32,
         layers=1,
         heads=1,
         mlp=32,
-        documents=200,
+        documents=documents,
         batch=2,
-        learning_rate=1e-3,
+        learning_rate=learning_rate,
     )
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tessy.boundary.operating_point import FILE, OperatingPoint, operating_point, write_operating_point
+from tessy.config.load import load
 from tessy.errors import UserError
-from tessy.pipeline.plan import plan
-from tessy.pipeline.preflight import preflight
-from tessy.recipe import load
+from tessy.experiment import plan
+from tessy.runtime.preflight import preflight
 
 ROOT = Path(__file__).parents[1]
 COMMITS = {"main": "a" * 40, "v1": "b" * 40}

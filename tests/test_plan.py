@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tessy.pipeline.plan import KINDS, Plan, Stage, plan
-from tessy.pipeline.reuse import decide
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.experiment import plan
+from tessy.runtime.plan import Plan, Stage
+from tessy.runtime.reuse import decide
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 
@@ -33,8 +34,8 @@ def pretend_made(p: Plan, folder: Path) -> None:
         manifest = {
             "stage": stage.name,
             "created": "2026-01-01T00:00:00Z",
-            "config": stage.config,
-            "revision": KINDS[stage.kind].revision,
+            "config": stage.config.plain,
+            "revision": stage.kind.revision,
         }
         (folder / stage.folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -106,7 +107,7 @@ def test_predictors_start_from_the_watched_model_or_from_a_named_base() -> None:
     assert own.inputs["model"] == "model-student"
     named = plan(load(MINI, ["predictors.base.source=someone/small-base"])).stage("predictor-student")
     assert set(named.inputs) == {"annotations"}
-    assert named.config["model"]["source"] == "someone/small-base"
+    assert named.config.base.source == "someone/small-base"
     assert named.fingerprint != own.fingerprint
 
 
@@ -129,11 +130,11 @@ def test_chosen_epochs_are_tested_on_their_own() -> None:
     new = {stage.name for stage in after} - {stage.name for stage in before}
     assert "evaluate-tessy-seed0-epoch3" in new
     assert len(new) == len(before.recipe.synthesis.methods) * len(before.recipe.train.seeds) * 2 * 2
-    assert after.stage("evaluate-tessy-seed0-epoch3").config["model"]["folder"] == "epochs/3"
+    assert after.stage("evaluate-tessy-seed0-epoch3").config.model.folder == "epochs/3"
     assert after.stage("evaluate-tessy-seed0-epoch3").inputs["model"] == "train-tessy-seed0"
 
 
 def test_what_was_trained_behind_a_system_prompt_is_tested_behind_it() -> None:
     isolated = planned("train.system_prompt=Answer briefly.")
-    assert isolated.stage("evaluate-tessy-seed0").config["model"]["system"] == "Answer briefly."
+    assert isolated.stage("evaluate-tessy-seed0").config.model.system == "Answer briefly."
     assert fingerprints(isolated)["evaluate-student"] == fingerprints(planned())["evaluate-student"]

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jobs import job_at
 
 from tessy.artifacts import read_json, write_json
 from tessy.boundary.operating_point import OperatingPoint, write_operating_point
@@ -181,9 +182,9 @@ def test_a_model_that_sees_what_comes_after_is_refused(tmp_path: Path) -> None:
 
 def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path) -> None:
     from tessy.boundary.predictor import BoundaryPredictor
-    from tessy.pipeline.plan import plan
-    from tessy.pipeline.preflight import preflight
-    from tessy.recipe import load
+    from tessy.config.load import load
+    from tessy.experiment import plan
+    from tessy.runtime.preflight import preflight
 
     named = r"execution\.predictors: device 'cuda:99': PyTorch .* finds \d+ CUDA devices"
     mini = Path(__file__).parents[1] / "recipes" / "mini.yaml"
@@ -196,9 +197,9 @@ def test_a_device_that_is_not_there_is_named_before_a_model_loads(tmp_path: Path
 def test_predictors_that_cannot_be_used_are_all_named_before_anything_starts(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    from tessy.pipeline.plan import plan
-    from tessy.pipeline.preflight import preflight
-    from tessy.recipe import load
+    from tessy.config.load import load
+    from tessy.experiment import plan
+    from tessy.runtime.preflight import preflight
 
     three = make_predictor(tmp_path / "three", labels=3)
     both = f"student: {{source: {three}}}, teacher: {{source: {checkpoint}}}"
@@ -235,23 +236,21 @@ def test_a_tokenizer_without_offsets_is_refused(checkpoint: Path) -> None:
         check_classifier(str(checkpoint), config, SimpleNamespace(is_fast=False), WINDOW)
 
 
-def bare_job(folder: Path) -> Any:
-    """A job that has nothing to go by but its execution."""
-    from tessy.pipeline.job import Job
-    from tessy.recipe import Execution
+def switching(folder: Path, sliding: bool = False, **switch: Any) -> Any:
+    """Published predictors as a stage uses them that has nothing else to go by."""
+    from tessy.config.switches import CheckpointsSwitch
+    from tessy.generation.switching import Switching
+    from tessy.runtime.stage import StageConfig
 
-    return Job("s", "k", {}, {}, folder, Execution().model_dump(mode="json"), None, None)  # type: ignore[arg-type]
+    named = CheckpointsSwitch(kind="checkpoints", **switch)
+    return Switching(job_at(folder, "s", StageConfig()), named, sliding=sliding)
 
 
 def test_published_predictors_are_used_as_they_are(checkpoint: Path, tmp_path: Path) -> None:
-    from tessy.stages.switching import open_switch
-
-    job = bare_job(tmp_path)
     named = {"source": str(checkpoint)}
-    settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
+    used = switching(tmp_path, student=named, teacher=named, window_tokens=WINDOW)
     for role, foreign in (("student", False), ("teacher", True)):
-        found = open_switch(job, settings, role, 1)
-        labels = asyncio.run(found.foreign("s", "", TEXT))
+        labels = asyncio.run(used.open(role, 1).foreign("s", "", TEXT))
         expected = predictor(checkpoint).style_probabilities(TEXT)
         assert labels == [(offset, (style > 0.5) == foreign) for offset, style in expected]
 
@@ -259,23 +258,19 @@ def test_published_predictors_are_used_as_they_are(checkpoint: Path, tmp_path: P
 def test_a_published_predictor_is_used_as_its_own_file_says_and_the_recipe_has_the_last_word(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    from tessy.stages.switching import open_switch
-
     folder = shutil.copytree(checkpoint, tmp_path / "model")
     write_operating_point(folder, OperatingPoint(0.3, WINDOW))
-    job = bare_job(tmp_path)
     named = {"source": str(folder)}
-    settings = {"kind": "checkpoints", "student": named, "teacher": {**named, "threshold": 0.6}}
+    used = switching(tmp_path, student=named, teacher={**named, "threshold": 0.6})
     expected = predictor(checkpoint).style_probabilities(TEXT)
     for role, threshold, foreign in (("student", 0.3, False), ("teacher", 0.6, True)):
-        labels = asyncio.run(open_switch(job, settings, role, 1).foreign("s", "", TEXT))  # type: ignore[arg-type]
+        labels = asyncio.run(used.open(role, 1).foreign("s", "", TEXT))
         assert labels == [(offset, (style > threshold) == foreign) for offset, style in expected]
-    assert list(job.used["predictors"].values()) == [
-        {
-            "student": {"threshold": 0.3, "window_tokens": WINDOW},
-            "teacher": {"threshold": 0.6, "window_tokens": WINDOW},
-        }
-    ]
+    (on_record,) = used.job.used.predictors.values()
+    assert on_record == {
+        "student": OperatingPoint(0.3, WINDOW),
+        "teacher": OperatingPoint(0.6, WINDOW),
+    }
 
 
 def last_tokens(checkpoint: Path, tokenizer: Any, context: str, chunk: str) -> list[tuple[int, bool]]:
@@ -296,21 +291,19 @@ def test_the_releases_windows_are_the_last_tokens_of_context_and_chunk(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     from tessy.engines.turns import Turns
-    from tessy.stages.writing import _watching
-    from tessy.synthesis.drafts import Compat
 
     named = {"source": str(checkpoint)}
-    settings = {"kind": "checkpoints", "student": named, "teacher": named, "window_tokens": WINDOW}
     pairs = [("", TEXT), (text_of(1, 40), " so x = 2"), (text_of(2, 4), text_of(3, 40)), ("okay", " then")]
 
-    async def judge(role: Any, compat: Compat) -> Any:
-        async with _watching(bare_job(tmp_path), settings, role, 1, compat, Turns()) as found:
+    async def judge(role: Any, sliding: bool) -> Any:
+        used = switching(tmp_path, sliding, student=named, teacher=named, window_tokens=WINDOW)
+        async with used.watching(role, 1, Turns()) as found:
             alone = [await found.foreign("s", *pair) for pair in pairs]
             assert not hasattr(found, "judge") or found.judge(pairs) == alone
             return found, alone
 
     for role, foreign in (("student", False), ("teacher", True)):
-        found, labels = asyncio.run(judge(role, Compat(window="sliding")))
+        found, labels = asyncio.run(judge(role, sliding=True))
         expected = [last_tokens(checkpoint, found.tokenizer, *pair) for pair in pairs]
         assert labels == [[(at, style == foreign) for at, style in one] for one in expected]
-        assert labels != asyncio.run(judge(role, Compat()))[1]
+        assert labels != asyncio.run(judge(role, sliding=False))[1]

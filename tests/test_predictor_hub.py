@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import training_stage
+from jobs import MODELS
 from predictor_model import WORDS, make_predictor
 
-from tessy.artifacts import read_json, read_parquet, write_parquet
+from tessy.artifacts import read_json, read_parquet, write_json, write_parquet
 from tessy.boundary.operating_point import OperatingPoint, write_operating_point
-from tessy.recipe import load
+from tessy.config.base import Sampler
+from tessy.config.execution import Execution, Tracking
+from tessy.config.switches import CheckpointsSwitch
+from tessy.config.synthesis import ChunkTokens, Cooperation
 from tessy.records import Problem, Trajectory
+from tessy.runtime.job import JOB, Spec
+from tessy.stages.synthesize import KIND, SynthesizeStage
 from tests.hub import Hub
 
-ROOT = Path(__file__).parents[1]
 STUDENT, TEACHER = (f"CoopReason/Boundary_Predictor_{role}_Code" for role in ("Student", "Teacher"))
 WINDOW = 32
 RUN = """
 import sys
 from pathlib import Path
-from tessy.pipeline.job import run
+from tessy.runtime.job import run
 for folder in sys.argv[1:]:
     run(Path(folder))
 """
@@ -45,30 +49,32 @@ class World:
         return [folder.with_suffix("") for folder in partial]
 
     def _described(self, name: str, student: Any, teacher: Any) -> Path:
-        switch = {"kind": "checkpoints", "student": student, "teacher": teacher, "window_tokens": WINDOW}
-        settings = {
-            "sampler": {"temperature": 1.0},
-            "max_tokens": 60,
-            "chunk_tokens": {"student": 8, "teacher": 8},
-        }
-        models = {r: {"source": "?", "revision": None, "format": "qwen3"} for r in ("student", "teacher")}
-        config = {"method": "tessy", "seed": 0, "models": models, "synthesis": {**settings, "switch": switch}}
-        execution = load(ROOT / "recipes" / "mini.yaml", ["execution.tracking.wandb=disabled"]).execution
-        spec = {
-            "name": name,
-            "kind": "synthesize",
-            "entry": "tessy.stages.synthesize:run",
-            "config": config,
-            "inputs": {"problems": "problems-x", "student": "model-student-x", "teacher": "model-student-x"},
-            "execution": execution.model_dump(mode="json"),
-            "recipe": "test",
-            "fingerprint": "0",
-            "revision": 0,
-            "seconds_before": 0,
-        }
+        config = SynthesizeStage(
+            method="tessy",
+            models=MODELS,
+            engines={},
+            synthesis=Cooperation(
+                max_tokens=60,
+                sampler=Sampler(temperature=1.0),
+                chunk_tokens=ChunkTokens(student=8, teacher=8),
+                switch=CheckpointsSwitch(
+                    kind="checkpoints", student=student, teacher=teacher, window_tokens=WINDOW
+                ),
+            ),
+            seed=0,
+        )
+        spec = Spec(
+            recipe="test",
+            name=name,
+            kind=KIND.declared,
+            fingerprint="0",
+            config=config.plain,
+            inputs={"problems": "problems-x", "student": "model-student-x", "teacher": "model-student-x"},
+            execution=Execution(tracking=Tracking(wandb="disabled")),
+        )
         partial = self.folder / f"{name}-0.partial"
         partial.mkdir()
-        (partial / "job.json").write_text(json.dumps(spec))
+        write_json(partial / JOB, spec.plain)
         return partial
 
     def times_asked(self, repository: str, revision: str, file: str) -> int:

@@ -30,16 +30,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], Any]]:
     """Runs a coroutine function of a `ServedPredictor` whose server a recipe's execution has started."""
     from tessy.boundary.served import ServedPredictor
-    from tessy.engines.launch import Checkpoint, servers
-    from tessy.engines.settings import EngineSettings
-    from tessy.stages.switching import SERVED
+    from tessy.config.engines import EngineSettings
+    from tessy.engines.launch import ServedModel, servers
+    from tessy.generation.switching import SERVED
 
     arguments = {**SERVED, "kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
     settings = EngineSettings(kind="server", arguments=arguments)
     logs = tmp_path_factory.mktemp("logs")
 
     with asyncio.Runner() as runner:
-        serving = servers(settings, Checkpoint(str(checkpoint), None, WINDOW), "predictor", logs, print)
+        serving = servers(settings, ServedModel(str(checkpoint), None, WINDOW), "predictor", logs, print)
         urls = runner.run(serving.__aenter__())
 
         async def use(work: Any) -> Any:

@@ -18,8 +18,8 @@ from eval.benchmarks import load
 from eval.official import OfficialText, official_text
 from eval.prompts import LCB, PRO
 from eval.scores import scorecard
+from tessy.config.evaluate import CodeBenchmark
 from tessy.errors import UserError
-from tessy.evaluation import CodeBenchmark
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from tessy.artifacts import write_parquet
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.proposals import propose
 from tessy.cli import main
+from tessy.config.shipped import lexicon_file
 from tessy.miniature.dialects import STUDENT, truth
 from tessy.miniature.traces import gold_traces
 from tessy.miniature.world import World
-from tessy.predictors import SHIPPED_LEXICONS
 
 TEXTS = [
     f"Okay, so let me see. x{i} is even, so it stays.\nHmm, x{i} is odd. So we add x{i}." for i in range(30)
@@ -79,6 +79,6 @@ def test_a_source_without_thinkings_is_named(tmp_path: Path, name: str, said: st
 
 def test_the_shipped_lexicon_marks_discourse_and_leaves_content() -> None:
     text = "Okay, so I need the sum of squares. Hmm, wait. Let me check n = 3: 14. Therefore, f(n) = n + 1."
-    lexicon = Lexicon.load(SHIPPED_LEXICONS["english"])
+    lexicon = Lexicon.load(lexicon_file("english"))
     marked = [text[start:end] for start, end in lexicon.style_spans(text)]
     assert marked == ["Okay, so", " Hmm, wait. Let me check", " Therefore,"]

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import ANSWER, END, THINKING, assignment, continuation, samples, synthesize
 
+from tessy.config.methods import Method
 from tessy.engines import Continuation, Request
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Problem, Trajectory
-from tessy.synthesis.drafts import samples_of
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.lockstep import write_in_lockstep
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import Method
+from tessy.synthesis.rollouts import samples_of
 from tessy.synthesis.scheduler import UNWATCHED_CHUNK, Schedule, write, write_all
 
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.scores import PREFIXES, prefix_passed
-from tessy.stages.scores import Runs, Sample, breakdown, cells, metrics, paired
+from tessy.config.evaluate import CodeBenchmark
+from tessy.report.scores import Runs, Sample, breakdown, cells, metrics, paired
 from tessy.statistics import paired_p_value, pass_at_k
 
-BENCHMARK = {"name": "b", "kind": "ojbench"}
+BENCHMARK = CodeBenchmark(name="b", kind="ojbench", source="miniature")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tessy.engines import Continuation, EngineFault, Request, SamplingParams
-from tessy.engines.line import MESSAGE_BYTES, _portions
+from tessy.config.base import Sampler
+from tessy.engines import Continuation, EngineFault, Request
 from tessy.engines.server import ServerEngine
+from tessy.engines.session import MESSAGE_BYTES, _portions
 from tessy.errors import UserError
 from tests.bad_server import KEY, VOCABULARY, BadServer, bad_server
 
@@ -47,7 +48,8 @@ def nobody_at(url: str) -> Iterator[None]:
 @asynccontextmanager
 async def engine(*urls: str, **settings: Any) -> AsyncIterator[ServerEngine]:
     settings = {"timeout_s": PATIENCE_S, "vocabulary": VOCABULARY} | settings
-    connected = await ServerEngine.connect(urls, SamplingParams(0.0), **settings)
+    sampling = settings.pop("sampling", Sampler(temperature=0.0))
+    connected = await ServerEngine.connect(urls, sampling, **settings)
     try:
         yield connected
     finally:
@@ -94,6 +96,19 @@ def test_text_is_encoded_where_its_ids_are_settled(server: BadServer) -> None:
             assert many.finish_reason == "stop"
 
     asyncio.run(ask())
+
+
+def test_a_server_of_texts_is_told_everything_that_decides_what_is_drawn(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(
+            f"{server.url}/text", codec=Words(), sampling=Sampler(temperature=0.6, top_p=0.9)
+        ) as e:
+            await e.open(request(5)).finished()
+
+    asyncio.run(ask())
+    neutral = {"min_p": 0, "presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
+    cuts = {"temperature": 0.6, "top_p": 0.9, "top_k": 0}
+    assert server.texts[-1].items() >= (neutral | cuts).items()
 
 
 @pytest.mark.parametrize(("manner", "codec"), [("completions", None), ("text", Words())])
@@ -287,7 +302,7 @@ def test_a_server_that_went_away_is_unreachable_until_it_is_back(manner: str) ->
     async def ask() -> None:
         with bad_server() as first:
             url, port = f"{first.url}/{manner}", int(first.url.rsplit(":", 1)[1])
-            connected = await ServerEngine.connect([url], SamplingParams(0.0), timeout_s=PATIENCE_S)
+            connected = await ServerEngine.connect([url], Sampler(temperature=0.0), timeout_s=PATIENCE_S)
             cut = connected.open(request(90))
             await cut.grown(3)
         for writing in (cut, connected.open(request())):
@@ -311,7 +326,7 @@ def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServ
         with bad_server() as other:
             urls = [f"{server.url}/good", f"{other.url}/good"]
             # Nothing here has to be waited for, and on a busy machine a good answer may take its time.
-            connected = await ServerEngine.connect(urls, SamplingParams(0.0), timeout_s=100 * PATIENCE_S)
+            connected = await ServerEngine.connect(urls, Sampler(temperature=0.0), timeout_s=100 * PATIENCE_S)
             await asyncio.gather(*(connected.open(request(5, f"s{n}")).finished() for n in range(20)))
             assert other.seen["good"] > 5
         with nobody_at(other.url):
@@ -336,6 +351,12 @@ def test_samples_move_from_a_replica_that_is_gone_and_only_those(server: BadServ
         ("nameless", {}, "/v1/models does not answer .KeyError"),
         ("text", {}, "no usable way.*HTTP 403: disabled.*text only"),
         ("words", {"codec": Words()}, "no usable way"),
+        (
+            "wild",
+            {"codec": Words(), "sampling": Sampler(temperature=1.0)},
+            "as text: it ignores top_k .two answers with top_k 1 differ",
+        ),
+        ("narrow", {"codec": Words()}, "as text: .*unknown: .'frequency_penalty'"),
         ("text", {"codec": Words(), "logprobs": 8}, "text: no log-probabilities.*entropy or margin"),
         ("good", {"logprobs": 2}, "tokens: .*1 ids, log-probabilities for 0"),
     ],

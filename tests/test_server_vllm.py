@@ -15,11 +15,12 @@ from dataclasses import replace
 
 import pytest
 
-from tessy.engines import EngineFault, Request, SamplingParams
-from tessy.engines.launch import Checkpoint, connected
+from tessy.config.base import Sampler
+from tessy.config.engines import EngineSettings
+from tessy.engines import EngineFault, Request
+from tessy.engines.codec import WAYS, Way
+from tessy.engines.launch import ServedModel, connected
 from tessy.engines.server import ServerEngine
-from tessy.engines.settings import EngineSettings
-from tessy.engines.wire import WAYS, Way
 from tessy.errors import UserError
 from tests.processes import descendants, end
 from tests.vllm_server import END, LENGTH, Codec, Host
@@ -34,7 +35,7 @@ async def engine(
 ) -> AsyncIterator[ServerEngine]:
     connected = await ServerEngine.connect(
         [host.url],
-        SamplingParams(temperature),
+        Sampler(temperature=temperature),
         timeout_s=60,
         codec=Codec(),
         vocabulary=END + 1,
@@ -62,8 +63,8 @@ def test_a_recipe_finds_the_best_way_in_and_checks_the_context(host: Host) -> No
         said: list[str] = []
         async with connected(
             EngineSettings(kind="server", endpoints=[f"{host.url}/v1"]),
-            Checkpoint("unused", None, length),
-            SamplingParams(0.0),
+            ServedModel("unused", None, length),
+            Sampler(temperature=0.0),
             codec=Codec(),
             vocabulary=END + 1,
             name="student",

@@ -16,11 +16,11 @@ import yaml
 from report_samples import results as sample_results
 from report_samples import row
 
+from tessy.commands.sweep import overrides, plan_points, read_sweep
 from tessy.errors import UserError
-from tessy.pipeline.run import environment
 from tessy.report.contract import parse_results
 from tessy.report.sweep import SweepMetric, SweepPoint, SweepReport, best, render_sweep, swept_numbers
-from tessy.sweep import overrides, plan_points, read_sweep
+from tessy.runtime.run import environment
 from tessy.tracking import OF_ONE_RUN
 
 ROOT = Path(__file__).parents[1]

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.boundary.lexicon import Lexicon
-from tessy.boundary.switches import LexiconSwitch, Never
+from tessy.boundary.switches import LexiconPredictor, NeverPredictor
 from tessy.records import Role
 
 LEXICON = Lexicon(["Okay, *", "Let me see", "Thus"])
 
 
-def marks(switch: LexiconSwitch | Never, context: str, chunk: str) -> str:
+def marks(switch: LexiconPredictor | NeverPredictor, context: str, chunk: str) -> str:
     """The chunk's words with foreign ones in brackets."""
     found = asyncio.run(switch.foreign("s", context, chunk))
     read = [(chunk[offset:].split()[0], foreign) for offset, foreign in found]
@@ -24,19 +24,21 @@ def marks(switch: LexiconSwitch | Never, context: str, chunk: str) -> str:
 
 def test_a_lexicon_tells_style_from_capability_for_either_author() -> None:
     text = "Okay, so what. x = 3\nThus y = 4"
-    assert marks(LexiconSwitch("student", LEXICON), "", text) == "Okay, so what. [x] [=] [3] Thus [y] [=] [4]"
-    assert marks(LexiconSwitch("teacher", LEXICON), "", text) == "[Okay,] [so] [what.] x = 3 [Thus] y = 4"
+    assert (
+        marks(LexiconPredictor("student", LEXICON), "", text) == "Okay, so what. [x] [=] [3] Thus [y] [=] [4]"
+    )
+    assert marks(LexiconPredictor("teacher", LEXICON), "", text) == "[Okay,] [so] [what.] x = 3 [Thus] y = 4"
 
 
 def test_a_phrase_may_begin_in_the_context_or_not_be_complete_yet() -> None:
-    student = LexiconSwitch("student", LEXICON)
+    student = LexiconPredictor("student", LEXICON)
     assert marks(student, "x = 3. Let me", " see x") == "see [x]"
     assert marks(student, "x = 3.", " Let me") == "Let me"
     assert marks(student, "x = 3.", " Let me go") == "[Let] [me] [go]"
 
 
 def test_never_is_never() -> None:
-    assert marks(Never(), "", "a b") == "a b"
+    assert marks(NeverPredictor(), "", "a b") == "a b"
 
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
@@ -44,7 +46,7 @@ def test_never_is_never() -> None:
 def test_labels_do_not_depend_on_how_text_was_cut(role: Role, drawn: list[str], at: int) -> None:
     """Of phrases of one word: longer ones at the end of a chunk are given the benefit of the doubt."""
     context, chunk = " ".join(drawn[:at]), "".join(f" {word}" for word in drawn[at:])
-    for switch in (LexiconSwitch(role, Lexicon(["Okay,", "Thus"])), Never()):
+    for switch in (LexiconPredictor(role, Lexicon(["Okay,", "Thus"])), NeverPredictor()):
         whole = asyncio.run(switch.foreign("s", "", context + chunk))
         part = asyncio.run(switch.foreign("s", context, chunk))
         shifted = [(offset + len(context), foreign) for offset, foreign in part]

@@ -17,12 +17,13 @@ from scripted import THINKING, CharacterRenderer, assignment, continuation, samp
 
 from tessy.boundary import TokenRule
 from tessy.boundary.switches import EveryTokens
-from tessy.boundary.uncertainty import LIKELIEST, Uncertainty, entropy, margin
+from tessy.boundary.uncertainty import Uncertainty, entropy, margin
+from tessy.config.switches import LIKELIEST
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import Role, Trajectory
-from tessy.synthesis.drafts import Assignment, Draft
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Assignment, Rollout
 from tessy.synthesis.scheduler import Schedule, write
 
 SURE, TORN = [math.log(0.9), *[math.log(0.1 / 7)] * 7], [math.log(1 / 8)] * 8
@@ -150,7 +151,10 @@ def test_a_trace_gone_on_with_after_any_turn_is_the_same(
         turns = journal.turns(sample.sample_id)
     assert any(turn.held for turn in turns)
     for count in range(len(turns)):
-        assert Draft(sample, spec, turns[:count]).held == () or not Draft(sample, spec, turns[:count]).watched
+        assert (
+            Rollout(sample, spec, turns[:count]).held == ()
+            or not Rollout(sample, spec, turns[:count]).watched
+        )
         with Journal(tmp_path / str(count)) as journal:
             journal.claim([sample.sample_id])
             for turn in turns[:count]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessy.config.load import load
+from tessy.config.train import TrainExecution
 from tessy.errors import UserError
-from tessy.recipe import load
-from tessy.training import TrainExecution
 
 pytestmark = pytest.mark.slow
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import training_stage
-from test_marking import job_at
+from jobs import job_at
 
 from tessy.artifacts import read_json, write_json, write_parquet
 from tessy.boundary.labels import IGNORED
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.segments import SEGMENTS
 from tessy.boundary.segments import THINKINGS as THINKINGS_FILE
+from tessy.config.base import Checkpoint
+from tessy.config.predictors import PredictorTraining
 from tessy.errors import UserError
+from tessy.stages.predictor import PredictorStage
 from train.predictor import (
     check_base,
     class_weights,
@@ -153,12 +155,18 @@ def test_a_base_whose_tokenizer_has_no_padding_is_trained(tmp_path: Path) -> Non
     ]
     write_parquet(tmp_path / "annotations" / THINKINGS_FILE, thinkings, "t", "")
     write_parquet(tmp_path / "annotations" / SEGMENTS, rows, "t", "")
-    settings = {"window_tokens": 16, "epochs": 1, "patience": 1, "learning_rate": 1e-3, "batch_size": 4}
-    settings |= {"class_weights": "balanced", "policy": "no_style_leak"}
-    config = {"predictors": settings, "seed": 0, "model": {"source": "?", "revision": None}}
-    inputs = {"annotations": tmp_path / "annotations", "model": model.parent}
-    (tmp_path / "out").mkdir()
-    job = replace(job_at(tmp_path / "out", model), config=config, inputs=inputs)
+    settings = PredictorTraining(
+        window_tokens=16,
+        epochs=1,
+        patience=1,
+        learning_rate=1e-3,
+        batch_size=4,
+        class_weights="balanced",
+        policy="no_style_leak",
+    )
+    config = PredictorStage(role="student", base=Checkpoint(source="?"), predictors=settings, seed=0)
+    inputs = {"annotations": "annotations", "model": model.parent.name}
+    job = job_at(tmp_path, "predictor-student", config, inputs)
     run(job)
     found = BoundaryPredictor(str(job.out / "model"), "student", 16)
     assert len(found.style_probabilities("wait so next one")) > 1

@@ -20,7 +20,7 @@ class Counter:
             raise RuntimeError("broken")
 
 
-def crew() -> tuple[Turns, list[tuple[str, int]], Counter, Counter]:
+def harness() -> tuple[Turns, list[tuple[str, int]], Counter, Counter]:
     turns, log = Turns(), list[tuple[str, int]]()
     few, many = Counter(log, "few"), Counter(log, "many")
     turns.join(few)
@@ -35,7 +35,7 @@ async def settle() -> None:
 
 def test_whoever_has_most_waiting_goes_first_and_nobody_is_left_waiting() -> None:
     async def play() -> list[tuple[str, int]]:
-        turns, log, few, many = crew()
+        turns, log, few, many = harness()
         few.waiting, many.waiting = 2, 5
         turns.call()
         await settle()
@@ -49,7 +49,7 @@ def test_whoever_has_most_waiting_goes_first_and_nobody_is_left_waiting() -> Non
 
 def test_one_that_fails_does_not_take_the_turn_of_others() -> None:
     async def play() -> list[tuple[str, int]]:
-        turns, log, few, many = crew()
+        turns, log, few, many = harness()
         few.waiting, many.waiting, many.fails = 1, 5, True
         turns.call()
         await settle()

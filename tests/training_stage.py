@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import random
 import select
 from pathlib import Path
 from typing import Any
 
-from tessy.artifacts import read_json, write_parquet
+from tessy.artifacts import read_json, write_json, write_parquet
 from tessy.chat import Renderer
+from tessy.config.execution import Execution, Tracking
+from tessy.config.models import ModelReference
+from tessy.config.train import TrainExecution, Training
 from tessy.miniature.tokens import train_tokenizer
 from tessy.miniature.traces import Trace
-from tessy.pipeline.nursery import Nursery
 from tessy.records import Span, Trajectory
-from tessy.training import Train, TrainExecution
+from tessy.runtime.fork_server import ForkServer
+from tessy.runtime.job import JOB, Spec
+from tessy.stages import sft
 
 ROOT = Path(__file__).parents[1]
 WORDS = ("so", "wait", "then", "let", "me", "see", "next", "one", "good", "now", "have", "it", "that", "all")
@@ -27,7 +30,6 @@ SETTINGS = {
     "max_length": 160,
     "warmup_share": 0.1,
     "schedule": "cosine",
-    "seeds": [0],
 }
 
 
@@ -117,25 +119,23 @@ def make_inputs(folder: Path, count: int = 21) -> None:
 
 def make_job(folder: Path, name: str, train: dict[str, Any] | None = None, **execution: Any) -> Path:
     """The half-done artifact of a stage `name`, ready to run."""
-    settings = Train(**(SETTINGS | (train or {}))).model_dump(mode="json", exclude={"seeds"})
-    spec = {
-        "recipe": "test",
-        "name": name,
-        "kind": "sft",
-        "entry": "train.sft:run",
-        "revision": 1,
-        "fingerprint": "x",
-        "config": {"train": settings, "seed": 0, "model": {"format": "qwen3"}},
-        "inputs": {"trajectories": "synthesize-tessy-x", "model": "model-student-x"},
-        "execution": {
-            "train": TrainExecution(**execution).model_dump(mode="json"),
-            "tracking": {"wandb": "disabled", "project": "test"},
-        },
-        "seconds_before": 0,
-    }
+    config = sft.SftStage(
+        train=Training(**SETTINGS | (train or {})),
+        model=ModelReference(source="?", format="qwen3"),
+        seed=0,
+    )
+    spec = Spec(
+        recipe="test",
+        name=name,
+        kind=sft.KIND.declared,
+        fingerprint="x",
+        config=config.plain,
+        inputs={"trajectories": "synthesize-tessy-x", "model": "model-student-x"},
+        execution=Execution(train=TrainExecution(**execution), tracking=Tracking(wandb="disabled")),
+    )
     partial = folder / f"{name}-x.partial"
     partial.mkdir()
-    (partial / "job.json").write_text(json.dumps(spec))
+    write_json(partial / JOB, spec.plain)
     return partial
 
 
@@ -143,28 +143,28 @@ class Started:
     """The stage's process, started as a run starts it; its output goes to `stage.log` beside its folder."""
 
     def __init__(self, partial: Path) -> None:
-        self._nursery = nursery()
+        self._server = fork_server()
         self.status: int | None = None
         with partial.with_suffix(".log").open("ab") as log, open(os.devnull, "wb") as nobody:
-            self._nursery.start(partial.name, "train.sft", partial, log, nobody.fileno())
-        self.pid = self._nursery.event().pid
+            self._server.start(partial.name, sft.KIND.preload, partial, log, nobody.fileno())
+        self.pid = self._server.event().pid
 
     def poll(self) -> int | None:
         """Its exit status, if it has ended."""
-        if self.status is None and select.select([self._nursery], [], [], 0)[0]:
+        if self.status is None and select.select([self._server], [], [], 0)[0]:
             self.wait()
         return self.status
 
     def wait(self) -> int | None:
         if self.status is None:
-            self.status = self._nursery.event().status
+            self.status = self._server.event().status
         return self.status
 
 
 @functools.cache
-def nursery() -> Nursery:
+def fork_server() -> ForkServer:
     """One for all stages, so that they load their libraries once."""
-    return Nursery(dict(os.environ))
+    return ForkServer(dict(os.environ))
 
 
 def run(partial: Path) -> Path:

@@ -65,8 +65,8 @@ def make_model(folder: Path) -> None:
 
 async def serve(folder: Path) -> None:
     """Start the server, say where it is, and keep it."""
-    from tessy.engines.launch import Checkpoint, servers
-    from tessy.engines.settings import EngineSettings
+    from tessy.config.engines import EngineSettings
+    from tessy.engines.launch import ServedModel, servers
 
     settings = EngineSettings(
         kind="server",
@@ -77,7 +77,7 @@ async def serve(folder: Path) -> None:
             "kv_cache_memory_bytes": 64 << 20,
         },
     )
-    checkpoint = Checkpoint(str(folder / "model"), None, LENGTH)
+    checkpoint = ServedModel(str(folder / "model"), None, LENGTH)
     async with servers(
         settings, checkpoint, "tiny", folder / "logs", lambda line: print(line, file=sys.stderr)
     ) as urls:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tessy.miniature.world import WorldConfig
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.config.world import WorldConfig
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 
@@ -15,4 +14,4 @@ MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 def world_config(**changes: Any) -> WorldConfig:
     config = load(MINI).world
     assert config is not None
-    return replace(config, **changes)
+    return WorldConfig(**{**dict(config), **changes})

@@ -14,6 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tessy.machine import machine
+from tessy.processes import python_module
+
 TOKENS = 16
 """Length of the answer asked for."""
 MARK = "answer: "
@@ -35,7 +38,9 @@ def with_transformers(folder: Path, prompt: list[int]) -> list[int]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
+    # A CPU without bfloat16 instructions would take minutes over a checkpoint in bfloat16.
+    dtype = "auto" if machine().multiplies_bfloat16 else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
     ids = torch.tensor([prompt])
     with torch.no_grad():
         if not model(ids).logits.isfinite().all():
@@ -48,7 +53,14 @@ def with_transformers(folder: Path, prompt: list[int]) -> list[int]:
 def with_vllm(folder: Path, prompt: list[int]) -> list[int]:
     from vllm import LLM, SamplingParams, TokensPrompt
 
-    model = LLM(model=str(folder), max_model_len=len(prompt) + TOKENS, enforce_eager=True)
+    from tessy.engines.launch import installed_build, numbers
+
+    model = LLM(
+        model=str(folder),
+        max_model_len=len(prompt) + TOKENS,
+        enforce_eager=True,
+        **numbers(installed_build()),
+    )
     (output,) = model.generate(
         [TokensPrompt(prompt_token_ids=prompt)],
         SamplingParams(temperature=0, max_tokens=TOKENS),
@@ -59,7 +71,7 @@ def with_vllm(folder: Path, prompt: list[int]) -> list[int]:
 
 def _elsewhere(folder: Path, prompt: list[int]) -> list[int]:
     done = subprocess.run(
-        [sys.executable, "-m", "train.answer", str(folder)],
+        python_module("train.answer", str(folder)),
         input=json.dumps(prompt),
         stdout=subprocess.PIPE,
         text=True,

@@ -18,7 +18,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from tessy.artifacts import read_json, write_json
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
+from tessy.runtime.job import Job
+from tessy.runtime.stage import StageConfig
 
 COMPLETE = "complete"
 TOKENIZER_FILES = ("tokenizer", "special_tokens", "vocab", "merges", "chat_template", "generation_config")
@@ -28,7 +29,7 @@ TOKENIZER_FILES = ("tokenizer", "special_tokens", "vocab", "merges", "chat_templ
 class Watch(TrainerCallback):
     """Reports progress and metrics of a Trainer to its job, and marks complete checkpoints."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job[StageConfig]) -> None:
         self.job = job
 
     def on_step_end(
@@ -86,7 +87,7 @@ def latest_checkpoint(folder: Path) -> str | None:
     return str(found[-1]) if found else None
 
 
-def train(trainer: Any, job: Job) -> None:
+def train(trainer: Any, job: Job[StageConfig]) -> None:
     """Train to the end from the last complete checkpoint, and write the loss curve to the artifact."""
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
@@ -106,7 +107,7 @@ def train(trainer: Any, job: Job) -> None:
 
 def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
     """Save the trained model, adapters merged, with the tokenizer files and generation settings of
-    `source` as they are there, and in its number type. Every process has to call this."""
+    `source` as they are there, and in its dtype. Every process has to call this."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
         model = trainer.model
@@ -115,7 +116,7 @@ def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
             state = merged(state, adapters.lora_alpha / adapters.r)
             model = model.get_base_model()
         origin = local_files(source)
-        dtype = number_type(read_json(origin / "config.json"))
+        dtype = dtype_of(read_json(origin / "config.json"))
         tied = model.all_tied_weights_keys
         state = {key: _cast(value, getattr(torch, dtype)) for key, value in state.items() if key not in tied}
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,7 +128,7 @@ def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
     _wait_for_all()
 
 
-def number_type(config: Mapping[str, Any]) -> str:
+def dtype_of(config: Mapping[str, Any]) -> str:
     """Of a checkpoint's weights, from its `config.json`; older ones use the second key."""
     return str(config.get("dtype") or config.get("torch_dtype") or "float32")
 

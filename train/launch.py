@@ -13,12 +13,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tessy.config.train import TrainExecution
 from tessy.errors import UserError
-from tessy.pipeline.job import Job, die_with_parent, with_parent
-from tessy.training import TrainExecution
+from tessy.processes import python_module
+from tessy.runtime.job import Job, die_with_parent, with_parent
+from tessy.runtime.stage import StageConfig
 
 MARK = "\x1e"
 """Opens a line that is a message."""
@@ -35,16 +37,21 @@ class Relay:
     def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
         send({"metrics": dict(metrics), "step": step})
 
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Tables are shown by the stage's own process."""
 
-def launch(job: Job, spread: TrainExecution) -> None:
+
+def launch(job: Job[StageConfig], spread: TrainExecution) -> None:
     """Train in `spread`'s processes; raises `UserError` for what one of them refused."""
     arguments = torchrun_arguments(job, spread)
     if spread.nodes > 1:
-        job.say("on each other node run: python -m torch.distributed.run " + " ".join(arguments))
-    command = [sys.executable, "-m", "train.launch", *arguments]
+        job.say(
+            "on each other node run: PYTHONSAFEPATH=1 python -m torch.distributed.run " + " ".join(arguments)
+        )
+    command = python_module("train.launch", *arguments)
     refusal = ""
     with subprocess.Popen(
-        command, env=with_parent(), stdout=subprocess.PIPE, text=True, errors="replace"
+        command, env=with_parent(), stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -58,7 +65,7 @@ def launch(job: Job, spread: TrainExecution) -> None:
         raise RuntimeError(f"a training process ended with a fault; status {process.returncode}")
 
 
-def torchrun_arguments(job: Job, spread: TrainExecution) -> list[str]:
+def torchrun_arguments(job: Job[StageConfig], spread: TrainExecution) -> list[str]:
     meet = ["--standalone"]
     if spread.nodes > 1:
         endpoint = f"--rdzv-endpoint={spread.rendezvous}"
@@ -67,7 +74,7 @@ def torchrun_arguments(job: Job, spread: TrainExecution) -> list[str]:
     return [*size, *meet, "-m", "train.worker", str(job.out.resolve())]
 
 
-def _pass_on(job: Job, message: Mapping[str, Any]) -> str:
+def _pass_on(job: Job[StageConfig], message: Mapping[str, Any]) -> str:
     """Returns the error, if the message is one."""
     if "metrics" in message:
         job.tracker.log(message["metrics"], step=message["step"])

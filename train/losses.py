@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from trl.trainer.sft_trainer import SFTTrainer
 
+from tessy.records import SpanKind
 from train.examples import KINDS
 
 TERM, NLL, COUNT, RIGHT = range(4)
@@ -64,7 +65,9 @@ def totals(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 class SpanTrainer(SFTTrainer):
     """TRL's trainer with the loss above. Batches come from `train.batches.Collator`."""
 
-    def __init__(self, *args: Any, loss_weights: Mapping[str, float], epochs: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, loss_weights: Mapping[SpanKind, float], epochs: int, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.epochs = epochs
         # `targets` counts the whole global batch: nothing is left to divide by accumulation steps.

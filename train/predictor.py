@@ -42,7 +42,8 @@ from tessy.boundary.token_scores import (
 )
 from tessy.boundary.windows import Window, training_windows
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
+from tessy.runtime.job import Job, Source
+from tessy.stages.predictor import PredictorStage
 from train.checkpoints import Watch, export, on_one_device, train
 
 TIE_BREAK = 1e-3
@@ -58,21 +59,21 @@ class TraceWindow:
     window: Window
 
 
-def run(job: Job) -> None:
-    settings, seed = job.config["predictors"], job.config["seed"]
-    source, revision = job.model()
+def run(job: Job[PredictorStage]) -> None:
+    settings, origin = job.config.predictors, _base(job)
+    source, revision = origin
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    check_base(source, revision, tokenizer, settings["window_tokens"])
+    check_base(source, revision, tokenizer, settings.window_tokens)
     # Some models' have none, and whatever stands for it is masked.
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     thinkings = {row["sample_id"]: row for row in read_rows(job.inputs["annotations"] / THINKINGS)}
     segments = read_rows(job.inputs["annotations"] / SEGMENTS)
     held_out = held_out_problems(segments)
     parts: dict[bool, list[TraceWindow]] = {False: [], True: []}
-    for one in draw_windows(tokenizer, thinkings, segments, settings["window_tokens"]):
+    for one in draw_windows(tokenizer, thinkings, segments, settings.window_tokens):
         parts[one.problem_id in held_out].append(one)
     require_both_classes(parts[False])
-    torch.manual_seed(seed)
+    torch.manual_seed(job.config.seed)
     model = AutoModelForTokenClassification.from_pretrained(
         source,
         revision=revision,
@@ -84,17 +85,17 @@ def run(job: Job) -> None:
     held = dataset(parts[True])
     trainer = Trainer(
         model=model,
-        args=on_one_device(arguments(job, settings, seed, len(parts[False]))),
+        args=on_one_device(arguments(job, len(parts[False]))),
         train_dataset=dataset(parts[False]),
         eval_dataset=held,
         data_collator=DataCollatorForTokenClassification(tokenizer),
-        compute_loss_func=weighted_loss(class_weights(parts[False], settings["class_weights"])),
+        compute_loss_func=weighted_loss(class_weights(parts[False], settings.class_weights)),
         compute_metrics=lambda found: epoch_scores(held_out_tokens(parts[True], found)),
-        callbacks=[Watch(job), EarlyStoppingCallback(settings["patience"])],
+        callbacks=[Watch(job), EarlyStoppingCallback(settings.patience)],
     )
     train(trainer, job)
     tokens = held_out_tokens(parts[True], trainer.predict(held))
-    threshold = choose_threshold(tokens, settings["policy"])
+    threshold = choose_threshold(tokens, settings.policy)
     metrics = scores(tokens, threshold)
     counts = {
         "segments": len(segments),
@@ -103,8 +104,14 @@ def run(job: Job) -> None:
     }
     write_json(job.out / "metrics.json", {**metrics, **counts, "epochs": trainer.state.epoch})
     job.tracker.log(metrics)
-    export(trainer, (source, revision), job.out / "model")
-    write_operating_point(job.out / "model", OperatingPoint(threshold, settings["window_tokens"]))
+    export(trainer, origin, job.out / "model")
+    write_operating_point(job.out / "model", OperatingPoint(threshold, settings.window_tokens))
+
+
+def _base(job: Job[PredictorStage]) -> Source:
+    """What the predictor is trained from: the watched model's artifact, or what the recipe names."""
+    folder, base = job.inputs.get("model"), job.config.base
+    return Source(str(folder / "model"), None) if folder else job.pinned(base.source, base.revision)
 
 
 # Data ---------------------------------------------------------------------------------------------
@@ -178,17 +185,18 @@ def dataset(windows: Sequence[TraceWindow]) -> Dataset:
 # Training -----------------------------------------------------------------------------------------
 
 
-def arguments(job: Job, settings: dict[str, Any], seed: int, windows: int) -> TrainingArguments:
-    steps_per_epoch = -(-windows // settings["batch_size"])
-    most_steps = max(1, steps_per_epoch * settings["epochs"] // 50)
+def arguments(job: Job[PredictorStage], windows: int) -> TrainingArguments:
+    settings, seed = job.config.predictors, job.config.seed
+    steps_per_epoch = -(-windows // settings.batch_size)
+    most_steps = max(1, steps_per_epoch * settings.epochs // 50)
     # A point of the curve never spans a checkpoint, or a resumed run would average over fewer steps.
     logging_steps = next(n for n in range(most_steps, 0, -1) if steps_per_epoch % n == 0)
     return TrainingArguments(
         output_dir=str(job.work / "checkpoints"),
-        num_train_epochs=settings["epochs"],
-        per_device_train_batch_size=settings["batch_size"],
-        per_device_eval_batch_size=settings["batch_size"],
-        learning_rate=settings["learning_rate"],
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
         seed=seed,
         data_seed=seed,

@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, TrainerCallback
 
-from tessy.pipeline.estimate import shape_of
-from tessy.training import Train, TrainExecution
+from tessy.config.train import TrainExecution, Training
+from tessy.estimate import shape_of
 from train.batches import Row
 from train.examples import Example
 from train.setup import Setting, device, make_trainer
@@ -109,8 +109,8 @@ def measure(
     }
 
 
-def _settings(tokens: int, rows: int, method: str) -> dict[str, Any]:
-    train = Train.model_validate(
+def _settings(tokens: int, rows: int, method: str) -> Training:
+    return Training.model_validate(
         {
             "epochs": 1,
             "learning_rate": 1e-5,
@@ -118,11 +118,9 @@ def _settings(tokens: int, rows: int, method: str) -> dict[str, Any]:
             "max_length": tokens,
             "warmup_share": 0.0,
             "schedule": "constant",
-            "seeds": [0],
             "method": method,
         }
     )
-    return train.model_dump(mode="json")
 
 
 def _samples(vocabulary: int, tokens: int, count: int) -> list[Example]:

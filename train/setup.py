@@ -7,7 +7,7 @@ neither shuffles, pads, packs nor cuts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from transformers import GenerationConfig, TrainerCallback
 from trl.trainer.sft_config import SFTConfig
 
 from tessy.artifacts import read_json
-from tessy.training import TrainExecution
+from tessy.config.train import TrainExecution, Training
 from train.batches import Collator, Row, Split, schedule
 from train.checkpoints import on_one_device
 from train.examples import Example
@@ -29,7 +29,7 @@ from train.losses import SpanTrainer
 class Setting:
     """The recipe's section `train` for one seed, how it is spread, and the folder for checkpoints."""
 
-    train: Mapping[str, Any]
+    train: Training
     spread: TrainExecution
     seed: int
     folder: Path
@@ -47,11 +47,11 @@ def make_trainer(
     torch.manual_seed(setting.seed)
     # Before the model: from here on, ZeRO-3 spreads a model's weights while they are loaded.
     args = on_one_device(arguments(setting, len(rows)))
-    model = load_model(dtype=number_type(setting), attn_implementation=setting.spread.attention)
+    model = load_model(dtype=dtype_of(setting), attn_implementation=setting.spread.attention)
     # The student's own is copied at the end. Some models' would be refused when a checkpoint is saved.
     model.generation_config = GenerationConfig()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    flat = setting.train["packing"] or setting.spread.sequence_parallel > 1
+    flat = setting.train.packing or setting.spread.sequence_parallel > 1
     return SpanTrainer(
         model=model,
         args=args,
@@ -60,16 +60,16 @@ def make_trainer(
         processing_class=tokenizer,
         peft_config=adapters(setting.train),
         callbacks=callbacks,
-        loss_weights=setting.train["loss_weights"],
-        epochs=setting.train["epochs"],
+        loss_weights=setting.train.loss_weights,
+        epochs=setting.train.epochs,
     )
 
 
 def micro_batches(setting: Setting, examples: Sequence[Example], rows: Sequence[Row]) -> Dataset:
     """Every micro-batch of the run, in the order in which the processes take them by turns."""
-    batch, spread = setting.train["batch_size"], setting.spread
+    batch, spread = setting.train.batch_size, setting.spread
     split = Split(batch, spread.replicas, spread.accumulation(batch), spread.sequence_parallel)
-    return Dataset.from_dict(schedule(rows, examples, split, setting.train["epochs"], setting.seed))
+    return Dataset.from_dict(schedule(rows, examples, split, setting.train.epochs, setting.seed))
 
 
 def device() -> torch.device:
@@ -83,21 +83,21 @@ def backend() -> str:
     return "nccl" if torch.cuda.is_available() else "gloo"
 
 
-def number_type(setting: Setting) -> torch.dtype:
+def dtype_of(setting: Setting) -> torch.dtype:
     """Of the weights as loaded. ZeRO keeps a float32 copy of its own, and frozen weights need none."""
-    half = torch.cuda.is_available() and (setting.spread.zero or setting.train["method"] == "lora")
+    half = torch.cuda.is_available() and (setting.spread.zero or setting.train.method == "lora")
     return torch.bfloat16 if half else torch.float32
 
 
-def adapters(train: Mapping[str, Any]) -> Any:
+def adapters(train: Training) -> Any:
     """Low-rank adapters on every linear layer but the last, or None (paper's ablation: r 8, alpha 16)."""
-    if train["method"] == "full":
+    if train.method == "full":
         return None
     from peft import LoraConfig
 
     return LoraConfig(
-        r=train["lora_rank"],
-        lora_alpha=train["lora_alpha"],
+        r=train.lora_rank,
+        lora_alpha=train.lora_alpha,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
@@ -106,23 +106,23 @@ def adapters(train: Mapping[str, Any]) -> Any:
 def arguments(setting: Setting, rows: int) -> SFTConfig:
     """The settings in TRL's terms."""
     train, spread, gpu = setting.train, setting.spread, torch.cuda.is_available()
-    steps = -(-rows // train["batch_size"]) * train["epochs"]
+    steps = -(-rows // train.batch_size) * train.epochs
     return SFTConfig(
         # A checkpoint fits only the spread it was made with.
         output_dir=str(setting.folder / f"checkpoints-zero{spread.zero}-{spread.world}"),
         num_train_epochs=1,
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=spread.accumulation(train["batch_size"]),
+        gradient_accumulation_steps=spread.accumulation(train.batch_size),
         train_sampling_strategy="sequential",
         max_length=None,
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        learning_rate=train["learning_rate"],
-        lr_scheduler_type=train["schedule"],
-        warmup_steps=round(train["warmup_share"] * steps),
-        weight_decay=train["weight_decay"],
-        max_grad_norm=train["max_grad_norm"],
+        learning_rate=train.learning_rate,
+        lr_scheduler_type=train.schedule,
+        warmup_steps=round(train.warmup_share * steps),
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm,
         router_aux_loss_coef=0.0,
         seed=setting.seed,
         data_seed=setting.seed,

@@ -13,7 +13,7 @@ ZeRO-3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,11 +22,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from tessy.artifacts import read_parquet, write_json
 from tessy.chat import Renderer, load_tokenizer
+from tessy.config.train import EPOCHS, TrainExecution, Training
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
+from tessy.layout import TRAJECTORIES
 from tessy.records import Trajectory
-from tessy.stages.names import TRAJECTORIES
-from tessy.training import EPOCHS, TrainExecution
+from tessy.runtime.job import Job, Source
+from tessy.stages.sft import SftStage
 from train.answer import require_answer
 from train.attention import check_packing
 from train.batches import Row, check_batch, pack
@@ -37,9 +38,9 @@ from train.losses import totals
 from train.setup import Setting, device, make_trainer
 
 
-def run(job: Job) -> None:
+def run(job: Job[SftStage]) -> None:
     """The stage: train in this process or in several, then have what came out answer one prompt."""
-    spread = TrainExecution.model_validate(job.execution["train"])
+    spread = job.execution.train
     if spread.world > 1 or spread.zero:
         launch(job, spread)
     else:
@@ -51,10 +52,10 @@ def run(job: Job) -> None:
     job.say(f"the checkpoint answers {first.sample_id} with {answer[:60]!r}")
 
 
-def fine_tune(job: Job) -> None:
+def fine_tune(job: Job[SftStage]) -> None:
     """Train and export; every process of a run calls this."""
-    settings, spread = job.config["train"], TrainExecution.model_validate(job.execution["train"])
-    source, revision = starting_point(job)
+    settings, spread, origin = job.config.train, job.execution.train, starting_point(job)
+    source, revision = origin
     config = AutoConfig.from_pretrained(source, revision=revision)
     tokenizer = load_tokenizer(source, revision)
     found = load_examples(job, config, tokenizer)
@@ -67,7 +68,7 @@ def fine_tune(job: Job) -> None:
             f"{config.num_attention_heads} attention heads; choose a divisor"
         )
     trainer = make_trainer(
-        Setting(settings, spread, job.config["seed"], job.work),
+        Setting(settings, spread, job.config.seed, job.work),
         partial(AutoModelForCausalLM.from_pretrained, source, revision=revision),
         tokenizer,
         found,
@@ -75,40 +76,38 @@ def fine_tune(job: Job) -> None:
         [Watch(job), KeepLast()],
     )
     check_batch(trainer.data_collator, trainer.train_dataset[0], found)  # type: ignore[index]
-    trainer.add_callback(KeepEpochs(trainer, job, settings["evaluate_epochs"], (source, revision)))
+    trainer.add_callback(KeepEpochs(trainer, job, settings.evaluate_epochs, origin))
     train(trainer, job)
-    export(trainer, (source, revision), job.out / "model")
+    export(trainer, origin, job.out / "model")
     if trainer.is_world_process_zero():
         write_json(job.out / "losses.json", totals(trainer.state.log_history))
 
 
-def load_examples(job: Job, config: Any, tokenizer: Any) -> list[Example]:
+def load_examples(job: Job[SftStage], config: Any, tokenizer: Any) -> list[Example]:
     """The job's trajectories as training sequences, all of them checked."""
-    settings = job.config["train"]
+    settings = job.config.train
     vocabulary = min(config.vocab_size, 1 + max(tokenizer.get_vocab().values()))
     return examples(
         read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory),
-        Renderer(tokenizer, job.reference("model")["format"]),
-        Limits(settings["max_length"], config.max_position_embeddings, vocabulary),
-        settings["system_prompt"],
+        Renderer(tokenizer, job.config.model.format),
+        Limits(settings.max_length, config.max_position_embeddings, vocabulary),
+        settings.system_prompt,
     )
 
 
-def in_rows(
-    found: Sequence[Example], config: Any, settings: Mapping[str, Any], spread: TrainExecution
-) -> list[Row]:
+def in_rows(found: Sequence[Example], config: Any, settings: Training, spread: TrainExecution) -> list[Row]:
     """One sample per row, or, where they are packed, as many as fit."""
-    if not settings["packing"]:
+    if not settings.packing:
         return [(sample,) for sample in range(len(found))]
     check_packing(config, spread.attention, device())
-    return pack([len(example) for example in found], settings["max_length"])
+    return pack([len(example) for example in found], settings.max_length)
 
 
 class KeepEpochs(TrainerCallback):
     """Exports the model after chosen epochs. A step's checkpoint is written later than its export, so a
     resumed run never lacks one."""
 
-    def __init__(self, trainer: Any, job: Job, epochs: list[int], source: tuple[str, str | None]) -> None:
+    def __init__(self, trainer: Any, job: Job[SftStage], epochs: Sequence[int], source: Source) -> None:
         self.trainer, self.job, self.epochs, self.source = trainer, job, epochs, source
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -117,15 +116,15 @@ class KeepEpochs(TrainerCallback):
             export(self.trainer, self.source, self.job.out / EPOCHS / str(epoch) / "model")
 
 
-def starting_point(job: Job) -> tuple[str, str | None]:
-    """Source and revision of the model to train: the student, or what `train.start` names instead."""
-    start = job.config["train"]["start"]
-    return job.pinned(start["source"], start["revision"]) if start else job.model()
+def starting_point(job: Job[SftStage]) -> Source:
+    """The model to train: the student, or what `train.start` names instead."""
+    start = job.config.train.start
+    return job.pinned(start.source, start.revision) if start else job.model(job.config.model)
 
 
-def disk_needed(config: Any, settings: Mapping[str, Any]) -> int:
+def disk_needed(config: Any, settings: Training) -> int:
     """Bytes: two checkpoints side by side (weights and two moments in float32), and the models kept."""
     with torch.device("meta"):
         weights = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
-    trained = weights if settings["method"] == "full" else weights // 50
-    return 2 * 12 * trained + 4 * weights * (1 + len(settings["evaluate_epochs"]))
+    trained = weights if settings.method == "full" else weights // 50
+    return 2 * 12 * trained + 4 * weights * (1 + len(settings.evaluate_epochs))

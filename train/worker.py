@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tessy.artifacts import read_json
 from tessy.errors import UserError
-from tessy.pipeline.job import JOB, die_with_parent, open_job
+from tessy.runtime.job import die_with_parent, open_job, read_spec
 from train.launch import Relay, send
 from train.sft import fine_tune
 
@@ -24,7 +23,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     report = send if os.environ["RANK"] == "0" else _keep_quiet
     try:
-        fine_tune(open_job(folder, read_json(folder / JOB), Relay(), report))
+        fine_tune(open_job(folder, read_spec(folder), Relay(), report))
     except UserError as error:
         send({"error": str(error)})
         sys.exit(2)

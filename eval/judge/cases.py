@@ -41,8 +41,8 @@ _FOLDER = {f"/tmp/{name}": inside(number) for number, name in enumerate((INPUT, 
 class Bench:
     """What stays the same over a program's tests. `checkers` are the built ones, by `id` of the `Helper`.
 
-    One run serves all `modes`: they read the same outcome differently. `unconfined` leaves out what only the
-    official judge refuses.
+    One run serves all `modes`: they read the same outcome differently. `together`: it serves all tests, too.
+    `unconfined` leaves out what only the official judge refuses.
     """
 
     format: Format
@@ -51,6 +51,7 @@ class Bench:
     program: Program
     checkers: Mapping[int, Program]
     interactor: Program | None
+    together: bool = False
     unconfined: bool = False
 
 
@@ -82,6 +83,7 @@ def _run_once(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
                 (*bench.program.argv, *map(inside, range(len(called)))), limits,
                 files=bench.program.files, stdin=given, stdout=out, stderr=err, shown=called,
                 links=bench.program.links, environment=bench.program.environment,
+                interpreter=bench.program.interpreter,
             )  # fmt: skip
             words, note = _faults(bench, outcome, case), _said(err)
             if len(words) < len(bench.modes):
@@ -162,6 +164,7 @@ def _talk(
                 stderr=err,
                 links=bench.program.links,
                 environment=bench.program.environment,
+                interpreter=bench.program.interpreter,
             )
         except BaseException:
             if judge is not None:

@@ -8,13 +8,14 @@ and run in the sandbox (`eval.judge.cases`). Not covered: partial points, which 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from eval.judge.values import same_value
 
 _BREAK = re.compile(rb"[\r\n]")
 Check = Callable[[bytes, bytes, Mapping[str, Any]], bool]
@@ -108,14 +109,6 @@ def livecodebench(output: bytes, answer: bytes, options: Mapping[str, Any]) -> b
     )
 
 
-def same_json(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
-    """Equal values, as Python compares them (1 == 1.0 == true)."""
-    try:
-        return bool(json.loads(output) == json.loads(answer))
-    except (ValueError, RecursionError):
-        return False
-
-
 DMOJ: Mapping[str, Check] = {
     "standard": standard,
     "identical": identical,
@@ -129,7 +122,7 @@ DMOJ: Mapping[str, Check] = {
     "linecount": linecount,
     "linematches": linematches,
 }
-BUILT_IN: Mapping[str, Check] = {**DMOJ, "livecodebench": livecodebench, "json": same_json}
+BUILT_IN: Mapping[str, Check] = {**DMOJ, "livecodebench": livecodebench, "value": same_value}
 
 
 def _lines(text: bytes) -> list[bytes]:

@@ -35,7 +35,10 @@ _PLAIN_EVERY_S = 10.0
 
 @click.command("judge", epilog=_EXAMPLES)
 @click.option(
-    "--format", "format_", type=click.Choice(["dmoj", "lightcp", "lcb"]), help="Whose rules and data."
+    "--format",
+    "format_",
+    type=click.Choice(["dmoj", "lightcp", "lcb", "asserts"]),
+    help="Whose rules and data.",
 )
 @click.option(
     "--problems", type=click.Path(path_type=Path), help="Directory (lcb: also a file) of test data."
@@ -48,10 +51,13 @@ _PLAIN_EVERY_S = 10.0
     help="As the official judge decides, or with its known faults repaired. With both, a row is the strict "
     "judgement and holds the fixed one under `fixed`; programs run once where that serves both.",
 )  # fmt: skip
+@click.option(
+    "--commit", help="lcb: the commit of its code that strict follows.  [default: the newest known]"
+)
 @click.option("--self-test", is_flag=True, help="Judge programs of known verdict on this machine instead.")
 def judge_command(
     format_: Any, problems: Path | None, responses: Path | None, out: Path | None,
-    workers: int | None, mode: Any, self_test: bool,
+    workers: int | None, mode: Any, commit: str | None, self_test: bool,
 ) -> None:  # fmt: skip
     """Judge programs in a sandbox by a benchmark's official rules.
 
@@ -65,7 +71,7 @@ def judge_command(
             sys.exit(0 if run_self_test(workers) else 1)
         if format_ is None or problems is None or responses is None or out is None:
             raise UserError("judge: needs --format, --problems, --responses and --out (or --self-test)")
-        _judge_file(format_, problems, responses, out, workers, mode)
+        _judge_file(format_, problems, responses, out, workers, mode, commit)
     except UserError:
         raise
     except ValueError as error:
@@ -73,13 +79,19 @@ def judge_command(
 
 
 def _judge_file(
-    format_: Any, problems: Path, responses: Path, out: Path, workers: int | None, mode: Any
+    format_: Any,
+    problems: Path,
+    responses: Path,
+    out: Path,
+    workers: int | None,
+    mode: Any,
+    commit: str | None,
 ) -> None:
     from eval.judge.rows import Results, digest, read_rows
     from eval.judge.run import judge
     from eval.sandbox import accounting
 
-    decided_by = (format_, mode, str(problems.resolve()), digest(responses))
+    decided_by = (format_, mode, commit or "", str(problems.resolve()), digest(responses))
     rows = list(read_rows(responses))
     show, tally = _Progress(), _Tally()
     with Results(out, decided_by) as results:
@@ -98,6 +110,7 @@ def _judge_file(
             mode=mode,
             done=done,
             on_progress=show.update,
+            commit=commit,
         )
         try:
             with contextlib.closing(judged):

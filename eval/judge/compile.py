@@ -12,13 +12,14 @@ import hashlib
 import importlib.util
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eval.judge import cache, headers
+from eval.judge.interpreter import PYPY, PYTHON, interpreter, pypy
 from eval.judge.records import MIB, CompileError, Source
-from eval.sandbox import Limits, Sealed, inside, run, scratch
+from eval.sandbox import Interpreter, Limits, Sealed, inside, run, scratch
 from eval.sandbox.files import read_all
 
 _PROGRAM, _PRELOADED = "/box/main", "/box/unbuffered.so"
@@ -37,13 +38,14 @@ MAIN = {"cpp": "main.cpp", "python": "main.py"}
 class Language:
     """How programs of a language are built and run. `flags` follow a compiler's source files, or stand before
     an interpreter's. `headroom` is the address space in bytes that programs get beyond their memory limit,
-    where it is limited."""
+    where it is limited. Where there is a loaded `interpreter`, it runs them."""
 
     name: str
     tool: str
     flags: tuple[str, ...]
     limits: Limits
     headroom: int = 0
+    interpreter: Callable[[], Interpreter] | None = None
 
     @property
     def compiled(self) -> bool:
@@ -59,6 +61,7 @@ class Program:
     headroom: int = 0
     links: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    interpreter: Interpreter | None = None
 
     def close(self) -> None:
         for content in self.files.values():
@@ -73,7 +76,7 @@ def compile_limits(cpu_s: float, memory: int, processes: int = 50) -> Limits:
     )  # fmt: skip
 
 
-_GXX, _PYPY, _PYTHON = "/usr/bin/g++", "/usr/bin/pypy3", "/usr/bin/python3"
+_GXX = "/usr/bin/g++"
 _SMALL = Limits(cpu_s=10, wall_s=30, memory=512 * MIB, stdout=MIB)
 
 DMOJ = {
@@ -82,17 +85,17 @@ DMOJ = {
         ("-Wall", "-DONLINE_JUDGE", "-O2", "-lm", "-march=native", "-std=c++17", "-fmax-errors=5", "-s"),
         compile_limits(10, 1024 * MIB), headroom=64 * MIB,
     ),
-    "python": Language("python", _PYPY, ("-BS",), _SMALL, headroom=128 * MIB),
+    "python": Language("python", PYPY, ("-BS",), _SMALL, headroom=128 * MIB, interpreter=pypy),
 }  # fmt: skip
 _LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB))
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
-LCB = {"python": Language("python", _PYTHON, ("-B",), _SMALL)}
+LCB = {"python": Language("python", PYTHON, ("-B",), _SMALL, interpreter=interpreter)}
 _PATIENT = compile_limits(60, 2048 * MIB)
 _FOR_HEADERS = replace(_PATIENT, stdout=512 * MIB, tmp=512 * MIB)
 HELPERS = {
     "cpp": Language("cpp", _GXX, (*_LIGHTCP_CPP.flags, "-I/box"), _PATIENT),
     "c": Language("c", "/usr/bin/gcc", ("-O2", "-pipe", "-std=gnu11", "-I/box", "-lm"), _PATIENT),
-    "python": Language("python", _PYTHON, ("-B",), _SMALL),
+    "python": Language("python", PYTHON, ("-B",), _SMALL),
 }
 """For checkers and interactors: they are trusted to be right, so only patience differs."""
 _UNBUFFERED = Source("cpp", {"main.cpp": b"""#include <cstdio>
@@ -178,24 +181,36 @@ def _header(language: Language, source: Source) -> tuple[list[str], list[int], d
 
 
 def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Program:
-    main = next(iter(source.files))
+    """With `flags` an interpreter of its own runs it, as a loaded one has had its flags."""
+    main = f"/box/{next(iter(source.files))}"
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
-    check = f"compile(open('/box/{main}', 'rb').read(), {main!r}, 'exec')"
+    loaded = language.interpreter() if language.interpreter and not flags else None
+    alone = (language.tool, *language.flags, *flags, main, *source.arguments)
+    argv = (source.arguments or ("program", main)) if loaded else alone
+    program = Program(argv, files, language.headroom, interpreter=loaded)
+    try:
+        # What runs all tests together says itself that it does not compile.
+        if not source.together:
+            _check(language, main, program)
+    except BaseException:
+        program.close()
+        raise
+    return program
+
+
+def _check(language: Language, main: str, program: Program) -> None:
+    code = f"compile(open({main!r}, 'rb').read(), {main!r}, 'exec', dont_inherit=True)"
+    argv = ("check", main) if program.interpreter else (language.tool, *language.flags, "-c", code)
     out, err = scratch(), scratch()
     try:
-        argv = [language.tool, *language.flags, "-c", check]
-        outcome = run(argv, language.limits, files=files, stdin=None, stdout=out, stderr=err)
+        outcome = run(
+            argv, language.limits, files=program.files, stdin=None, stdout=out, stderr=err,
+            interpreter=program.interpreter,
+        )  # fmt: skip
         if outcome.exit_code != 0:
             raise CompileError(read_all(err, _MESSAGE_LIMIT).decode(errors="replace").strip() or str(outcome))
-    except BaseException:
-        _close(files)
-        raise
     finally:
         _close({}, out, err)
-    start = f"/box/{source.start or main}"
-    return Program(
-        (language.tool, *language.flags, *flags, start, *source.arguments), files, language.headroom
-    )
 
 
 def _close(files: Mapping[str, Sealed], *descriptors: int) -> None:

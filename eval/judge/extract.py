@@ -9,24 +9,28 @@ Pure; never raises on any text. Not covered: languages other than C++ and Python
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Literal
 
 from eval.judge.records import Mode
 
-Format = Literal["dmoj", "lightcp", "lcb"]
+Format = Literal["dmoj", "lightcp", "lcb", "asserts"]
 _FENCE = "```"
 _TAGS = {
     "cpp": {"cpp", "c++", "cc", "cxx", "c++17", "c++20", "cpp17", "cpp20"},
     "python": {"python", "py", "python3", "py3", "pypy", "pypy3"},
 }
 _END_OF_THINKING = "</think>"
+_MAIN = re.compile(r"int\s+main\s*\(")
+_BRACE = re.compile(r"[{}]")
 
 
 def extract_code(format: Format, language: str, response: str, mode: Mode = "strict") -> str | None:
     """The program in `response`, or None where the benchmark finds none."""
     if mode == "fixed":
         return _meant(language, response)
-    rules = {"dmoj": _dmoj, "lightcp": _lightcp, "lcb": _lcb}
+    rules = {"dmoj": _dmoj, "lightcp": _lightcp, "lcb": _lcb, "asserts": _asserts}
     return rules[format](language, response)
 
 
@@ -45,34 +49,46 @@ def _dmoj(language: str, response: str) -> str | None:
 def _lightcp(language: str, response: str) -> str | None:
     """LiveCodeBench-Pro: the last cpp block with an #include, else what stands around the last main."""
     del language  # the benchmark is C++ only
-    blocks = re.findall(r"^```cpp[^\S\n]*\n(.*?)^```", response, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```cpp\s*\n(.*?)\n```", response, re.DOTALL | re.MULTILINE)
     with_include = [block for block in blocks if "#include" in block]
-    return with_include[-1] if with_include else _around_main(response)
+    return with_include[-1].strip() if with_include else _around_main(response)
 
 
 def _around_main(response: str) -> str | None:
-    main = response.rfind("int main(")
-    end = _closing_brace(response, main) if main >= 0 else -1
-    if end < 0:
-        return None
-    lines = response[:main].split("\n")
-    last = next((i for i in reversed(range(len(lines))) if lines[i].lstrip().startswith("#include")), None)
-    if last is None:
-        return None
-    first = last
-    while first > 0 and lines[first - 1].lstrip().startswith("#include"):
+    """The last main with an #include in or before it: from there on to the brace that closes it, if any."""
+    lines = response.splitlines()
+    # Officially every line break counts as one character, so after CRLFs a line is looked for too far ahead.
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    for main in reversed(list(_MAIN.finditer(response)) if "#include" in response else []):
+        opened = response.find("{", main.end())
+        if opened < 0:
+            continue
+        at = bisect_right(starts, main.start()) - 1 if main.start() < starts[-1] else 0
+        code = response[starts[_first_include(lines, at)] : _closing_brace(response, opened)].strip()
+        if "#include" in code:
+            return code
+    return None
+
+
+def _first_include(lines: list[str], at: int) -> int:
+    """The first of the nearest #include lines at or above line `at`; that line where there are none."""
+    includes = [line.lstrip().startswith("#include") for line in lines[: at + 1]]
+    if True not in includes:
+        return at
+    first = at - includes[::-1].index(True)
+    while first > 0 and includes[first - 1]:
         first -= 1
-    return "\n".join(lines[first:]) + response[main:end]
+    return first
 
 
-def _closing_brace(text: str, start: int) -> int:
-    """Just past the brace that closes the first one opened after `start`; -1 if none does."""
+def _closing_brace(text: str, opened: int) -> int:
+    """Just past the brace that closes the one at `opened`; the end of the text if none does."""
     depth = 0
-    for match in re.compile(r"[{}]").finditer(text, start):
+    for match in _BRACE.finditer(text, opened):
         depth += 1 if match[0] == "{" else -1
-        if depth <= 0:
-            return match.end() if depth == 0 else -1
-    return -1
+        if not depth:
+            return match.end()
+    return len(text)
 
 
 def _lcb(language: str, response: str) -> str | None:
@@ -83,6 +99,11 @@ def _lcb(language: str, response: str) -> str | None:
     if len(fences) < 2:
         return ""
     return "\n".join(lines[fences[-2] + 1 : fences[-1]])
+
+
+def _asserts(language: str, response: str) -> str:
+    """HumanEval and MBPP, whose authors have completions: the last program, else the whole answer."""
+    return _meant(language, response) or response.rpartition(_END_OF_THINKING)[2]
 
 
 def _meant(language: str, response: str) -> str | None:

@@ -88,15 +88,15 @@ class Case:
 class Source:
     """A program: its files by name, the first of them the one that is compiled or checked.
 
-    `start` names the script to run where that is another one; `arguments` are what it is run with, `flags`
-    what the compiler gets beside those of the language.
+    `arguments` are what it is run with, `flags` what the compiler gets beside those of the language. One that
+    runs all tests `together` is a process that takes them one after the other (`eval.judge.dialogue`).
     """
 
     language: str
     files: Mapping[str, bytes]
-    start: str = ""
     arguments: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,8 @@ class JudgeProblem:
     """A problem as the judge sees it. `interactor` replaces the checker where there is one.
 
     `functional` names the function to call where tests are calls, not input (LiveCodeBench). `links` are
-    symbolic links in the submission's folder, `unbuffered` is as in `Helper`.
+    symbolic links in the submission's folder, `unbuffered` is as in `Helper`. `starter` is a function and the
+    text that ends in its head, which a submission completes (HumanEval).
     """
 
     problem_id: str
@@ -151,6 +152,7 @@ class JudgeProblem:
     functional: str | None = None
     links: Mapping[str, str] = field(default_factory=dict)
     unbuffered: bool = False
+    starter: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,17 @@ def judge(
     mode: Mode | Literal["both"] = "strict",
     done: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
+    commit: str | None = None,
 ) -> Generator[Judgement]:
     """Judge `submissions` against the test data in `problems`; yields in their order.
 
     `workers` programs run at once (None: one per physical core). With `mode` "both" a judgement is the
     strict one and holds the fixed one; programs run once where that serves both. `on_progress(done, total)`
-    is called as each is decided. The first `done` were judged before and are left out. What cannot be judged,
-    as its problem is unknown or unusable or its language is unknown, is IE with the reason as its detail; if
-    that is all of them, `ValueError` is raised before anything runs. Raises `SandboxUnavailable` where
-    programs cannot be isolated.
+    is called as each is decided. `commit` is that of the official code which `strict` follows, where several
+    are known (LiveCodeBench), by default the newest. The first `done` were judged before and are left out.
+    What cannot be judged, as its problem is unknown or unusable or its language is unknown, is IE with the
+    reason as its detail; if that is all of them, or `commit` is unknown, `ValueError` is raised before
+    anything runs. Raises `SandboxUnavailable` where programs cannot be isolated.
     """
     waiting = list(submissions)
     where, trouble = _places(format, problems, dict.fromkeys(s.problem_id for s in waiting))
@@ -48,7 +50,7 @@ def judge(
     require()
     modes: tuple[Mode, ...] = ("strict", "fixed") if mode == "both" else (mode,)
     count = workers or len(physical_cores())
-    return _in_order(Workers(format, modes, where, waiting, count, refused, done), on_progress)
+    return _in_order(Workers(format, modes, where, waiting, count, commit, refused, done), on_progress)
 
 
 def _language(format: Format, submission: Submission) -> str:

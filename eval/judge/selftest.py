@@ -1,8 +1,8 @@
 """Does the judge judge, here and now? Programs of known verdict, in each format's languages, in both modes.
 
 One line each, with its verdict, or `strict`'s and `fixed`'s where they differ.
-Run it before a long evaluation is trusted. Not covered: what `_UNTRIED` says, calls of functions, interactive
-problems and hostile programs (the test suite has those).
+Run it before a long evaluation is trusted. Not covered: what `_UNTRIED` says, HumanEval and MBPP, run as
+LiveCodeBench does, calls, interactive problems and hostile programs (the test suite has those).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from eval.judge import interpreter
 from eval.judge.extract import Format
 from eval.judge.formats import FORMATS
 from eval.judge.records import Judgement, Submission, Verdict
@@ -43,8 +44,9 @@ _MLE_OF_A_TREE = (
     "for (int i = 0; i < 4; i++) if (!fork()) { std::vector<char> v(100 << 20, 1); sleep(1); _exit(v[9]); } "
     "while (wait(nullptr) > 0);"
 )
-_NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "WA"}
-"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench runs nothing."""
+_NO_CODE: dict[Format, Verdict] = {"lightcp": "NO_CODE", "dmoj": "CE", "lcb": "RTE"}
+"""What an answer without a program is officially: OJBench compiles all of it, LiveCodeBench calls a function
+without a body."""
 _CONFINED: dict[tuple[Format, str, Verdict], Verdict] = {("dmoj", "python", "MLE"): "RTE"}
 """Where address space ends, officially, before memory does: Python raises a MemoryError."""
 _UNTRIED = {
@@ -67,6 +69,7 @@ def self_test(workers: int | None = None) -> bool:
     `judge` does."""
     require()
     click.echo(f"sandbox: ready, memory accounted by {accounting()}")
+    click.echo(f"lcb: {interpreter.described()}")
     sound = True
     with tempfile.TemporaryDirectory() as folder:
         formats: tuple[tuple[Format, Path], ...] = (

@@ -35,6 +35,8 @@ WORDS: dict[Format, dict[Verdict, str]] = {
     "lcb": {"AC": "Passed", "WA": "Wrong Answer", "TLE": "Time Limit Exceeded", "MLE": "Runtime Error",
             "OLE": "Runtime Error", "RTE": "Runtime Error", "CE": "Compilation Error",
             "NO_CODE": "Compilation Error", "IE": "Runtime Error", "SKIP": "Wrong Answer"},
+    "asserts": {"AC": "passed", "TLE": "timed out", "WA": "failed", "MLE": "failed", "OLE": "failed",
+                "RTE": "failed", "CE": "failed", "NO_CODE": "failed", "IE": "failed", "SKIP": "failed"},
 }  # fmt: skip
 _INVALID_RETURN: Word = ("RTE", "IR")
 _NONZERO: Word = ("RTE", "Nonzero Exit Status")
@@ -113,7 +115,8 @@ def fault(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive:
     if outcome.signal is not None:
         return word(format, "RTE")
     if outcome.exit_code:
-        return {"dmoj": _INVALID_RETURN, "lightcp": _NONZERO, "lcb": word("lcb", "RTE")}[format]
+        return {"dmoj": _INVALID_RETURN, "lightcp": _NONZERO, "lcb": word("lcb", "RTE"),
+                "asserts": word("asserts", "RTE")}[format]  # fmt: skip
     return None
 
 

@@ -25,6 +25,7 @@ from typing import Self, TypeVar
 from eval.judge import verdicts
 from eval.judge.cases import Bench, run_case
 from eval.judge.compile import HELPERS, Language, Program, build
+from eval.judge.dialogue import converse
 from eval.judge.extract import Format, extract_code
 from eval.judge.formats import FORMATS
 from eval.judge.loaded import Loaded
@@ -91,11 +92,12 @@ class Workers:
         where: dict[str, Place],
         submissions: Sequence[Submission],
         count: int,
+        commit: str | None = None,
         refused: Mapping[int, str] = MappingProxyType({}),
         done: int = 0,
     ) -> None:
         self.format, self.modes, self.where, self.submissions = format, modes, where, submissions
-        self.rules = FORMATS[format]
+        self.rules = FORMATS[format].following(commit)
         # A worker begins with one problem at a time.
         self._problems = Loaded(lambda name: self.rules.load(name, where[name]), kept=count)
         self.machine = _Machine()
@@ -186,15 +188,21 @@ class Workers:
 
     def _judge(self, job: _Job) -> None:
         for one in self._begin(job):
+            if one.bench.together:
+                self._converse(one)
+                continue
             with self._changed:
                 self._open.append(one)
                 self._changed.notify_all()
             while self._next_case(one):
                 pass
 
-    def _next_case(self, one: _Open) -> bool:
+    def _go_on(self) -> None:
         if self._stop.is_set():
             raise _Stopped
+
+    def _next_case(self, one: _Open) -> bool:
+        self._go_on()
         if (index := one.trial.take()) is None:
             return False
         if one.trial.put(index, self._run(one.bench, index)):
@@ -202,8 +210,21 @@ class Workers:
                 self._open.remove(one)
             one.close.close()
             for mode in one.bench.modes:
-                self._decide(one.job, mode, self._verdict(one, mode))
+                self._decide(one.job, mode, self._verdict(one.job, mode, one.trial.course(mode)))
         return True
+
+    def _converse(self, one: _Open) -> None:
+        """Run the tests of a program that takes all of them in one process."""
+        with one.close:
+            try:
+                done = self._measured(lambda: converse(one.bench, self._go_on))
+            except CompileError as error:
+                self._unrun(one.job, one.bench.modes, "CE", str(error)[:_DETAIL_LIMIT])
+            except (*_OURS, BrokenTestData) as error:
+                self._unrun(one.job, one.bench.modes, "IE", str(error))
+            else:
+                for mode in one.bench.modes:
+                    self._decide(one.job, mode, self._verdict(one.job, mode, done))
 
     def _decide(self, job: _Job, mode: Mode, judgement: Judgement) -> None:
         with self._changed:
@@ -283,19 +304,23 @@ class Workers:
                 raise SandboxError(
                     f"the problem's checker or interactor does not compile: {error}"
                 ) from error
-        return Bench(self.format, modes, problem, program, checkers, interactor)
+        return Bench(self.format, modes, problem, program, checkers, interactor, source.together)
 
     def _run(self, bench: Bench, index: int) -> dict[Mode, CaseResult]:
         case = bench.problem.cases[index]
         try:
-            with self.machine.shared():
-                results, narrowly = self._patiently(lambda: run_case(bench, case))
-            if narrowly:
-                with self.machine.alone():
-                    results, _ = self._patiently(lambda: run_case(bench, case))
+            return self._measured(lambda: run_case(bench, case))
         except (*_OURS, BrokenTestData) as error:
             broken = CaseResult(case.name, *verdicts.word(self.format, "IE"), note=str(error))
             return dict.fromkeys(bench.modes, broken)
+
+    def _measured(self, measure: Callable[[], tuple[T, bool]]) -> T:
+        """The first of what `measure` returns, measured again without neighbours where the second is true."""
+        with self.machine.shared():
+            results, narrowly = self._patiently(measure)
+        if narrowly:
+            with self.machine.alone():
+                results, _ = self._patiently(measure)
         return results
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
@@ -308,8 +333,8 @@ class Workers:
                     raise _Stopped from None
         return attempt()
 
-    def _verdict(self, one: _Open, mode: Mode) -> Judgement:
-        submission, done = one.job.submission, one.trial.course(mode)
+    def _verdict(self, job: _Job, mode: Mode, done: Sequence[CaseResult]) -> Judgement:
+        submission = job.submission
         verdict, official = verdicts.combine(self.format, done)
         failed = next((test for test in done if test.verdict not in ("AC", "SKIP")), None)
         detail = f"test {failed.name}: {failed.official} {failed.note}".strip() if failed else ""

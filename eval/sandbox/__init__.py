@@ -11,7 +11,7 @@ Covered, each by a program in tests/judge/hostile:
 - processes: a pid namespace per run, a process cap, everything killed when the program ends, is stopped, or
   the caller dies; as root the sandbox first becomes an ordinary user.
 - the next run: it has its own processes, mounts and files. What a thread's runs share (user, network, UTS,
-  IPC and cgroup namespace, a read-only root; see `room`) is out of a program's reach.
+  IPC and cgroup namespace, a read-only root; see `sandbox`) is out of a program's reach.
 - time: CPU over the whole process tree, and wall time. Children whose parent ignores SIGCHLD escape CPU
   accounting; the wall limit bounds what that wins, most tightly where the caller is pinned to one core.
 - memory: a cgroup (v1, or v2 where delegated) or, without one, address-space limits plus the tree's
@@ -27,15 +27,16 @@ the world-readable files below /usr, and a denial of service against another use
 Code is never run without the sandbox: `require` raises `SandboxUnavailable` with the remedy.
 """
 
-from eval.sandbox.box import Box, Limits, Outcome, inside, run, start
 from eval.sandbox.files import Sealed, scratch
 from eval.sandbox.health import SandboxUnavailable, accounting, require
-from eval.sandbox.room import SandboxError, hang_up
+from eval.sandbox.runs import Limits, Outcome, Run, inside, run, start
+from eval.sandbox.sandbox import Interpreter, SandboxError, hang_up
 
 __all__ = [
-    "Box",
+    "Interpreter",
     "Limits",
     "Outcome",
+    "Run",
     "SandboxError",
     "SandboxUnavailable",
     "Sealed",

@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 
 from eval.sandbox import helper
-from eval.sandbox.box import MIB, Limits, run
 from eval.sandbox.cgroups import accounting as accounting
 from eval.sandbox.files import read_all, scratch
-from eval.sandbox.room import SandboxError
+from eval.sandbox.runs import MIB, Limits, run
+from eval.sandbox.sandbox import SandboxError
 
 OLDEST_KERNEL = (5, 14)
 """From here on a process limit counts per user namespace, and `close_range` exists."""

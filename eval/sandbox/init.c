@@ -13,6 +13,12 @@
  *
  *   init drop UID GID PROGRAM [ARG...]     become an ordinary user, then exec (for callers that are root)
  *   init room CONTROL                      take orders from the SEQPACKET socket of that descriptor
+ *   init deep PROGRAM [ARG...]             exec with as much stack as may be had
+ *
+ * Built as a library (-DLIBRARY) it is the same for an interpreter that is the room's process 1: `room` then also
+ * returns in each run's program, a fork of that interpreter that stands where an exec'ed program would, with
+ * the words that would have been executed. No program has run in the process that is forked, and the fork can reach
+ * neither the report nor any descriptor of the room.
  *
  * Orders are words, each ended by a NUL: KEY=VALUE... -- PROGRAM [ARG...]. With them come descriptors: standard
  * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
@@ -54,6 +60,12 @@
 #include "filter.h"
 
 typedef long long i64;
+
+#ifdef LIBRARY
+enum { LEAVES = 1 };
+#else
+enum { LEAVES = 0 };
+#endif
 
 enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
 
@@ -132,6 +144,11 @@ static void write_file(const char *path, const char *text) {
     close(fd);
 }
 
+/* Leaves the room for good, by hand what an exec does: nothing of it is open or mapped any more. */
+static void leave(void) {
+    if (munmap(report, REPORT) || syscall(__NR_close_range, 3 + want.keep, ~0U, 0)) _exit(125);
+}
+
 static void become_program(char **argv) {
     sigset_t none;
     sigemptyset(&none);
@@ -153,6 +170,10 @@ static void become_program(char **argv) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int i = 0; i < want.env_count; i++) putenv(want.envs[i]);
     if ((want.solo && refuse_company()) || filter_syscalls()) die("seccomp");
+    if (LEAVES) {
+        leave();
+        return;
+    }
     syscall(__NR_execveat, FIRST_EXEC, argv[0], argv, environ, 0);
     if (errno == ENOMEM) raise(SIGKILL); /* a program too big for its own limit */
     die(argv[0]);
@@ -291,11 +312,18 @@ static void mount_fresh(void) {
     make_links("/tmp/");
 }
 
+/* An interpreter's handlers are the program's business, and process 1 hears only signals it has handlers for. */
+static void ignore_handlers(void) {
+    for (int number = 1; number < NSIG; number++)
+        if (number != SIGCHLD) signal(number, SIG_DFL);
+}
+
 static void close_given(void) {
     for (int i = 0; i < orders.count; i++) close(orders.fds[i]);
 }
 
-static void box(char **words) {
+/* Runs a program and reports; returns in the program only, if that is a fork of this process. */
+static char **box(char **words) {
     for (; *words && strcmp(*words, "--"); words++) parse(*words);
     if (!*words || !words[1] || orders.count != 3 + want.keep + want.file_count) errno = EINVAL, die("orders");
     mount_fresh();
@@ -306,9 +334,14 @@ static void box(char **words) {
     sigprocmask(SIG_BLOCK, &child, NULL);
     pid_t program = fork();
     if (program < 0) die("fork");
-    if (!program) become_program(words + 1);
+    if (!program) {
+        become_program(words + 1);
+        return words + 1;
+    }
+    ignore_handlers();
     close_given(); /* the other end of a pipe must hear when the program lets go of it */
     supervise(program);
+    _exit(0);
 }
 
 /* Waits for orders and returns their length; 0 when the caller has no more. */
@@ -349,7 +382,7 @@ static void await(pid_t one) {
     while (waitpid(one, NULL, 0) < 0 && errno == EINTR);
 }
 
-static void room(int control) {
+char **room(int control) {
     if (control != CONTROL && dup3(control, CONTROL, O_CLOEXEC) < 0) die("control");
     if (syscall(__NR_close_range, 3, CONTROL - 1, 0)) die("close_range");
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -364,14 +397,16 @@ static void room(int control) {
         if (!one) {
             static char *words[MOST_WORDS + 1];
             split(words, length);
-            box(words);
-            _exit(0);
+            return box(words);
         }
         close_given();
         await(one);
         if (send(CONTROL, report, strlen(report), MSG_NOSIGNAL) < 0) break;
     }
+    return NULL;
 }
+
+#ifndef LIBRARY
 
 static void drop(char **argv) {
     uid_t uid = atoi(argv[0]), gid = atoi(argv[1]);
@@ -382,6 +417,11 @@ static void drop(char **argv) {
 
 int main(int argc, char **argv) {
     if (argc > 4 && !strcmp(argv[1], "drop")) drop(argv + 2);
+    if (argc > 2 && !strcmp(argv[1], "deep")) {
+        limit(RLIMIT_STACK, (i64)RLIM_INFINITY);
+        execv(argv[2], argv + 2);
+        die(argv[2]);
+    }
     if (argc == 3 && !strcmp(argv[1], "room")) {
         room(atoi(argv[2]));
         return 0;
@@ -389,3 +429,4 @@ int main(int argc, char **argv) {
     errno = EINVAL;
     die("usage");
 }
+#endif

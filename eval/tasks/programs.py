@@ -23,7 +23,7 @@ from eval import answers
 from eval.benchmarks import KINDS, Contest, load
 from eval.judge import Judgement, Submission, judge
 from eval.scores import PREFIXES, decided, prefix_passed
-from tessy.evaluation import CodeBenchmark
+from tessy.config.evaluate import CodeBenchmark
 
 MOST_UNJUDGED = 0.01
 """Share of samples that may stay unjudged before a score is not to be believed."""

@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 from eval import answers
+from eval.equality import equal
 from eval.official import Published, official_text
 from tessy.errors import UserError
 
@@ -52,11 +53,11 @@ def aime_target(doc: Mapping[str, Any]) -> str:
 
 def aime_results(doc: Mapping[str, Any], results: Sequence[Sequence[str]]) -> dict[str, float]:
     found = [answers.boxed(answers.after_thinking(response)) for response in results[0]]
-    return _metrics(found, partial(_equals, aime_target(doc), answers.TOLERANCE), results[0])
+    return _metrics(found, partial(_equals, aime_target(doc)), results[0])
 
 
-def _equals(expected: str, tolerance: float, answer: str) -> bool:
-    return answers.equal(answer, expected, tolerance)
+def _equals(expected: str, answer: str) -> bool:
+    return equal(answer, expected)
 
 
 # GPQA ---------------------------------------------------------------------------------------------
@@ -139,17 +140,16 @@ def olympiad_results(doc: Mapping[str, Any], results: Sequence[Sequence[str]]) -
 
 
 def _olympiad_equals(doc: Mapping[str, Any], answer: str) -> bool:
-    """Within the data set's own error; where that is a list, its entries belong to the parts in order."""
-    expected, errors = olympiad_target(doc), _numbers(doc.get("error"))
-    parts = expected.split(",")
-    if len(errors) == len(parts) == len(answer.split(",")) > 1:
-        pairs = zip(answer.split(","), parts, errors, strict=True)
-        return all(answers.equal(one, two, error) for one, two, error in pairs)
-    return answers.equal(answer, expected, max(errors, default=answers.TOLERANCE))
+    """Within the data set's own error; where that is a list, its entries belong to the parts in order. As in
+    the official scorer, tuples have none."""
+    errors = [] if "Tuple" in doc["answer_type"] else _numbers(doc.get("error"))
+    return equal(answer, olympiad_target(doc), errors)
 
 
-def _numbers(listed: Any) -> list[float]:
+def _numbers(listed: Any) -> list[float | None]:
+    """The errors of a field like `0.1` or `0.1,,2`; what is not a number has none."""
     try:
-        return [float(part) for part in str(listed or "").split(",") if part.strip()]
+        parts = str(listed or "").split(",")
+        return [float(part) if part.strip() else None for part in parts]
     except ValueError:
         return []

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,23 @@ def all_command(only: str | None, recipe: Path, runs_dir: Path) -> None:
 Example:
   tessy bench synthesis --student http://127.0.0.1:8001 --teacher http://127.0.0.1:8002 \\
       --problems problems.jsonl --student-predictor DIR --teacher-predictor DIR
+  tessy bench synthesis --sizes student=8b,teacher=8b,predictor=0.6b --dummy-weights
 """,
 )
-@click.option("--student", required=True, metavar="URL", help="Server of the student.")
-@click.option("--teacher", required=True, metavar="URL", help="Server of the teacher.")
+@click.option("--student", metavar="URL", help="Server of the student.")
+@click.option("--teacher", metavar="URL", help="Server of the teacher.")
+@click.option("--problems", type=click.Path(path_type=Path), help="JSON lines with `id` and `prompt`.")
+@click.option("--student-predictor", metavar="DIR", help="Checkpoint of the predictor.")
+@click.option("--teacher-predictor", metavar="DIR")
 @click.option(
-    "--problems", required=True, type=click.Path(path_type=Path), help="JSON lines with `id` and `prompt`."
+    "--sizes", metavar="ROLE=SIZE,...", help="Start both servers here instead, models of these sizes."
 )
-@click.option("--student-predictor", required=True, metavar="DIR", help="Checkpoint of the predictor.")
-@click.option("--teacher-predictor", required=True, metavar="DIR")
+@click.option("--dummy-weights", is_flag=True, help="With random weights: needed with --sizes.")
+@click.option("--server-arguments", metavar="JSON", default="{}", help="vLLM's, by name (with --sizes).")
+@click.option(
+    "--predictor-rest", type=float, multiple=True, default=(1.0,), help="After a pass, times it took."
+)
+@click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
 @click.option(
     "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
 )
@@ -95,10 +103,25 @@ Example:
 @click.option("--temperature", type=float, default=0.6, show_default=True)
 @click.option("--top-p", type=float, default=1.0, show_default=True)
 @click.option("--top-k", type=int, default=0, show_default=True)
-def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
-    """Write every problem's trace with two servers that run already; prints one JSON line."""
-    from tessy.bench.servers import Options, run
+def synthesis_command(
+    scheduler: str,
+    out: Path | None,
+    sizes: str | None,
+    dummy_weights: bool,
+    boundary_every: float,
+    **options: Any,
+) -> None:
+    """Write every problem's trace with two servers that run already; prints one JSON line. With --sizes,
+    start both, and compare stream, literal chunks and lock step with plain requests."""
+    from tessy.bench.servers import NEEDED, Options, run
 
+    if sizes is not None:
+        if not dummy_weights:
+            raise click.UsageError("--sizes needs --dummy-weights: it knows no other")
+        click.echo(json.dumps(_sizes(sizes, boundary_every, options)))
+        return
+    if missing := [f"--{name.replace('_', '-')}" for name in NEEDED if options[name] is None]:
+        raise click.UsageError(f"Missing option {', '.join(missing)}; or measure --sizes here")
     with tempfile.TemporaryDirectory() as scratch:
         meters, written = asyncio.run(run(Options.of(options), scheduler, Path(scratch)))
         if out is not None:
@@ -110,14 +133,69 @@ def synthesis_command(scheduler: str, out: Path | None, **options: Any) -> None:
     click.echo(json.dumps({**figures, "outcomes": dict(meters.outcomes), "faults": dict(meters.faults)}))
 
 
-@bench_command.command("scheduling")
-@click.option("--problems", type=int, default=10_000, show_default=True)
-@click.option("--tokens", type=int, default=2_000, show_default=True, help="Tokens of each trace.")
-def scheduling_command(problems: int, tokens: int) -> None:
-    """Measure what scheduling itself costs, and its memory, with authors that need no time."""
-    from tessy.bench.scheduling import measure
+def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dict[str, Any]:
+    from tessy.bench.sizes import parse_sizes
+    from tessy.bench.whole import Plan, measure_sizes
 
-    click.echo(json.dumps(measure(problems, tokens), indent=2))
+    plan = Plan(
+        parse_sizes(sizes),
+        options["concurrency"],
+        options["max_tokens"] or 512,
+        100,
+        boundary_every,
+        options["stride"],
+        options["reach"],
+        options["temperature"],
+        json.loads(options["server_arguments"]),
+        options["predictor_rest"],
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        return asyncio.run(measure_sizes(plan, Path(scratch), _say))
+
+
+@bench_command.command(
+    "scheduling",
+    epilog="""\b
+Examples:
+  tessy bench scheduling
+  tessy bench scheduling --engine-ms 10 --predictor-ms 0.5 --predictor-ms 5 --predictor-ms 50
+""",
+)
+@click.option("--problems", type=int, help="Traces; 10,000, or 96 at once with --engine-ms.")
+@click.option("--tokens", type=int, help="Tokens of each trace; 2,000, or 1,000 with --engine-ms.")
+@click.option("--engine-ms", type=float, help="Simulate engines that take so long for a step.")
+@click.option(
+    "--predictor-ms", type=float, multiple=True, help="A pass of a simulated predictor; may repeat."
+)
+@click.option(
+    "--predictor-us-per-token", type=float, default=10.0, show_default=True, help="In a pass, besides."
+)
+@click.option("--span-tokens", type=float, default=12.0, show_default=True, help="Mean length of a span.")
+@click.option("--real-clock", is_flag=True, help="Have this process's own time count as well.")
+def scheduling_command(
+    problems: int | None,
+    tokens: int | None,
+    engine_ms: float | None,
+    predictor_ms: tuple[float, ...],
+    predictor_us_per_token: float,
+    span_tokens: float,
+    real_clock: bool,
+) -> None:
+    """Measure what scheduling itself costs, and its memory, with authors that need no time; or, with
+    --engine-ms, what stream and literal chunks reach of plain requests at a GPU's timing."""
+    from tessy.bench.scheduling import measure
+    from tessy.bench.simulation import Timing, simulate
+
+    if engine_ms is None:
+        click.echo(json.dumps(measure(problems or 10_000, tokens or 2_000), indent=2))
+        return
+    found = {}
+    for pass_ms in predictor_ms or (5.0,):
+        timing = Timing(
+            engine_ms, pass_ms, predictor_us_per_token, problems or 96, tokens or 1_000, span_tokens
+        )
+        found[f"predictor_ms={pass_ms:g}"] = simulate(timing, virtual=not real_clock)
+    click.echo(json.dumps(found, indent=2))
 
 
 def machine() -> dict[str, Any]:

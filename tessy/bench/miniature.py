@@ -12,15 +12,16 @@ from rich.console import Console
 from tessy.artifacts import read_parquet, read_rows
 from tessy.bench import readers
 from tessy.bench import synthesis as arrangements
-from tessy.bench.crew import Models
+from tessy.bench.harness import Models
 from tessy.boundary.segments import THINKINGS
-from tessy.pipeline.display import Display
-from tessy.pipeline.plan import Plan, Stage, plan
-from tessy.pipeline.preflight import preflight
-from tessy.pipeline.run import execute
-from tessy.recipe import load
+from tessy.config.load import load
+from tessy.experiment import plan
+from tessy.layout import PROBLEMS
 from tessy.records import ROLES, Problem
-from tessy.stages.problems import FILE as PROBLEMS
+from tessy.runtime.display import Display
+from tessy.runtime.plan import Plan, Stage
+from tessy.runtime.preflight import preflight
+from tessy.runtime.run import execute
 
 Say = Callable[[str], None]
 STRIDE, REACH, CONCURRENCY = 12, 128, 256

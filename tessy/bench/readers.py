@@ -19,7 +19,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,6 +29,7 @@ from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.boundary.windows import window_start
 from tessy.engines.launch import installed_build
+from tessy.processes import python_module
 
 TEXTS, CHUNK_WORDS = 128, 4
 Say = Callable[[str], None]
@@ -141,7 +141,7 @@ def _vllm(source: str, window_tokens: int, texts: Sequence[str]) -> float:
             ids = tokenizer(text[:end], add_special_tokens=False)["input_ids"]
             windows.append(ids[window_start(len(ids) - 1, window_tokens) :])
     done = subprocess.run(
-        [sys.executable, "-m", "tessy.bench.classify", source, str(window_tokens)],
+        python_module("tessy.bench.classify", source, str(window_tokens)),
         input=json.dumps(windows),
         capture_output=True,
         text=True,

@@ -16,16 +16,18 @@ from typing import Any
 import aiohttp
 
 from tessy.artifacts import read_json
-from tessy.bench.crew import Crew, Models, trajectories
+from tessy.bench.harness import Harness, Models, trajectories
 from tessy.boundary.operating_point import FILE as OPERATING_POINT
 from tessy.chat import FORMATS, load_tokenizer
-from tessy.engines import SamplingParams
+from tessy.config.base import Sampler
+from tessy.engines.codec import WAYS
 from tessy.engines.server import ServerEngine
-from tessy.engines.wire import WAYS
 from tessy.errors import UserError, described
 from tessy.records import ROLES, Role, Trajectory
 from tessy.synthesis.meters import Meters
 
+NEEDED = ("student", "teacher", "problems", "student_predictor", "teacher_predictor")
+"""Options that have no default."""
 RELEASE_WINDOW = 200
 TIMEOUT_S = 300.0
 MARKERS = {"qwen3": "<|im_start|>", "harmony": "<|channel|>", "deepseek_r1": "<｜Assistant｜>"}
@@ -91,16 +93,16 @@ async def run(options: Options, scheduler: str, scratch: Path) -> tuple[Meters, 
         for role in ROLES:
             engines[role] = await ServerEngine.connect(
                 [options.urls[role]],
-                SamplingParams(**options.sampler),
+                Sampler(**options.sampler),
                 timeout_s=TIMEOUT_S,
                 codec=renderers[role],
                 ways=("text",) if scheduler == "lockstep" else WAYS,
             )
             stack.push_async_callback(engines[role].close)
-        crew = Crew(models, engines, renderers)
+        harness = Harness(models, engines, renderers)
         if scheduler == "lockstep":
-            return await crew.lockstep()
-        meters = await crew.stream(scratch / "journal", literal=scheduler == "literal")
+            return await harness.lockstep()
+        meters = await harness.stream(scratch / "journal", literal=scheduler == "literal")
     return meters, trajectories(scratch / "journal", models.samples())
 
 

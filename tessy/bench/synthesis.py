@@ -20,7 +20,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from tessy.bench.costs import microseconds_per_token, processor_seconds
-from tessy.bench.crew import Crew, Models, fresh, trajectories, warm_up
+from tessy.bench.harness import Harness, Models, fresh, trajectories, warm_up
 from tessy.chat import Renderer
-from tessy.engines import SamplingParams
-from tessy.engines.launch import Checkpoint, installed_build, servers
+from tessy.config.base import Sampler
+from tessy.config.engines import EngineSettings
+from tessy.engines.codec import WAYS
+from tessy.engines.launch import ServedModel, installed_build, servers
 from tessy.engines.server import ServerEngine
-from tessy.engines.settings import EngineSettings
-from tessy.engines.wire import WAYS
+from tessy.processes import python_module
 from tessy.records import ROLES, Role
 from tessy.synthesis.meters import Meters
 
@@ -89,8 +89,8 @@ async def _as_released(models: Models, scratch: Path, say: Say) -> dict[str, flo
         renderers = models.renderers()
         urls = await _servers(stack, models, renderers, scratch / "released", say, as_released=True)
         text = {role: await _connect(stack, urls[role], models, renderers[role]) for role in ROLES}
-        await Crew(warm_up(models), text, renderers).lockstep()
-        lockstep = _lockstep(Crew(models, text, renderers))
+        await Harness(warm_up(models), text, renderers).lockstep()
+        lockstep = _lockstep(Harness(models, text, renderers))
         return await _costed(models, say, "servers as they come, lock step", lockstep)
 
 
@@ -98,25 +98,27 @@ async def _over_http(models: Models, scratch: Path, say: Say) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         renderers = models.renderers()
         urls = await _servers(stack, models, renderers, scratch / "servers", say)
-        crew = Crew(models, {role: await _connect(stack, urls[role], models) for role in ROLES}, renderers)
+        harness = Harness(
+            models, {role: await _connect(stack, urls[role], models) for role in ROLES}, renderers
+        )
         text = {role: await _connect(stack, urls[role], models, renderers[role]) for role in ROLES}
-        await Crew(warm_up(models), crew.engines, renderers).stream(fresh(scratch / "warm-up"))
+        await Harness(warm_up(models), harness.engines, renderers).stream(fresh(scratch / "warm-up"))
         details: dict[str, Any] = {}
-        stream = crew.stream(fresh(scratch / "stream"))
+        stream = harness.stream(fresh(scratch / "stream"))
         details["stream"] = await _costed(models, say, "servers, stream", stream)
         written = trajectories(scratch / "stream", models.samples())
         mean = sum(t.tokens for t in written) / len(written)
-        literal = crew.stream(fresh(scratch / "literal"), literal=True)
+        literal = harness.stream(fresh(scratch / "literal"), literal=True)
         details["literal"] = await _costed(models, say, "servers, literal k = 20", literal)
-        limit = await _rate(crew, details["stream"]["teacher_token_share"], round(mean))
+        limit = await _rate(harness, details["stream"]["teacher_token_share"], round(mean))
         say(f"servers, plain requests: {limit:,.0f} tokens/s")
-        lockstep = _lockstep(Crew(models, text, renderers))
+        lockstep = _lockstep(Harness(models, text, renderers))
         details["lockstep"] = await _costed(models, say, "servers, lock step", lockstep)
     return _table(details, limit) | {"mean_tokens": mean}
 
 
-async def _lockstep(crew: Crew) -> Meters:
-    meters, _ = await crew.lockstep()
+async def _lockstep(harness: Harness) -> Meters:
+    meters, _ = await harness.lockstep()
     return meters
 
 
@@ -136,7 +138,7 @@ async def _servers(
             stack.enter_async_context(
                 servers(
                     server_settings(number, as_released=as_released),
-                    Checkpoint(models.sources[role], None, length),
+                    ServedModel(models.sources[role], None, length),
                     role,
                     logs,
                     say,
@@ -154,7 +156,7 @@ async def _connect(
     """The engine at `urls`: ids in the best way they offer, or text where a `codec` is given."""
     engine = await ServerEngine.connect(
         urls,
-        SamplingParams(**models.sampler),
+        Sampler(**models.sampler),
         timeout_s=TOKEN_TIMEOUT_S,
         codec=codec,
         ways=("text",) if codec else WAYS,
@@ -163,8 +165,8 @@ async def _connect(
     return engine
 
 
-async def _rate(crew: Crew, teacher_share: float, tokens: int) -> float:
-    written, seconds = await crew.plain(teacher_share, tokens)
+async def _rate(harness: Harness, teacher_share: float, tokens: int) -> float:
+    written, seconds = await harness.plain(teacher_share, tokens)
     return written / seconds
 
 
@@ -229,7 +231,7 @@ class _Worker:
         self._log = log
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tessy.bench.worker", json.dumps(spec)],
+                python_module("tessy.bench.worker", json.dumps(spec)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stream,

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
-from tessy.bench.crew import Crew, Models
-from tessy.engines import Engine, SamplingParams
+from tessy.bench.harness import Harness, Models
+from tessy.config.base import Sampler
+from tessy.engines import Engine
 from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.turns import Turns
@@ -30,19 +31,19 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     turns = Turns()
-    crew = _crew(Models.of(spec["models"]), spec["core"], spec["kind"], spec["arguments"], turns)
+    harness = _harness(Models.of(spec["models"]), spec["core"], spec["kind"], spec["arguments"], turns)
     _answer(answers, {"ready": True})
     for line in sys.stdin:
         before = turns.busy_s
-        done = asyncio.run(_do(crew, json.loads(line)))
+        done = asyncio.run(_do(harness, json.loads(line)))
         _answer(answers, done | {"models_busy_s": turns.busy_s - before})
 
 
-def _crew(models: Models, core: int, kind: str, arguments: Mapping[str, Any], turns: Turns) -> Crew:
+def _harness(models: Models, core: int, kind: str, arguments: Mapping[str, Any], turns: Turns) -> Harness:
     os.environ["VLLM_CPU_OMP_THREADS_BIND"] = str(core)
     torch.set_num_threads(1)
     os.sched_setaffinity(0, {core})
-    renderers, sampling = models.renderers(), SamplingParams(**models.sampler)
+    renderers, sampling = models.renderers(), Sampler(**models.sampler)
     length = models.max_length(renderers)
 
     def engine(source: str) -> Engine:
@@ -53,15 +54,15 @@ def _crew(models: Models, core: int, kind: str, arguments: Mapping[str, Any], tu
             source, sampling, slots=slots, max_length=length, dtype=torch.float32, turns=turns
         )
 
-    return Crew(models, {role: engine(models.sources[role]) for role in ROLES}, renderers, turns)
+    return Harness(models, {role: engine(models.sources[role]) for role in ROLES}, renderers, turns)
 
 
-async def _do(crew: Crew, task: Mapping[str, Any]) -> dict[str, Any]:
+async def _do(harness: Harness, task: Mapping[str, Any]) -> dict[str, Any]:
     if task["what"] == "plain":
-        tokens, seconds = await crew.plain(task["teacher_share"], task["tokens"])
+        tokens, seconds = await harness.plain(task["teacher_share"], task["tokens"])
         return {"tokens": tokens, "seconds": seconds}
-    crew.models = Models.of({**crew.models.plain(), "problems": task["problems"]})
-    meters = await crew.stream(Path(task["folder"]), literal=task["what"] == "literal")
+    harness.models = Models.of({**harness.models.plain(), "problems": task["problems"]})
+    meters = await harness.stream(Path(task["folder"]), literal=task["what"] == "literal")
     return meters.values()
 
 

@@ -1,7 +1,7 @@
 """Boundary predictors: from a model's raw thinking to a switch between authors (paper, section 3).
 
-Two protocols decide where an author's text ends: a `Predictor` reads it, a `TokenRule` goes by what is known
-of each token when it is written. Not covered: what becomes of the answer (`tessy.synthesis`).
+Two protocols decide where an author's text ends: a `Predictor` classifies the text, a `TokenRule` uses only
+what is known of each token when it is sampled. Not covered: what is done with the answer (`tessy.synthesis`).
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from typing import Protocol
 
 
 class Predictor(Protocol):
-    """Says, token by token, what belongs to the other author."""
+    """Says of every token of a text whether it belongs to the other author."""
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
         """(offset in `chunk`, whether the token there is the other author's), for every token of `chunk`.
 
-        `context` is the thinking accepted so far; of one sample it only grows.
+        `context` is the thinking accepted so far; within one sample it only grows.
         """
 
     def release(self, sample_id: str) -> None:
-        """Forget a trace that is complete."""
+        """Free what is kept for a finished trace."""
 
 
 class TokenRule(Protocol):
-    """Says of an author's token, as it is written and whatever its text, whether it is the other author's."""
+    """Says of each sampled token, without reading its text, whether it belongs to the other author."""
 
     @property
     def logprobs(self) -> int:
-        """Log-probabilities it needs with every token."""
+        """How many log-probabilities it needs with every token."""
 
     def foreign(self, number: int, logprobs: Sequence[float]) -> bool:
-        """`number` counts the tokens that the author has written since it took over, from 0; `logprobs` are
-        the falling log-probabilities where the token was drawn, if any were asked for."""
+        """`number` counts from 0 the tokens that the author has written since it took over; `logprobs` are
+        the largest log-probabilities at the token's position in descending order, if any were requested."""

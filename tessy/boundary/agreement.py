@@ -1,4 +1,4 @@
-"""How far two annotations of the same segments agree, token by token, beyond chance."""
+"""Per-token agreement of two annotations of the same segments, corrected for chance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def cohens_kappa(one: Sequence[int], two: Sequence[int]) -> float | None:
-    """Cohen's kappa of two lists of labels 0 and 1; None where both only ever say the same one label."""
+    """Cohen's kappa of two lists of labels 0 and 1; None where both contain only the same single label."""
     if len(one) != len(two):
         raise ValueError(f"{len(one)} labels against {len(two)}; both annotate the same tokens")
     if not one:

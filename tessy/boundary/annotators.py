@@ -1,8 +1,8 @@
-"""Asks a language model for the style of segments until an answer can be used, and counts what could not.
+"""Asks a language model for the style spans of segments, repeats unusable answers, and counts them.
 
-Every answer is journaled before it is read, so an interrupted annotation goes on where it stopped and an
-answer is paid for once. A segment none of whose answers can be used is dropped (paper); faults of the
-endpoint are not answers and end the stage instead.
+Every answer is journaled before it is parsed, so an interrupted annotation resumes where it stopped and no
+answer is paid for twice. A segment without a usable answer is dropped (paper); faults of the endpoint do not
+count as answers and end the stage instead.
 
 Not covered: the endpoint (`chat_endpoint`), what makes an answer usable (`matching`).
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tessy.boundary.labels import StyleSpan
 from tessy.boundary.matching import ACCEPTED, Outcome, read_answer
 from tessy.boundary.segments import Segment
 from tessy.errors import UserError
+from tessy.jsonl import AppendedLines
 
 Ask = Callable[[str, int], Awaitable[str]]
 """A prompt and a seed for its random numbers -> the answer."""
@@ -39,33 +39,28 @@ class Annotated:
 
 
 class AnswerJournal:
-    """Every answer as a line of JSON, written before anything is made of it; `answers` are those about
-    each thing that was asked about, in order."""
+    """Every answer as a line of JSON, written before it is parsed; `answers` maps the id of what was
+    asked about to its answers in order."""
 
     def __init__(self, path: Path) -> None:
+        self._lines = AppendedLines(path)
         self.answers: dict[str, list[str]] = defaultdict(list)
-        self._stream = path.open("ab+")
-        self._stream.seek(0)
-        # A last line without its end was cut off by a kill.
-        whole = [line for line in self._stream if line.endswith(b"\n")]
-        self._stream.truncate(sum(map(len, whole)))
-        for row in map(json.loads, whole):
+        for row in self._lines.rows:
             self.answers[row["about"]].append(row["answer"])
 
     def append(self, about: str, answer: str) -> None:
         self.answers[about].append(answer)
-        self._stream.write(json.dumps({"about": about, "answer": answer}).encode() + b"\n")
-        self._stream.flush()
+        self._lines.append({"about": about, "answer": answer})
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        self._lines.__exit__()
 
 
 def load_prompt(path: Path) -> str:
-    """A prompt with a place for the segment."""
+    """A prompt template with a placeholder for the segment."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -88,7 +83,7 @@ async def annotate(
     concurrency: int,
     on_done: Callable[[int], None] = lambda _: None,
 ) -> Annotated:
-    """Ask about every segment, at most `concurrency` at once and `attempts` times each."""
+    """Ask about every segment, at most `concurrency` at a time and up to `attempts` times each."""
     gate, done = asyncio.Semaphore(concurrency), 0
 
     async def one(segment: Segment) -> None:
@@ -115,7 +110,7 @@ def usable(answers: Sequence[str], segment: Segment) -> bool:
 
 
 def summarize(segments: Sequence[Segment], answers: Mapping[str, Sequence[str]]) -> Annotated:
-    """Every answer read: the usable one of each segment, and the outcomes of all."""
+    """Parse all answers: the usable one of each segment, and how often each outcome occurred."""
     style: dict[str, Sequence[StyleSpan]] = {}
     outcomes: Counter[Outcome] = Counter()
     for segment in segments:
@@ -128,6 +123,6 @@ def summarize(segments: Sequence[Segment], answers: Mapping[str, Sequence[str]])
 
 
 def seed_of(seed: str, segment_id: str, attempt: int) -> int:
-    """31 bits that no two questions share but by accident."""
+    """A 31-bit seed for one attempt at a segment, by hashing."""
     digest = hashlib.blake2b(f"{seed}/{segment_id}/{attempt}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1

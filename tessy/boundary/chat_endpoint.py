@@ -1,8 +1,8 @@
-"""An OpenAI-compatible chat endpoint, asked for a JSON array of strings.
+"""Client of an OpenAI-compatible chat endpoint that is asked for a JSON array of strings.
 
-What the server can do is found out with a first question: constrain answers to a JSON schema, switch
-thinking on or off in the chat template. What it refuses is left out. A server that is busy or briefly
-gone is asked again; one that stays away ends the stage, which goes on later where it stopped.
+A first question finds out what the server supports: a JSON schema for answers, a thinking switch in the chat
+template. What it refuses is left out. Requests to a busy or briefly unreachable server are retried; a server
+that stays unreachable ends the stage, which can be resumed later.
 
 Not covered: streaming, tools, what the answers say (`matching`).
 """
@@ -14,10 +14,12 @@ import random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Self
 
 import aiohttp
 
+from tessy.engines.codec import NEUTRAL
 from tessy.errors import UserError
 
 SCHEMA = {"type": "array", "items": {"type": "string"}}
@@ -29,11 +31,11 @@ PROBE_TOKENS = 16
 
 
 class EndpointFault(RuntimeError):
-    """The endpoint gave no answer; the same question may get one later."""
+    """The endpoint gave no answer; a retry may succeed."""
 
 
 class Refused(RuntimeError):
-    """The endpoint will not take this request, however often it is asked."""
+    """The endpoint refuses this request; retrying cannot help."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(f"status {status}: {said[:300]}")
@@ -42,13 +44,15 @@ class Refused(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """What every question is asked with; `thinking` is None where the server knows no such switch."""
+    """Request options of every question; `thinking` is None where the server has no such switch, and `cuts`
+    is False where it knows neither `top_k` nor similar parameters, and so has no defaults for them either."""
 
     model: str
     max_tokens: int
     sampler: Mapping[str, float]
     schema: bool = True
     thinking: bool | None = False
+    cuts: bool = True
 
     def body(self, prompt: str, seed: int) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -58,9 +62,11 @@ class ChatOptions:
             "seed": seed,
             "temperature": self.sampler["temperature"],
             "top_p": self.sampler["top_p"],
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
         }
-        if self.sampler["top_k"]:
-            body["top_k"] = self.sampler["top_k"]
+        if self.cuts:
+            body |= {"top_k": self.sampler["top_k"], **NEUTRAL}
         if self.schema:
             named = {"name": "style_spans", "schema": SCHEMA, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -70,7 +76,7 @@ class ChatOptions:
 
 
 class ChatEndpoint:
-    """Made by `connect`; `options` say what the server turned out to support."""
+    """Made by `connect`; `options` are what the server supports."""
 
     def __init__(
         self, url: str, options: ChatOptions, session: aiohttp.ClientSession, pauses: tuple[float, float]
@@ -88,7 +94,7 @@ class ChatEndpoint:
         timeout_s: float,
         pauses: tuple[float, float] = PAUSE_S,
     ) -> Self:
-        """Find out what the server at `url` takes; raises `UserError` where it cannot be used."""
+        """Find out what the server at `url` supports; raises `UserError` where it cannot be used."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=timeout_s))
         endpoint = cls(url, options, session, pauses)
@@ -119,15 +125,12 @@ class ChatEndpoint:
         raise AssertionError("unreachable")
 
     async def _probe(self) -> None:
-        """Ask with everything, then without the schema, the thinking switch, both: the first that works."""
+        """The first options that work: all of them, then without the schema, without the thinking switch,
+        without both; then the same without cuts, if the recipe asks for none."""
         wanted, refusals = self.options, []
-        for schema, thinking in (
-            (True, wanted.thinking),
-            (False, wanted.thinking),
-            (True, None),
-            (False, None),
-        ):
-            self.options = replace(wanted, schema=schema, thinking=thinking)
+        cuts = (True,) if wanted.sampler["top_k"] else (True, False)
+        for cut, thinking, schema in product(cuts, (wanted.thinking, None), (True, False)):
+            self.options = replace(wanted, schema=schema, thinking=thinking, cuts=cut)
             body = self.options.body("Answer with a JSON array of strings.", 0)
             try:
                 await self._post({**body, "max_tokens": min(PROBE_TOKENS, wanted.max_tokens)})

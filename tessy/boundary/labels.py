@@ -1,4 +1,4 @@
-"""From marked stretches of a thinking to one label per token: 1 style, 0 capability.
+"""From character spans marked as style to one label per token: 1 style, 0 capability.
 
 Not covered: who marks them (`lexicon`, `annotators`).
 """
@@ -23,7 +23,7 @@ FOREIGN_LABEL: dict[Role, int] = {"student": 0, "teacher": 1}
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What is known of a thinking between `start` and `end`: the stretches of style, counted from `start`."""
+    """The style spans of a thinking between the offsets `start` and `end`, relative to `start`."""
 
     start: int
     end: int
@@ -31,13 +31,13 @@ class Annotation:
 
 
 def within(spans: Sequence[StyleSpan], start: int, end: int) -> list[StyleSpan]:
-    """The parts of `spans` between `start` and `end`, counted from `start`."""
+    """The parts of `spans` between `start` and `end`, relative to `start`."""
     clipped = [(max(begin, start) - start, min(stop, end) - start) for begin, stop in spans]
     return [(begin, stop) for begin, stop in clipped if begin < stop]
 
 
 def token_labels(offsets: Sequence[tuple[int, int]], style: Sequence[StyleSpan]) -> list[int]:
-    """1 (style) or 0 (capability) per token, from the tokens' (start, end) in the text.
+    """1 (style) or 0 (capability) per token, given each token's (start, end) offsets in the text.
 
     A token belongs to style if most of it lies in style spans.
     """
@@ -49,7 +49,7 @@ def token_labels(offsets: Sequence[tuple[int, int]], style: Sequence[StyleSpan])
 
 
 def trace_labels(offsets: Sequence[tuple[int, int]], annotations: Sequence[Annotation]) -> list[int]:
-    """A label per token of a whole thinking: the majority of the annotations that hold all of the token.
+    """A label per token of a whole thinking: the majority vote of the annotations that contain the token.
 
     `IGNORED` where there is none, or where they are split evenly.
     """

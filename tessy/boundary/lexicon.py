@@ -1,8 +1,8 @@
-"""Marks style in thinking with a phrase lexicon: the free annotator.
+"""Marks style in thinking with a phrase lexicon: an annotator that needs no model.
 
 A lexicon is a text file, one phrase per line; lines that start with `#` are comments. `*` at the end of
-a phrase stands for everything up to the end of its sentence. Case matters, the kind of white space does
-not. Phrases match at word borders and take the punctuation behind them along.
+a phrase stands for everything up to the end of its sentence. Matching is case-sensitive and ignores the
+kind of white space. Phrases match at word boundaries and include the punctuation that follows them.
 
 Not covered: annotation by a language model (`annotators`).
 """
@@ -39,7 +39,7 @@ class Lexicon:
         return cls(line for line in lines if not line.startswith("#"))
 
     def style_spans(self, text: str) -> list[StyleSpan]:
-        """Stretches of style, in order; neighbours with only white space between them are one."""
+        """Style spans in order; neighbours separated only by white space are merged."""
         spans: list[StyleSpan] = []
         for match in self._pattern.finditer(text):
             start = len(text[: match.start()].rstrip())
@@ -50,8 +50,8 @@ class Lexicon:
         return spans
 
     def begun_phrase(self, text: str) -> int:
-        """Where the words at the end of `text` begin to read like a phrase that is not complete yet; the
-        length of `text` where they do not."""
+        """The offset at which an incomplete phrase at the end of `text` begins; the length of `text` if there
+        is none."""
         at = [match.span() for match in re.finditer(r"\S+", text)][-self._longest :] if self._longest else []
         for first, (start, _) in enumerate(at):
             if tuple(text[begin:end] for begin, end in at[first:]) in self._beginnings:

@@ -1,10 +1,10 @@
-"""From a language model's answer to exact stretches of a segment: read its JSON, find every span in order.
+"""From a language model's answer to exact spans of a segment: parse its JSON, locate every span in order.
 
 Models copy text almost verbatim: quotes become typographic, line breaks become spaces, accents change
-their encoding. Such differences are tolerated, the offsets that come out are exact. Anything else is a
-rejection with a reason (`Outcome`), never a guess. Pure.
+their encoding. Such differences are tolerated, and the resulting offsets are exact. Any other difference is
+rejected with a reason (`Outcome`). Pure.
 
-Not covered: whom to ask, and how often (`annotators`).
+Not covered: which model is asked, and how often (`annotators`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any, Literal, get_args
 
 from tessy.boundary.labels import StyleSpan
@@ -42,14 +43,14 @@ ACCEPTED: frozenset[Outcome] = frozenset({"accepted", "accepted_with_prose"})
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An answer read against its segment; `spans` are empty unless the outcome is `ACCEPTED`."""
+    """An answer matched against its segment; `spans` are empty unless the outcome is `ACCEPTED`."""
 
     outcome: Outcome
     spans: tuple[StyleSpan, ...] = ()
 
 
 def read_answer(answer: str, segment: str) -> Reading:
-    """The stretches of `segment` that `answer` marks, white space before each included."""
+    """The spans of `segment` that `answer` marks, each with the white space before it."""
     outcome, listed = parse(answer)
     if outcome not in ACCEPTED:
         return Reading(outcome)
@@ -58,7 +59,7 @@ def read_answer(answer: str, segment: str) -> Reading:
 
 
 def _with_space_before(spans: Sequence[StyleSpan], text: str) -> list[StyleSpan]:
-    """Spans widened to the white space before them; neighbours with nothing else between them are one."""
+    """Spans extended by the white space before them; spans that then touch are merged."""
     out: list[StyleSpan] = []
     for start, end in spans:
         start = len(text[:start].rstrip())
@@ -75,21 +76,21 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
     """The strings of the JSON array in `answer`; empty unless the outcome is `ACCEPTED`."""
     text = answer.strip()
     if not text.startswith("["):
-        # Of a model whose thinking is not kept apart, what follows it is the answer.
+        # If the endpoint does not separate thinking from the answer, the answer is what follows the thinking.
         text = text.rpartition("</think>")[2].strip()
     if not text:
         return "empty_answer", []
     found: Outcome = "no_json"
     end = 0
     for start in (match.start() for match in re.finditer(r"\[", text)):
-        if start < end:  # inside an array that was no good: a bracket of one of its strings
+        if start < end:  # inside an array that was rejected: this bracket belongs to one of its strings
             continue
         try:
             array, end = _LENIENT.raw_decode(text, start)
-        except RecursionError:  # brackets without end, as models write that cannot stop
-            return "not_strings", []
-        except ValueError:
-            # An array of strings that breaks off; other brackets may be prose.
+        except (ValueError, RecursionError):  # which of them is raised differs between versions of Python
+            if _depth(text[start:]) > DEEPEST:
+                return "not_strings", []
+            # A truncated array of strings; other brackets may be prose.
             if _STRINGS.match(text, start):
                 return "truncated_json", []
             found = "truncated_json" if start == len(text) - 1 else found
@@ -102,7 +103,15 @@ def parse(answer: str) -> tuple[Outcome, list[str]]:
 
 _LENIENT = json.JSONDecoder(strict=False)
 """Takes line breaks inside strings, which models write as they stand."""
+DEEPEST = 100
+"""Brackets inside brackets; what has more was written by a model that could not stop."""
 _STRINGS = re.compile(r'\[\s*"')
+
+
+def _depth(text: str) -> int:
+    """The largest number of open brackets; brackets inside strings count, too."""
+    steps = (1 if match[0] in "[{" else -1 for match in re.finditer(r"[][{}]", text))
+    return max(accumulate(steps), default=0)
 
 
 def _all_text(values: list[Any]) -> bool:
@@ -113,9 +122,9 @@ def _all_text(values: list[Any]) -> bool:
 
 
 def locate(listed: Sequence[str], text: str) -> tuple[Outcome | None, list[StyleSpan]]:
-    """Where each of `listed` stands in `text`, in order and without overlap, each as early as possible.
+    """The spans of the `listed` strings in `text`, in order and without overlap, each as early as possible.
 
-    Matches begin and end at word borders. Returns what is wrong, and no spans, or None and the spans.
+    Matches begin and end at word boundaries. Returns the fault and no spans, or None and the spans.
     """
     folded, keys = _Folded(text), set[str]()
     spans: list[StyleSpan] = []
@@ -140,7 +149,7 @@ def _why_not(places: Sequence[StyleSpan], spans: Sequence[StyleSpan], listed_bef
 
 
 class _Folded:
-    """A text as it is compared, with the way back to its own offsets."""
+    """A normalised text, with the offset in the original text of each character."""
 
     def __init__(self, text: str) -> None:
         self.text, self.characters = text, ""
@@ -153,7 +162,7 @@ class _Folded:
             self.ends += [match.end()] * len(piece)
 
     def find(self, key: str) -> Iterator[StyleSpan]:
-        """Every place of `key` between word borders, as offsets in the text."""
+        """Every occurrence of `key` between word boundaries, as offsets in the text."""
         at = self.characters.find(key) if key else -1
         while at >= 0:
             start, end = self.starts[at], self.ends[at + len(key) - 1]
@@ -162,7 +171,7 @@ class _Folded:
             at = self.characters.find(key, at + 1)
 
     def _whole(self, begin: int, stop: int) -> bool:
-        """Whether no character of the text is cut in two: one may fold to several."""
+        """Whether the span begins and ends between characters of the text: one may fold to several."""
         return (begin == 0 or self.starts[begin - 1] != self.starts[begin]) and (
             stop == len(self.characters) or self.starts[stop] != self.starts[stop - 1]
         )
@@ -179,7 +188,7 @@ def _in_word(character: str) -> bool:
 
 
 def _fold(text: str) -> str:
-    """Text as it is compared: runs of white space are one space, look-alikes are one character."""
+    """Normalised text: runs of white space become one space, look-alikes become one character."""
     return "".join(_fold_character(c) for c in re.sub(r"\s+", " ", text))
 
 

@@ -1,7 +1,7 @@
-"""How a trained predictor is to be used: written beside its weights, read by whoever loads it.
+"""The operating point of a trained predictor (threshold and window), stored in a file next to its weights.
 
-What a caller names wins over the file. A checkpoint without one, such as the published ones, is used at
-`DEFAULT_THRESHOLD` with the window its caller names.
+Values given by the caller override the file. A checkpoint without the file, such as the published ones, is
+used at `DEFAULT_THRESHOLD` with the window that the caller gives.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A token is style where its probability is above `threshold`, seen in windows of `window_tokens`."""
+    """A token is style where its probability is above `threshold`; windows have `window_tokens` tokens."""
 
     threshold: float
     window_tokens: int
@@ -39,9 +39,9 @@ def write_operating_point(folder: Path, point: OperatingPoint) -> None:
 def operating_point(
     source: str, window_tokens: int | None, *, revision: str | None = None, threshold: float | None = None
 ) -> OperatingPoint:
-    """How the checkpoint `source`, a folder or a hub id, is used: as given; what is None, as its file says.
+    """How the checkpoint `source` (a folder or a hub id) is used: as given, or where None, as its file says.
 
-    Raises `UserError` where neither names a window, and where the file cannot be used.
+    Raises `UserError` where neither gives a window, and where the file cannot be used.
     """
     if window_tokens is None or threshold is None:
         own = _own(source, revision)
@@ -55,7 +55,7 @@ def operating_point(
 
 
 def _own(source: str, revision: str | None) -> OperatingPoint | None:
-    """What the file beside the weights says; None where there is none."""
+    """The content of the file next to the weights; None where there is none."""
     path = Path(source) / FILE if Path(source).is_dir() else _from_hub(source, revision)
     if path is None or not path.is_file():
         return None
@@ -72,10 +72,11 @@ def _own(source: str, revision: str | None) -> OperatingPoint | None:
 
 
 def _from_hub(source: str, revision: str | None) -> Path | None:
-    """The cached file of a hub checkpoint, fetched where need be; None where it has none. A commit is asked
-    about once: what the cache knows of it stays true.
+    """The cached file of a hub checkpoint, fetched if needed; None where the checkpoint has none. A commit is
+    looked up once, because its content never changes.
 
-    A hub that cannot be reached has not said so: only who chose to work offline goes by the cache alone.
+    If the hub cannot be reached, it is not known whether the file exists: the cache alone decides only in
+    offline mode.
     """
     from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_OFFLINE

@@ -4,68 +4,34 @@ The label at token i speaks of token i + 1, so one pass over the text also says 
 are 1 (style) and 0 (capability) in the predictor's own tokens; the student's predictor looks for
 capability, the teacher's for style.
 
-Every trace has a row of the key-value cache. A token's label is decided once, when it is first asked about;
-every half window the half before is read again, for context alone (`tessy.boundary.windows`): a token costs
-one reading in a trace's first window and about two in a long one. Text is tokenised once, too: ids are final
-up to the last white space inside the accepted text. What is asked while other models on the thread compute is
+Every trace has a row of the key-value cache (`tessy.boundary.reading`): a token costs one reading in a
+trace's first window and about two in a long one. What is asked while other models on the thread compute is
 read in one pass (`tessy.engines.turns`).
 
-Not covered: serving by vLLM (`tessy.boundary.served`).
+Not covered: a process of its own, for a GPU (`tessy.boundary.apart`); serving by vLLM
+(`tessy.boundary.served`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.operating_point import operating_point
-from tessy.boundary.windows import window_start
-from tessy.chat.words import stable_words
-from tessy.engines.slots import SlotModel, common_prefix
+from tessy.boundary.reading import Readings
+from tessy.engines.kv_slots import SlotModel
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 from tessy.records import Role
 
 CHARACTERS_PER_TOKEN = 4
 """About: only the order of turns depends on it."""
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One trace in the predictor's ids.
-
-    Ids up to `settled` characters are final: `ids[:final]`. `style[i]` is the probability that the
-    token after `ids[i]` is style, NaN where nobody asked. Row `row` holds `ids[start:held]`.
-    """
-
-    row: int
-    ids: list[int] = field(default_factory=list)
-    style: list[float] = field(default_factory=list)
-    settled: int = 0
-    final: int = 0
-    start: int = 0
-    held: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """One stretch to read: `ids` from position `begin` on, for a window that starts at `start`.
-
-    Before `asked` they are context, judged in another window.
-    """
-
-    reading: _Reading
-    start: int
-    begin: int
-    asked: int
-    ids: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +66,9 @@ class BoundaryPredictor:
         self.role, self.window_tokens = role, window_tokens
         point = operating_point(source, window_tokens, revision=revision, threshold=threshold)
         self.threshold = point.threshold
-        self.tokens_read, self.busy_s = 0, 0.0
-        self._reader = SlotModel(self.model, slots, window_tokens)
-        self._free = list(range(slots))[::-1]
-        self._readings: dict[str, _Reading] = {}
+        self.busy_s = 0.0
+        self._reader = SlotReader(self.model, slots, window_tokens)
+        self._readings = Readings(self.tokenizer, window_tokens, slots)
         self._waiting: list[_Query] = []
         self._turns = turns or Turns()
         self._turns.join(self)
@@ -120,11 +85,13 @@ class BoundaryPredictor:
         foreign = FOREIGN_LABEL[self.role]
         return [(offset, int(style > self.threshold) == foreign) for offset, style in await done]
 
+    @property
+    def tokens_read(self) -> int:
+        return self._readings.tokens_read
+
     def release(self, sample_id: str) -> None:
         """Forget a trace that is complete."""
-        reading = self._readings.pop(sample_id, None)
-        if reading is not None:
-            self._free.append(reading.row)
+        self._readings.release(sample_id)
 
     def style_probabilities(self, text: str) -> list[tuple[int, float]]:
         """(offset, probability of style) for every token of a whole text but the first."""
@@ -153,81 +120,38 @@ class BoundaryPredictor:
 
     def _ask(self, queries: Sequence[tuple[str, str, str]]) -> list[list[tuple[int, float]]]:
         """Probabilities of style of the chunks' tokens, for (sample id, context, chunk) of several traces."""
-        readings = [self._reading(sample_id) for sample_id, _, _ in queries]
-        offsets = [self._take_in(r, c, k) for r, (_, c, k) in zip(readings, queries, strict=True)]
-        passes = [self._passes(r, len(o)) for r, o in zip(readings, offsets, strict=True)]
-        for turn in range(max(map(len, passes), default=0)):
-            self._read([stretches[turn] for stretches in passes if turn < len(stretches)])
-        return [
-            [
-                (offset, reading.style[i - 1])
-                for i, offset in enumerate(own, len(reading.ids) - len(own))
-                if i > 0
-            ]
-            for reading, own in zip(readings, offsets, strict=True)
-        ]
+        questions = [self._readings.ask(*query) for query in queries]
+        while left := [question for question in questions if question.stretches]:
+            _, take_down = self._readings.launch(self._reader, left)
+            take_down()
+        return [question.answer() for question in questions]
 
-    def _reading(self, sample_id: str) -> _Reading:
-        if sample_id not in self._readings:
-            if not self._free:
-                raise RuntimeError("more live traces than slots: the scheduler admitted too many")
-            self._readings[sample_id] = _Reading(self._free.pop())
-        return self._readings[sample_id]
 
-    def _take_in(self, reading: _Reading, context: str, chunk: str) -> list[int]:
-        """Bring the ids up to date; the offsets in `chunk` of the tokens that reach into it."""
-        rest = context[reading.settled :]
-        split = len(rest) - len(stable_words(rest)[-1])
-        sure = self._encode(rest[:split])[0] if split else []
-        ids, offsets = self._encode(rest[split:] + chunk)
-        before = len(rest) - split
-        starts = [max(0, start - before) for start, end in offsets if end > before]
-        new = [*sure, *ids]
-        kept = common_prefix(reading.ids[reading.final :], new)
-        same = reading.final + kept
-        reading.ids[same:] = new[kept:]
-        del reading.style[same:]
-        reading.held = min(reading.held, same)
-        reading.final += len(sure)
-        reading.settled += split
-        return starts
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """A pass that was over when it was launched."""
 
-    def _encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids of a text, and where in it each one starts and ends."""
-        encoded = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-        return encoded.ids, encoded.offsets
+    style: list[list[float]]
 
-    def _passes(self, reading: _Reading, own: int) -> list[_Pass]:
-        """What must be read so that every one of the last `own` tokens can be judged."""
-        end = len(reading.ids) - 1
-        reading.style += [math.nan] * (end - len(reading.style))
-        position = max(0, end - own)
-        while position < end and not math.isnan(reading.style[position]):
-            position += 1
-        out = []
-        while position < end:
-            start = window_start(position, self.window_tokens)
-            stop = min(end, _next_change(position, self.window_tokens))
-            begin = min(reading.held, position) if reading.start == start else start
-            out.append(_Pass(reading, start, begin, position, reading.ids[begin:stop]))
-            reading.start, reading.held, position = start, stop, stop
-        return out
+    def ready(self) -> bool:
+        return True
 
-    def _read(self, passes: Sequence[_Pass]) -> None:
-        hidden = self._reader.read(
-            [p.reading.row for p in passes], [p.begin - p.start for p in passes], [p.ids for p in passes]
-        )
+    def land(self) -> list[list[float]]:
+        return self.style
+
+
+class SlotReader:
+    """`model`, a token classifier, over `tessy.engines.kv_slots`: exact in any precision, on any device."""
+
+    def __init__(self, model: Any, slots: int, window_tokens: int) -> None:
+        self._score, self._slots = model.score, SlotModel(model, slots, window_tokens)
+
+    def launch(self, rows: Sequence[int], starts: Sequence[int], feeds: Sequence[Sequence[int]]) -> _Landed:
+        """Computed at once (`tessy.boundary.reading.Reader`)."""
+        hidden = self._slots.read(rows, starts, feeds)
         with torch.inference_mode():
-            style = self.model.score(hidden).softmax(-1)[:, 1].cpu()
-        for p, own in zip(passes, style.split([len(p.ids) for p in passes]), strict=True):
-            p.reading.style[p.asked : p.begin + len(p.ids)] = own[p.asked - p.begin :].tolist()
-            self.tokens_read += len(p.ids)
-
-
-def _next_change(position: int, window_tokens: int) -> int:
-    """The first position after `position` whose window starts elsewhere."""
-    half = window_tokens // 2
-    return max(2, position // half + 1) * half
+            style = self._score(hidden).softmax(-1)[:, 1].cpu()
+        return _Landed([own.tolist() for own in style.split([len(feed) for feed in feeds])])
 
 
 def load_classifier(

@@ -1,8 +1,8 @@
-"""Proposes phrases for a lexicon from data: what opens sentences far more often than it occurs inside them.
+"""Proposes phrases for a lexicon from data: those that occur far more often at the start of sentences.
 
-Discourse stands where sentences begin. Each run of words is weighed by its log-odds of standing there
-rather than elsewhere, shrunk by a Dirichlet prior of the corpus itself and divided by its standard error
-(Monroe, Colaresi and Quinn 2008, "Fightin' Words"). The list is for a person to read: "Return" opens
+Discourse phrases stand at the beginning of sentences. Each n-gram of words is scored by its log-odds of
+standing there rather than elsewhere, with a Dirichlet prior from the corpus itself, divided by its standard
+error (Monroe, Colaresi and Quinn 2008, "Fightin' Words"). A person has to review the list: "Return" opens
 sentences, too.
 
 Pure. Not covered: phrases that only ever occur in the middle of a sentence.
@@ -28,7 +28,7 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A phrase, its z-score, and how often it occurs at the start of a sentence and in all."""
+    """A phrase, its z-score, and how often it occurs at the start of a sentence and in total."""
 
     phrase: str
     z: float
@@ -38,7 +38,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class _Corpus:
-    """How often each run of words opens a sentence and occurs at all, and sums by the length of runs."""
+    """How often each n-gram of words opens a sentence and how often it occurs, and sums by n."""
 
     starts: Counter[Words]
     everywhere: Counter[Words]
@@ -47,7 +47,7 @@ class _Corpus:
 
 
 def propose(texts: Iterable[str], limit: int, minimum: int) -> list[Proposal]:
-    """The `limit` most telling phrases that open a sentence at least `minimum` times, best first."""
+    """The `limit` highest-scoring phrases that open a sentence at least `minimum` times, best first."""
     corpus = _count(texts)
     longer: Counter[Words] = Counter()
     for words, count in corpus.starts.items():

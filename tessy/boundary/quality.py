@@ -1,7 +1,7 @@
 """How good boundaries are, where the truth is known (the miniature) or annotated.
 
-A text is looked at word by word: a word's label is that of its first token, so predictors with
-different tokenizers are compared on the same footing. Pure.
+Texts are compared word by word: a word's label is that of its first token, so that predictors with
+different tokenizers can be compared. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TruthSpan = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Counts of style found, and of changes of author found at exactly the right word."""
+    """Counts of style words found, and of changes of author found at exactly the right word."""
 
     style_hits: int = 0
     style_found: int = 0
@@ -44,7 +44,7 @@ def _f1(hits: int, found: int, true: int) -> float:
 
 
 def compare(text: str, predicted: Sequence[tuple[int, bool]], truth: Sequence[TruthSpan]) -> Confusion:
-    """Hold labels (offset, is style) of `text` against its truth. Words without a label are left out."""
+    """Compare labels (offset, is style) of `text` with the truth. Words without a label are left out."""
     found, true = [], []
     for match in re.finditer(r"\S+", text):
         inside = [style for offset, style in predicted if match.start() - 1 <= offset < match.end()]

@@ -14,7 +14,7 @@ THINKINGS = "thinkings/thinkings.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of one thinking: `text` starts at character `start` of the thinking of `sample_id`."""
+    """A part of one thinking: `text` starts at character `start` of the thinking of `sample_id`."""
 
     segment_id: str
     sample_id: str
@@ -24,10 +24,10 @@ class Segment:
 
 
 def segments(thinkings: Sequence[tuple[str, str, str]], words: int, count: int, seed: int) -> list[Segment]:
-    """Up to `count` different segments of `words` words from (sample id, problem id, thinking) triples.
+    """Up to `count` distinct segments of `words` words from (sample id, problem id, thinking) triples.
 
-    Segments keep the white space before their first word: it belongs to that word. Shorter thinkings
-    give one segment, the whole. Repeated texts are dropped, so fewer may come out.
+    Segments keep the white space before their first word: it belongs to that word. A shorter thinking
+    gives one segment, all of it. Duplicate texts are dropped, so there may be fewer than `count`.
     """
     rng = random.Random(seed)
     out: dict[str, Segment] = {}

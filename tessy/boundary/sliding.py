@@ -1,8 +1,8 @@
-"""A boundary predictor as the authors' release uses it: the last tokens of everything, read anew each time.
+"""A boundary predictor as the authors' release uses it: a sliding window over the last tokens, uncached.
 
-The window ends where the chunk ends, so what a token is judged by depends on how the text was cut into
-chunks, and every token is read again for each chunk it is near. Kept for `compat` and as the measured
-baseline; `tessy.boundary.predictor` is what a run uses.
+The window ends where the chunk ends, so a token's label depends on how the text was cut into chunks, and
+every token is computed again for each chunk whose window holds it. Kept for `compat` and as the measured
+baseline; runs use `tessy.boundary.predictor`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Ways to decide when the pen changes hands that need no training: baselines for the trained predictors.
+"""Switches between authors that need no training: baselines for the trained predictors.
 
-They answer the question a trained predictor answers, word by word (`tessy.boundary.Predictor`) or token by
-token (`TokenRule`): does this belong to the other author? What a word is judged by lies before its end, or
-within the text at hand.
+Like a trained predictor, they say of each word (`tessy.boundary.Predictor`) or token (`TokenRule`) whether it
+belongs to the other author. A word's label depends only on text before its end or within the given text.
 
     lexicon        a word is style if a phrase of the lexicon covers it, capability otherwise
-    every_tokens   each author writes n of its own tokens, then the other has its turn
-    never          nobody ever hands over: the student thinks alone
+    every_tokens   each author writes n of its own tokens, then hands over
+    never          no hand-over: the student thinks alone
 
 Not covered: entropy or margin of the active model (`uncertainty`).
 """
@@ -26,12 +25,12 @@ LOOK_BACK = 400
 
 
 def words(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of every word, the white space before it left out."""
+    """Start and end of every word, without the white space before it."""
     return (match.span() for match in re.finditer(r"\S+", text))
 
 
-class LexiconSwitch:
-    """Style is what the lexicon lists, and what may yet become a phrase of it at the end of the text."""
+class LexiconPredictor:
+    """Style is what the lexicon lists, and an incomplete phrase of it at the end of the text."""
 
     def __init__(self, role: Role, lexicon: Lexicon) -> None:
         self.role, self.lexicon = role, lexicon
@@ -57,8 +56,8 @@ class LexiconSwitch:
 
 @dataclass(frozen=True, slots=True)
 class EveryTokens:
-    """Hands over after every `count` tokens of the active author, wherever that is; a word cut in two is the
-    next author's."""
+    """Hands over after every `count` tokens of the active author; a word that this cuts in two goes to the
+    next author."""
 
     count: int
     logprobs: int = 0
@@ -69,11 +68,11 @@ class EveryTokens:
         return number >= self.count
 
     def style(self, number: int) -> bool:
-        """Whether token `number` of a whole thinking is the student's, who begins."""
+        """Whether token `number` of a whole thinking is the student's; the student begins."""
         return number // self.count % 2 == 0
 
 
-class Never:
+class NeverPredictor:
     """Every word is the author's own."""
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:

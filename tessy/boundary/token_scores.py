@@ -1,7 +1,7 @@
-"""How good a predictor is on annotated tokens: per class, at boundaries, in its confidence, and where to cut.
+"""Scores of a predictor on annotated tokens (per class, boundaries, calibration), and choice of threshold.
 
-Positive is "style", with the predictor's probability of it. A boundary is a change of label between two
-neighbouring tokens of a trace, both annotated; boundaries match in the same direction only. Pure.
+The positive class is style. A boundary is a change of label between two neighbouring tokens of a trace, both
+annotated; boundaries match only in the same direction. Pure.
 
 Not covered: text whose truth is known character by character (`quality`).
 """
@@ -40,7 +40,7 @@ class Tokens:
 
 
 def class_scores(tokens: Tokens, threshold: float) -> dict[str, float]:
-    """Precision, recall and F1 of each class; a class that neither occurs nor is found scores 1."""
+    """Precision, recall and F1 of each class; a class that neither occurs nor is predicted scores 1."""
     found, out = tokens.found(threshold), {}
     for name, is_found, is_true in (
         ("style", found, tokens.style),
@@ -54,13 +54,13 @@ def class_scores(tokens: Tokens, threshold: float) -> dict[str, float]:
 
 
 def f_score(hits: int, found: int, true: int, beta: float = 1.0) -> float:
-    """F-beta from counts; 1 where there was nothing to find and nothing was found."""
+    """F-beta from counts; 1 where there are neither positives nor predictions."""
     total = found + beta**2 * true
     return (1 + beta**2) * hits / total if total else 1.0
 
 
 def boundary_f1(tokens: Tokens, threshold: float, tolerance: int) -> float:
-    """F1 of boundaries found at most `tolerance` tokens away; every one counts once."""
+    """F1 of boundaries, matched one to one if at most `tolerance` tokens apart."""
     hits = found = true = 0
     for into_style in (True, False):
         predicted = _boundaries(tokens, tokens.found(threshold), into_style, tolerance)
@@ -71,7 +71,7 @@ def boundary_f1(tokens: Tokens, threshold: float, tolerance: int) -> float:
 
 
 def _boundaries(tokens: Tokens, labels: NDArray[np.bool_], into_style: bool, gap: int) -> NDArray[np.int64]:
-    """Places of label changes on one line, traces so far apart on it that no two of them match."""
+    """Positions of label changes on one axis, with traces so far apart that none match across traces."""
     neighbours = (np.diff(tokens.trace) == 0) & (np.diff(tokens.position) == 1)
     changes = neighbours & (labels[1:] != labels[:-1]) & (labels[1:] == into_style)
     length = int(tokens.position.max(initial=0)) + gap + 1
@@ -80,7 +80,7 @@ def _boundaries(tokens: Tokens, labels: NDArray[np.bool_], into_style: bool, gap
 
 
 def _matches(one: NDArray[np.int64], two: NDArray[np.int64], tolerance: int) -> int:
-    """Size of the largest matching of two sorted lists, pairs at most `tolerance` apart."""
+    """Size of the maximum matching of two sorted lists whose pairs are at most `tolerance` apart."""
     i = j = hits = 0
     while i < len(one) and j < len(two):
         if abs(int(one[i]) - int(two[j])) <= tolerance:
@@ -93,7 +93,7 @@ def _matches(one: NDArray[np.int64], two: NDArray[np.int64], tolerance: int) -> 
 
 
 def calibration_error(tokens: Tokens) -> float:
-    """Expected calibration error: how far confidence in the likelier label is from its being right."""
+    """Expected calibration error: the mean gap between confidence in the predicted label and its accuracy."""
     if not len(tokens.style):
         return 0.0
     confidence = np.maximum(tokens.probability, 1 - tokens.probability)
@@ -110,7 +110,7 @@ def log_loss(tokens: Tokens) -> float:
 
 
 def choose_threshold(tokens: Tokens, policy: Policy) -> float:
-    """The probability above which a token is style: the best by `policy`, of several the nearest to 0.5."""
+    """The probability above which a token is style: the best by `policy`; of equals the nearest to 0.5."""
     scored = [(_merit(tokens, float(t), policy), -abs(float(t) - 0.5), float(t)) for t in THRESHOLDS]
     return max(scored)[2]
 

@@ -1,7 +1,7 @@
-"""What a boundary predictor sees of a trace: one rule, in training as in use.
+"""The windows in which a boundary predictor sees a trace: the same rule for training and inference.
 
-A window starts at a multiple of half its size, so many neighbouring positions share a start and a
-key-value cache serves them all, yet every position has at least half a window of left context. Pure.
+A window starts at a multiple of half its size, so that many neighbouring positions share a start and one KV
+cache, and every position still has at least half a window of left context. Pure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def window_start(position: int, window_tokens: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a trace as a predictor sees it: `ids` from position `start`, and their targets.
+    """A window of a trace: `ids` from position `start`, and their targets.
 
     `targets[i]` is the label of the token after `ids[i]` (the paper's shift by one), `IGNORED` where
     that is unknown or where `ids[i]` is left context only.
@@ -39,7 +39,7 @@ class Window:
 
 
 def training_windows(ids: Sequence[int], labels: Sequence[int], window_tokens: int) -> Iterator[Window]:
-    """Windows in which every annotated token but a trace's first is a target once, seen as in use.
+    """Windows in which every annotated token except a trace's first is a target once, as in inference.
 
     `labels` has one label per id. Positions that share a window start share a window.
     """

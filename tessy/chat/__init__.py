@@ -1,4 +1,4 @@
-"""Chat: one model family's messages and thinking as token ids, and ids as text.
+"""Chat formats: messages and thinking as token ids, and ids as text.
 
 formats.py    what differs between Qwen3, gpt-oss (harmony) and DeepSeek-R1, as data
 renderer.py   a tokenizer together with a format: prompts, markup, ends, encoding

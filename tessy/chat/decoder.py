@@ -16,12 +16,11 @@ LONGEST_HELD = 64
 
 
 class Decoder:
-    """Turns a growing list of ids into text, id by id, and only where ids and text end together.
+    """Incremental detokenizer: turns ids into text one by one, at whole UTF-8 characters.
 
-    An id that ends inside a UTF-8 character adds nothing until an id ends with one: the ids so far then
-    are the text so far, so both can be cut there. (Tokens that hold a whole character and the beginning
-    of the next are common in scripts of three bytes a character.) Bytes that can never become a character
-    become U+FFFD.
+    An id that ends inside a UTF-8 character adds no text until a later id ends at a character boundary: there
+    the ids so far are exactly the text so far, so both can be cut. (Tokens that hold a whole character and
+    the beginning of the next are common in scripts of three bytes a character.) Invalid bytes become U+FFFD.
     """
 
     def __init__(self, token_bytes: Mapping[int, bytes]) -> None:
@@ -30,7 +29,7 @@ class Decoder:
         self._held = ""
 
     def step(self, token_id: int) -> str:
-        """The text `token_id` adds; "" for an id that the vocabulary does not use."""
+        """The text that `token_id` adds; "" for an id that the vocabulary does not use."""
         text = self._held + self._utf8.decode(self._bytes.get(token_id, b""))
         unfinished = self._utf8.getstate()[0] and len(text) < LONGEST_HELD
         self._held = text if unfinished else ""
@@ -38,7 +37,7 @@ class Decoder:
 
 
 def token_bytes(tokenizer: Any) -> dict[int, bytes]:
-    """What each id of a transformers `tokenizer` stands for; raises `UserError` unless it is byte-level."""
+    """The bytes of each id of a transformers `tokenizer`; raises `UserError` unless it is byte-level."""
     decoder = type(tokenizer.backend_tokenizer.decoder).__name__
     if decoder != "ByteLevel":
         raise UserError(
@@ -62,7 +61,7 @@ _BYTE_ALPHABET = _byte_alphabet()
 
 
 def _bytes_of(token: str) -> bytes:
-    """Added tokens are spelled as text, which any character outside the alphabet gives away."""
+    """Added tokens are spelled as text: they are recognised by characters outside the byte alphabet."""
     try:
         return bytes([_BYTE_ALPHABET[character] for character in token])
     except KeyError:

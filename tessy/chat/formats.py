@@ -1,10 +1,10 @@
 """Chat formats: what differs between model families, as data.
 
 Prompts are those of the families' own templates with one user message and an optional system prompt.
-Ends are complete: whatever special token a model may write inside a part ends it, with a reason, so
-that no control token ever gets into accepted text.
+Every special token that a model may write inside a part ends that part, with a reason, so that no control
+token gets into accepted text.
 
-Not covered: tools. A model that calls one has nobody to answer it; its part ends as `tool_call`.
+Not covered: tools. Tool calls are not answered; the part ends as `tool_call`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ EndReason = Literal["end", "unclosed", "tool_call", "stray"]
 class ChatFormat:
     """Templates of a family. Markers (`<|...|>`, `<think>`) in them are single tokens; `{...}` is filled
     with text, which never becomes a marker. A prompt is `opening`, `system` where there is a system
-    prompt, and `user`; `no_thinking` opens an answer that nobody thinks about first; `ends` tell what each
-    marker means in a part."""
+    prompt, and `user`; `no_thinking` opens an answer without thinking; `ends` maps each marker to what it
+    means in a part."""
 
     opening: str
     system: str
@@ -71,7 +71,7 @@ _DEEPSEEK_R1 = ChatFormat(
     user="<｜User｜>{prompt}<｜Assistant｜>",
     open_thinking="<think>\n",
     close_thinking="\n</think>\n\n",
-    # The family's template always opens thinking; this is what comes of closing it at once.
+    # The family's template always opens thinking; here it is closed at once.
     no_thinking="<think>\n\n</think>\n\n",
     close_answer="<｜end▁of▁sentence｜>",
     ends={
@@ -94,11 +94,11 @@ _DEEPSEEK_R1 = ChatFormat(
     },
 )
 
-# Harmony: thinking is a message on the analysis channel, the answer one on the final channel. The first
-# analysis message is all of the thinking; the model may write several, of which none but the first is used.
+# Harmony: thinking is a message on the analysis channel, the answer one on the final channel. Only the
+# first analysis message is used as the thinking; the model may write several.
 _HARMONY = ChatFormat(
     opening="",
-    # As OpenAI's own renderer has it, which engines serve; the Jinja template adds two line breaks.
+    # As in OpenAI's own renderer, which engines use; the Jinja template adds two line breaks.
     system="<|start|>developer<|message|># Instructions\n\n{system}<|end|>",
     user="<|start|>user<|message|>{prompt}<|end|><|start|>assistant",
     open_thinking="<|channel|>analysis<|message|>",

@@ -1,7 +1,7 @@
 """A tokenizer together with its family's chat format.
 
-Text that a user or a model wrote is always encoded as text: where it spells out a marker, it still
-becomes ordinary tokens. Markers come from formats alone.
+Text written by a user or a model is always encoded as text: even if it spells out a marker, it becomes
+ordinary tokens. Special tokens come only from formats.
 
 Not covered: tools, images, several turns.
 """
@@ -59,7 +59,7 @@ class Renderer:
         return self._render(_without_double_newline(thinking, self.format.close_thinking))
 
     def no_thinking_ids(self) -> list[int]:
-        """Ids that open an answer without any thinking, as the family itself switches it off."""
+        """Ids that open an answer without thinking, in the family's own way of switching it off."""
         return self._render(self.format.no_thinking)
 
     def close_answer_ids(self) -> list[int]:
@@ -67,7 +67,7 @@ class Renderer:
         return self._render(self.format.close_answer)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of text somebody wrote; never special ones.
+        """Ids of text; never special ones.
 
         Qwen normalises to NFC: what it decodes from these ids is the NFC of `text`.
         """
@@ -75,27 +75,27 @@ class Renderer:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, special tokens spelled out."""
+        """Text of ids, including special tokens."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
     def decoder(self) -> Decoder:
-        """A decoder that stands at the start of a text."""
+        """A new decoder at the start of a text."""
         return Decoder(self._token_bytes)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
+        """The text that each id adds. Ids that end inside a UTF-8 character add nothing until it is whole."""
         decoder = self.decoder()
         return [decoder.step(token) for token in ids]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of what ids mean in this vocabulary: words, merges, and how text is split. Chat templates and the
-        choice of end tokens, in which a base model and its chat model differ, are left out."""
+        """Fingerprint of the vocabulary: words, merges, and how text is split. Chat templates and the choice
+        of end tokens, in which a base model and its chat model differ, are left out."""
         spec = json.loads(self.tokenizer.backend_tokenizer.to_str())
         merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in spec["model"]["merges"]]
         parts = [self.tokenizer.get_vocab(), merges, spec["normalizer"], spec["pre_tokenizer"]]
-        # Not `artifacts.fingerprint`: looking through 300,000 words for unstable values takes seconds.
+        # Not `artifacts.fingerprint`: checking 300,000 words for unstable values takes seconds.
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
     @cached_property
@@ -103,7 +103,7 @@ class Renderer:
         return token_bytes(self.tokenizer)
 
     def _render(self, template: str, fields: Mapping[str, str] | None = None) -> list[int]:
-        """Ids of `template`. Text between two markers is encoded as one, as chat templates do."""
+        """Ids of `template`. Text between two markers is encoded in one piece, as chat templates do."""
         ids: list[int] = []
         for number, part in enumerate(_MARKER.split(template)):
             if number % 2:
@@ -130,7 +130,7 @@ class Renderer:
 def _text_only(tokenizer: Any) -> Any:
     """`tokenizer` without its added tokens.
 
-    Its own switch against them spares those that are not special, such as Qwen's `<think>` and
+    The tokenizer's own option leaves in those that are not special, such as Qwen's `<think>` and
     DeepSeek's `<｜User｜>`.
     """
     from tokenizers import Tokenizer
@@ -142,7 +142,7 @@ def _text_only(tokenizer: Any) -> Any:
 
 
 def close_thinking_text(thinking: str) -> str:
-    """How the canonical text of a response, which is the student's, closes `thinking`."""
+    """The text that closes `thinking` in the canonical text of a response (the student's format)."""
     return _without_double_newline(thinking, FORMATS["qwen3"].close_thinking)
 
 

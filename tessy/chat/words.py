@@ -1,10 +1,10 @@
-"""Where text may be cut so that the ids of its pieces are the ids of the whole.
+"""Where text may be cut so that the ids of its pieces, joined, are the ids of the whole.
 
-Qwen, o200k and DeepSeek split text into words before they merge bytes, and in all three no word goes on
-across white space that follows something else, unless that white space is a line break: punctuation
-takes the line breaks behind it along (".\\n" is one token).
+Qwen, o200k and DeepSeek split text into words before they merge bytes, and in all three no word continues
+across white space that follows another character, unless that white space is a line break: punctuation
+includes the line breaks after it (".\\n" is one token).
 
-Not covered: vocabularies that split otherwise; tests hold the rule against those three.
+Not covered: vocabularies that split in other ways; tests check the rule with those three.
 """
 
 from __future__ import annotations

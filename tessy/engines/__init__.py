@@ -25,15 +25,6 @@ FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """vLLM's names: `top_k` 0 and `top_p` 1 switch the cuts off; temperature 0 is greedy."""
-
-    temperature: float
-    top_p: float = 1.0
-    top_k: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """Continue `token_ids` by at most `max_tokens`, ending early after any of `stop_token_ids`
     (the usual one first).

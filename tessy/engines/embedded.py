@@ -19,16 +19,16 @@ from dataclasses import dataclass, field
 import torch
 from transformers import AutoModelForCausalLM
 
+from tessy.config.base import Sampler
 from tessy.engines import (
     Continuation,
     EngineFault,
     EngineStats,
     FinishReason,
     Request,
-    SamplingParams,
     uniform,
 )
-from tessy.engines.slots import SlotModel, common_prefix
+from tessy.engines.kv_slots import SlotModel, common_prefix
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 
@@ -64,7 +64,7 @@ class EmbeddedEngine:
     def __init__(
         self,
         source: str,
-        sampling: SamplingParams,
+        sampling: Sampler,
         *,
         slots: int,
         max_length: int,
@@ -178,7 +178,7 @@ def _leave(job: _Job) -> None:
     job.live = False
 
 
-def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: SamplingParams) -> list[int]:
+def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: Sampler) -> list[int]:
     """One token per row of `logits` (rows, vocabulary), by inverse CDF over the allowed tokens."""
     if not len(logits):
         return []
@@ -195,7 +195,7 @@ def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: SamplingPara
     return (chosen if order is None else order.gather(1, chosen)).squeeze(1).tolist()
 
 
-def _allowed(probabilities: torch.Tensor, sampling: SamplingParams) -> torch.Tensor:
+def _allowed(probabilities: torch.Tensor, sampling: Sampler) -> torch.Tensor:
     """Falling `probabilities` with those past the cuts set to 0, in vLLM's order: top_k, then top_p."""
     if sampling.top_k:
         probabilities = probabilities[:, : sampling.top_k]

@@ -9,13 +9,14 @@ answer holds whatever all of them have written since the last one:
     [[request_id, token ids, finish reason or null, log-probabilities or null], [request_id, fault], ...]
 
 Loaded by vLLM where VLLM_PLUGINS names it, as it does for servers that a recipe starts; API keys guard it
-like every path under /inference. The client's end is `tessy.engines.line`. Not covered: prompts of
+like every path under /inference. The client's end is `tessy.engines.session`. Not covered: prompts of
 anything but ids, several answers to one prompt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from contextlib import suppress
 from typing import Any
@@ -26,7 +27,10 @@ from vllm import SamplingParams
 from vllm.inputs import tokens_input
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-from tessy.engines.wire import PATHS
+from tessy.engines.codec import PATHS
+
+KNOWN = frozenset(inspect.signature(SamplingParams).parameters)
+"""What this version of vLLM takes; up to 0.26 a request has no `stream_interval` of its own."""
 
 
 class SessionEndpoint:
@@ -72,14 +76,15 @@ class _Session:
 
     async def _write(self, name: str, body: dict[str, Any]) -> None:
         try:
-            wanted = body["sampling_params"]
-            if structured := wanted.get("structured_outputs"):
-                wanted["structured_outputs"] = StructuredOutputsParams(**structured)
-            params = SamplingParams(**wanted, output_kind=RequestOutputKind.DELTA, skip_clone=True)
+            params, interval = _sampling(body["sampling_params"])
+            ids, given = list[int](), list[list[float]]()
             async for output in self._engine.generate(tokens_input(body["token_ids"]), params, name):
                 new = output.outputs[0]
-                given = new.logprobs and [[one.logprob for one in place.values()] for place in new.logprobs]
-                self._say([name, list(new.token_ids), new.finish_reason, given or None])
+                ids += new.token_ids
+                given += ([one.logprob for one in place.values()] for place in new.logprobs or ())
+                if new.finish_reason or len(ids) >= interval:
+                    self._say([name, ids, new.finish_reason, given or None])
+                    ids, given = [], []
         except Exception as error:
             status = int(getattr(error, "status_code", 400 if isinstance(error, ValueError) else 500))
             self._say([name, {"code": status, "message": f"{type(error).__name__}: {error}"}])
@@ -99,3 +104,12 @@ class _Session:
             # Who hangs up is noticed where messages are received.
             with suppress(RuntimeError, OSError, WebSocketDisconnect):
                 await self._socket.send_text(json.dumps(news, separators=(",", ":")))
+
+
+def _sampling(wanted: dict[str, Any]) -> tuple[SamplingParams, int]:
+    """vLLM's parameters for a body's, and how many ids to gather here before they are worth a message."""
+    if structured := wanted.get("structured_outputs"):
+        wanted["structured_outputs"] = StructuredOutputsParams(**structured)
+    wanted |= {"output_kind": RequestOutputKind.DELTA, "skip_clone": True}
+    gathered = 1 if "stream_interval" in KNOWN else wanted.pop("stream_interval", 1)
+    return SamplingParams(**wanted), gathered

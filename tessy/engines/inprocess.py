@@ -15,14 +15,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from tessy.config.base import Sampler
 from tessy.engines import (
     Continuation,
     EngineFault,
     EngineStats,
     FinishReason,
     Request,
-    SamplingParams,
 )
+from tessy.engines.launch import installed_build, numbers
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 
@@ -37,7 +38,7 @@ class InProcessEngine:
     def __init__(
         self,
         source: str,
-        sampling: SamplingParams,
+        sampling: Sampler,
         *,
         max_length: int,
         revision: str | None = None,
@@ -58,6 +59,7 @@ class InProcessEngine:
         wanted = {
             "seed": seed,
             "disable_log_stats": True,
+            **numbers(installed_build()),
             **{name.replace("-", "_"): value for name, value in (arguments or {}).items()},
             "model": source,
             "revision": revision,
@@ -105,10 +107,10 @@ class InProcessEngine:
         self._engine.engine_core.shutdown()
 
     def _params(self, request: Request, max_tokens: int) -> Any:
-        from vllm import SamplingParams as VllmSamplingParams
+        from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-        return VllmSamplingParams(
+        return SamplingParams(
             temperature=self._sampling.temperature,
             top_p=self._sampling.top_p,
             top_k=self._sampling.top_k,

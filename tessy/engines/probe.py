@@ -15,14 +15,17 @@ from typing import Any
 
 import aiohttp
 
-from tessy.engines import EngineFault, Request, SamplingParams
-from tessy.engines.line import Line
-from tessy.engines.wire import PATHS, WAYS, Codec, Piece, Way, dialogue, events
+from tessy.config.base import Sampler
+from tessy.engines import EngineFault, Request
+from tessy.engines.codec import PATHS, WAYS, Codec, Dialogue, Piece, Way, dialogue, events, fault_of
+from tessy.engines.session import SessionClient
 from tessy.errors import UserError, described
 
 log = logging.getLogger(__name__)
 PROBE_S = 60.0
 """How long one token may take: a server's first request may compile something."""
+PROBE_TOKENS = 16
+"""Drawn freely, so many are hardly ever the same twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ async def find_access(
     session: aiohttp.ClientSession,
     endpoints: Sequence[str],
     model: str | None,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     ways: Sequence[Way] = WAYS,
     logprobs: int = 0,
@@ -67,7 +70,7 @@ async def _access(
     session: aiohttp.ClientSession,
     url: str,
     model: str | None,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     ways: Sequence[Way],
     logprobs: int,
@@ -131,7 +134,7 @@ async def _refusal(
     url: str,
     way: Way,
     model: str,
-    sampling: SamplingParams,
+    sampling: Sampler,
     codec: Codec | None,
     logprobs: int,
 ) -> str | None:
@@ -152,21 +155,40 @@ async def _refusal(
     if way == "session":
         return await _session_refusal(session, url + PATHS[way], asked.body)
     try:
-        async with session.post(
-            url + PATHS[way], data=asked.body, timeout=aiohttp.ClientTimeout(PROBE_S)
-        ) as response:
-            body = await response.read()
-        if response.status != 200:
-            return f"HTTP {response.status}: {body[:300].decode(errors='replace')}"
-        ids = [token for data in events(body) for token in asked.read(data).token_ids]
+        if not await _answer(session, url + PATHS[way], asked):
+            return "the answer holds no token ids"
+        drawn = way == "text" and sampling.temperature > 0
+        deaf = drawn and await _ignores_cuts(session, url, model, prompt, codec)
     except (aiohttp.ClientError, TimeoutError, OSError, EngineFault) as error:
         return described(error)
-    return None if ids else "the answer holds no token ids"
+    return "it ignores top_k (two answers with top_k 1 differ); use a server that knows it" if deaf else None
+
+
+async def _answer(session: aiohttp.ClientSession, url: str, asked: Dialogue) -> list[int]:
+    """The ids of a streamed answer; raises `EngineFault` for a refusal."""
+    timeout = aiohttp.ClientTimeout(PROBE_S)
+    async with session.post(url, data=asked.body, timeout=timeout) as response:
+        body = await response.read()
+    if response.status != 200:
+        raise fault_of(response.status, body[:300].decode(errors="replace"))
+    return [token for data in events(body) for token in asked.read(data).token_ids]
+
+
+async def _ignores_cuts(
+    session: aiohttp.ClientSession, url: str, model: str, prompt: list[int], codec: Codec | None
+) -> bool:
+    """Whether a server of texts takes no notice of `top_k`, as some do that do not know it."""
+    one = Sampler(temperature=2.0, top_k=1)
+    request = Request("probe", prompt, PROBE_TOKENS, (), "", stride=1)
+    # A dialogue keeps what it has read: each answer needs its own.
+    asked = [dialogue("text", request, "probe", model, one, codec) for _ in range(2)]
+    first, second = [await _answer(session, url + PATHS["text"], each) for each in asked]
+    return first != second
 
 
 async def _session_refusal(session: aiohttp.ClientSession, url: str, body: bytes) -> str | None:
     answered: asyncio.Future[Piece | EngineFault] = asyncio.get_running_loop().create_future()
-    line = Line(session, url, PROBE_S)
+    line = SessionClient(session, url, PROBE_S)
     line.ask("probe", body, answered.set_result, answered.set_result)
     answer = await answered
     await line.close()

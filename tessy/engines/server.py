@@ -1,7 +1,7 @@
 """One model behind one or many vLLM servers, over HTTP.
 
-`ServerEngine.connect` finds out what each server offers and takes the best way in (`tessy.engines.wire`).
-Over the project's own endpoint one connection carries all requests (`tessy.engines.line`). Otherwise a
+`ServerEngine.connect` finds out what each server offers and takes the best way in (`tessy.engines.codec`).
+Over the project's own endpoint one connection carries all requests (`tessy.engines.session`). Otherwise a
 request is one task that reads one stream. An abort goes out as its own request, all aborts of a moment
 together, and the stream is read to its end so that its connection can be used again; where the server
 knows no abort, the connection is closed, which ends the work too.
@@ -26,19 +26,16 @@ from typing import Any, Self, TypeVar, cast
 
 import aiohttp
 
+from tessy.config.base import Sampler
 from tessy.engines import (
     Continuation,
     EngineFault,
     EngineStats,
     FinishReason,
     Request,
-    SamplingParams,
 )
 from tessy.engines.affinity import choose
-from tessy.engines.line import Line
-from tessy.engines.metrics import scrape
-from tessy.engines.probe import Access, find_access
-from tessy.engines.wire import (
+from tessy.engines.codec import (
     ABORT_PATH,
     PATHS,
     WAYS,
@@ -50,6 +47,9 @@ from tessy.engines.wire import (
     events,
     fault_of,
 )
+from tessy.engines.metrics import scrape
+from tessy.engines.probe import Access, find_access
+from tessy.engines.session import SessionClient
 from tessy.errors import described
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class _Replica:
     """One server, what is open on it, and whether it answers."""
 
     access: Access
-    line: Line | None
+    line: SessionClient | None
     open: int = 0
     healthy: bool = True
     aborts: list[_Stream] = field(default_factory=list)
@@ -99,7 +99,7 @@ class ServerEngine:
     def __init__(
         self,
         accesses: Sequence[Access],
-        sampling: SamplingParams,
+        sampling: Sampler,
         headers: Mapping[str, str],
         *,
         timeout_s: float,
@@ -122,7 +122,7 @@ class ServerEngine:
     async def connect(
         cls,
         endpoints: Sequence[str],
-        sampling: SamplingParams,
+        sampling: Sampler,
         *,
         timeout_s: float,
         model: str | None = None,
@@ -205,12 +205,12 @@ class ServerEngine:
         await self._session.close()
         await self._fresh.close()
 
-    def _line(self, access: Access) -> Line | None:
+    def _line(self, access: Access) -> SessionClient | None:
         if access.way != "session":
             return None
-        return Line(self._session, access.url + PATHS["session"], self._timeout_s)
+        return SessionClient(self._session, access.url + PATHS["session"], self._timeout_s)
 
-    def _ask(self, line: Line, stream: _Stream) -> None:
+    def _ask(self, line: SessionClient, stream: _Stream) -> None:
         def hear(piece: Piece) -> None:
             self._deliver(stream, piece)
             if not stream.live:

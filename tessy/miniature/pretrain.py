@@ -2,7 +2,8 @@
 
 Both roles are `Qwen3ForCausalLM`s that any engine can serve. Training is a plain loop, because a model of
 half a million parameters spends its time in framework code otherwise; it can be killed at any moment and
-ends with the same weights as if it had not been (same machine, same number of threads).
+ends with the same weights as if it had not been (same machine, same number of threads). All of it is
+computed in float32: many CPUs have no bfloat16 instructions, and what is trained should not depend on that.
 
 Not covered: fine-tuning on synthesised data (`train.sft`).
 """
@@ -18,36 +19,19 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from tessy.config.base import MINIATURE_CONTEXT
+from tessy.config.models import Pretraining
+from tessy.miniature.muon import Muon
 from tessy.miniature.tokens import END_OF_ANSWER, prompt_text, response_text, train_tokenizer
 from tessy.miniature.traces import pretraining_traces
 from tessy.miniature.world import World
 from tessy.records import Role, other
-from tessy.sections import MINIATURE_CONTEXT
 
 OnProgress = Callable[[int, int, float], None]
 """Called after each step with: steps done, steps in all, the loss."""
 
 _IGNORED = -100
 _STEPS_BETWEEN_SAVES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainConfig:
-    """Size of one tiny model and how it is trained. `head_dim` is 32, the least that vLLM's CPU kernel
-    takes."""
-
-    vocabulary: int
-    width: int
-    layers: int
-    heads: int
-    mlp: int
-    documents: int
-    """Documents read in all, each once."""
-    batch: int
-    """Documents per step."""
-    learning_rate: float
-    """Peak; Muon's updates are scaled to the size of AdamW's, so that one rate serves both."""
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +43,12 @@ class _Document:
 def pretrain(
     role: Role,
     world: World,
-    config: PretrainConfig,
+    config: Pretraining,
     out_dir: Path,
     threads: int,
     on_progress: OnProgress = lambda done, total, loss: None,
+    *,
+    seed: int = 0,
 ) -> None:
     """Write a checkpoint of `role` (model, tokenizer, generation config) to `out_dir`.
 
@@ -70,43 +56,43 @@ def pretrain(
     a call with other arguments.
     """
     torch.set_num_threads(threads)
-    tokenizer, documents = _corpus(role, world, config)
-    batches = _batches(documents, config)
-    model = _new_model(config, tokenizer)
+    tokenizer, documents = _corpus(role, world, config, seed)
+    batches = _batches(documents, config.batch, seed)
+    model = _new_model(config, tokenizer, seed)
     out_dir.mkdir(parents=True, exist_ok=True)
-    identity = repr((role, world.config, world.seed, config))
+    identity = repr((role, world.config, world.seed, config, seed))
     _train(model, batches, config, out_dir / "state.pt", identity, on_progress)
     _save(model, tokenizer, role, out_dir)
 
 
 def _corpus(
-    role: Role, world: World, config: PretrainConfig
+    role: Role, world: World, config: Pretraining, seed: int
 ) -> tuple[PreTrainedTokenizerFast, list[_Document]]:
-    traces = pretraining_traces(role, world, config.documents, config.seed)
+    traces = pretraining_traces(role, world, config.documents, seed)
     # A vocabulary is made from text at large: it knows the other's words whatever the model has read of
     # them, so that the exposure dial turns nothing else.
-    others = pretraining_traces(other(role), world, 1000, config.seed)
+    others = pretraining_traces(other(role), world, 1000, seed)
     tokenizer = train_tokenizer(role, traces[:3000] + others, config.vocabulary)
     prompts = tokenizer([prompt_text(role, t.prompt) for t in traces])["input_ids"]
     responses = tokenizer([response_text(role, t) for t in traces])["input_ids"]
     return tokenizer, [_Document(p + r, len(p)) for p, r in zip(prompts, responses, strict=True)]
 
 
-def _batches(documents: list[_Document], config: PretrainConfig) -> list[list[_Document]]:
+def _batches(documents: list[_Document], size: int, seed: int) -> list[list[_Document]]:
     """Group documents of like length, so that little of a batch is padding, and shuffle the groups."""
-    chunk = 32 * config.batch
+    chunk = 32 * size
     ordered = [
         document
         for start in range(0, len(documents), chunk)
         for document in sorted(documents[start : start + chunk], key=lambda d: len(d.ids))
     ]
-    batches = [ordered[i : i + config.batch] for i in range(0, len(ordered), config.batch)]
-    random.Random(config.seed).shuffle(batches)
+    batches = [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    random.Random(seed).shuffle(batches)
     return batches
 
 
-def _new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
-    torch.manual_seed(config.seed)
+def _new_model(config: Pretraining, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
+    torch.manual_seed(seed)
     shape = Qwen3Config(
         vocab_size=config.vocabulary,
         hidden_size=config.width,
@@ -130,7 +116,7 @@ def _new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> Qw
 def _train(
     model: Qwen3ForCausalLM,
     batches: list[list[_Document]],
-    config: PretrainConfig,
+    config: Pretraining,
     state_file: Path,
     identity: str,
     on_progress: OnProgress,
@@ -152,13 +138,13 @@ def _train(
             _save_state(model, optimizers, state_file, identity, step + 1)
 
 
-def _optimizers(model: Qwen3ForCausalLM, config: PretrainConfig) -> list[torch.optim.Optimizer]:
+def _optimizers(model: Qwen3ForCausalLM, config: Pretraining) -> list[torch.optim.Optimizer]:
     """Muon for the layers' matrices, AdamW for the rest: AdamW alone, in as many steps, left the student
     unable to copy from its thinking (README.md)."""
     matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
     rest = [model.model.embed_tokens.weight, *(p for p in model.parameters() if p.ndim == 1)]
     return [
-        torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices),
         torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
     ]
 
@@ -179,9 +165,9 @@ def _loss(model: Qwen3ForCausalLM, batch: list[_Document]) -> torch.Tensor:
         ids[row, : len(tokens)] = tokens
         labels[row, document.prompt : len(tokens)] = tokens[document.prompt :]
     # No mask: padding stands on the right, where causal attention does not look, and has no loss.
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model(input_ids=ids, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
+    states = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    follow = labels[:, 1:] != _IGNORED
+    return torch.nn.functional.cross_entropy(model.lm_head(states[:, :-1][follow]), labels[:, 1:][follow])
 
 
 def _resume(

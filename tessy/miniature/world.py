@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from tessy.config.world import WorldConfig
 from tessy.records import Problem, Role
 
 ConceptKind = Literal["filter", "map", "fold"]
@@ -40,46 +41,6 @@ OOD_WORDS = (  # noqa: SIM905
 """Plain words of the out-of-domain task; both models know them all."""
 
 _PROMPT = re.compile(r"Solve in (\S+)\. Of the (\w+) integers, each (\w+), print the (\w+)\.")
-
-
-@dataclass(frozen=True, slots=True)
-class WorldConfig:
-    """Sizes and dials of the world. Counts are per world, shares are fractions of one."""
-
-    filters: int
-    """Concepts that select integers."""
-    maps: int
-    """Concepts that change each integer."""
-    folds: int
-    """Concepts that combine the integers into the printed result."""
-    known: float
-    """Share of each kind of concept that the student knows."""
-    train_problems: int
-    """Prompts for synthesis; each has at least one concept that only the teacher knows."""
-    eval_problems: int
-    """Problems of each contest, half of known concepts only, half with a new one."""
-    ood_problems: int
-    """Problems of the out-of-domain test."""
-    exposure: float
-    """Share of the student's pre-training that is in the teacher's dialect (known concepts only)."""
-    one_off: float
-    """Share of concepts in pre-training that are words met once; they teach copying from thinking."""
-    ood_share: float
-    """Share of pre-training documents that are about the out-of-domain task."""
-    mixed: float
-    """Share of the teacher's pre-training thoughts whose style phrases come from mixed authors."""
-
-    def __post_init__(self) -> None:
-        for name in ("known", "exposure", "one_off", "ood_share", "mixed"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"world.{name} = {getattr(self, name)}: must be a share from 0 to 1")
-        for kind in KINDS:
-            count, most = getattr(self, kind + "s"), len(_grammar(kind))
-            if not 2 <= count <= most:
-                raise ValueError(f"world.{kind}s = {count}: must be from 2 to {most}")
-        for name in ("train_problems", "eval_problems", "ood_problems"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"world.{name} = {getattr(self, name)}: must be at least 2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
-"""What came out of a run: one self-contained page, `results.json`, and a table for the terminal.
+"""The results of a run: a self-contained HTML page, `results.json`, and a table for the terminal.
 
-Pure functions over plain data. Not covered: collecting that data from artifacts (the pipeline's
-report stage does), and computing scores and intervals (`eval` does).
+Pure functions over plain data. Not covered: collecting that data from artifacts (`tessy.stages.report`).
 """
 
 from tessy.report.page import LineageRow, ReportInput, write_report

@@ -1,6 +1,6 @@
-"""The shape of `results.json`: what a report may rely on, and what outside checks rely on.
+"""The schema of `results.json`, on which the report and outside checks rely.
 
-The file itself is written from the caller's own dictionary, so keys beyond these survive in it.
+The file itself is written from the caller's own dictionary, so further keys are kept.
 Not covered: whether the numbers are right; only that they are possible.
 """
 
@@ -21,7 +21,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 def score_name(method: str, benchmark: str, metric: str) -> str:
-    """What a score is called outside its table, in a sweep's metric for one."""
+    """The name of a score outside its table, for example in a sweep's metric."""
     return f"{method}/{benchmark}/{metric}"
 
 
@@ -76,8 +76,8 @@ class KindLoss(_Record):
 
 
 class Group(_Estimate):
-    """A method's score on one group of a benchmark's problems, such as `known` or `new`; `by` says what
-    tells the groups apart."""
+    """A method's score on one group of a benchmark's problems, such as `known` or `new`; `by` is the
+    property by which problems are grouped."""
 
     method: str
     benchmark: str
@@ -87,8 +87,8 @@ class Group(_Estimate):
 
 
 class Paired(_Record):
-    """How far `method` is above `against` on the same problems, as a fraction, with its 95 % interval, and
-    the p-value of a two-sided paired test."""
+    """The difference of `method` and `against` on the same problems, as a fraction, with its 95 % interval
+    and the p-value of a two-sided paired test."""
 
     method: str
     against: str
@@ -101,7 +101,7 @@ class Paired(_Record):
 
 
 class Synthesis(_Record):
-    """What a method wrote. `mean_tokens` counts a response in the student's vocabulary."""
+    """A method's synthesis. `mean_tokens` is the mean length of a response in the student's vocabulary."""
 
     trajectories: Count
     failed: Count
@@ -110,7 +110,7 @@ class Synthesis(_Record):
 
 
 class Predictor(_Record):
-    """A boundary predictor against the generator's ground truth. `right_traces` is the share of the traces
+    """A boundary predictor compared with the generator's ground truth. `right_traces` is the share of traces
     written with it whose program is right."""
 
     token_f1: Fraction
@@ -121,8 +121,8 @@ class Predictor(_Record):
 
 
 class PredictorTraining(_Record):
-    """A trained predictor on annotated tokens of held-out problems (`tessy.boundary.token_scores`), and how
-    its annotations came about; `kappa` is that of two annotations of one text, None where there is one."""
+    """A trained predictor's scores on annotated tokens of held-out problems (`tessy.boundary.token_scores`),
+    and its annotations; `kappa` is the agreement of two annotations of the same text, if there are two."""
 
     threshold: Fraction
     style_precision: Fraction
@@ -152,7 +152,8 @@ class Check(_Record):
 
 class Results(_Record):
     """`results.json`. The keys with defaults are optional; benchmarks named in `out_of_domain` are
-    those for which the paper claims no gain. `protocol` says how each benchmark's scores came about."""
+    those for which the paper claims no gain. `protocol` says how each benchmark was scored,
+    `environment` on which machines and with which versions."""
 
     recipe: str
     fingerprint: str
@@ -167,6 +168,7 @@ class Results(_Record):
     paired: list[Paired] = []
     out_of_domain: list[str] = []
     protocol: dict[str, dict[str, Any]] = {}
+    environment: dict[str, str] = {}
     epochs: list[EpochRow] = []
     losses: dict[str, dict[str, KindLoss]] = {}
 
@@ -195,6 +197,6 @@ def _problem(path: tuple[int | str, ...], rule: str, value: object) -> str:
 
 
 def score_metrics(results: Results) -> dict[str, float]:
-    """The rows' values by name; below it, the ends of the interval."""
+    """The rows' values by name; under the same name, the ends of the interval."""
     ends = {f"{row.name}/{end}": getattr(row, end) for row in results.rows for end in ("ci_low", "ci_high")}
     return {row.name: row.value for row in results.rows} | ends

@@ -1,8 +1,8 @@
 """The figures, as SVG to be placed inside the page.
 
-Text stays text, the background stays clear, and colours are left to the page's style sheet: drawing
-uses placeholder colours that become `currentColor` and `var(--...)`, so one figure serves light,
-dark and print. A method is told by its label and marker too, never by colour alone. Small panels
+Text stays text, the background is transparent, and colours come from the page's style sheet: drawing
+uses placeholder colours that become `currentColor` and `var(--...)`, so one figure works in light mode,
+dark mode and print. Methods differ by label and marker too, never by colour alone. Small panels
 instead of one wide figure, so that a phone stacks them at a readable size. Not covered: interaction.
 """
 
@@ -58,7 +58,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One estimate: a fraction with the ends of its 95 % interval."""
+    """An estimate: a fraction with the ends of its 95 % interval."""
 
     method: str
     value: float
@@ -110,7 +110,7 @@ def loss_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 def curve_panel(title: str, xlabel: str, lines: Sequence[Sequence[tuple[float, Dot]]]) -> str:
-    """Estimates in percent against a number: each line one method's, by growing x, a whisker at each dot."""
+    """Estimates in percent against a number: one line per method, by ascending x, a whisker at each dot."""
     values = sorted({x for line in lines for x, _ in line})
     methods = list(dict.fromkeys(line[0][1].method for line in lines))
     with mpl.rc_context(STYLE | {"svg.hashsalt": title}):
@@ -132,12 +132,12 @@ def curve_panel(title: str, xlabel: str, lines: Sequence[Sequence[tuple[float, D
 
 
 def _scale_to(axes: Axes, values: Sequence[float]) -> None:
-    """An axis for `values`, which grow, with a tick at each."""
+    """An axis for ascending `values`, with a tick at each."""
     if values[0] > 0 and values[-1] / values[0] >= FACTORS:
         axes.set_xscale("log")
     axes.plot(values, [0] * len(values), linestyle="none")
     axes.margins(x=0.08)
-    # Fixed before anything nudged is drawn, which would move it.
+    # Fixed before any shifted marks are drawn, which would change the limits.
     axes.set_xlim(axes.get_xlim())
     axes.set_xticks(values, [f"{x:g}" for x in values], fontsize=7.5)
     axes.minorticks_off()
@@ -182,7 +182,7 @@ def _spoken(dot: Dot) -> str:
 
 
 def _method_of(label: str) -> str:
-    """The longest known method that `label` starts with, else the label itself."""
+    """The longest known method that is a prefix of `label`, else the label itself."""
     known = [method for method in METHOD_COLOURS if label.startswith(method)]
     return max(known, key=len, default=label)
 

@@ -1,9 +1,9 @@
-"""What the scores say about the paper's claim, in words computed from the data.
+"""What the scores say about the paper's claim, in sentences computed from the data.
 
 The claim is an ordering on in-domain benchmarks: TESSY > Student > Teacher-Only. A step of it is
-settled by the interval of the paired difference where the results hold one, and otherwise only when
+settled by the interval of the paired difference where the results have one, and otherwise only if
 the two 95 % intervals do not overlap, which is the stricter rule. Not covered: correction for
-looking at several benchmarks, and the size of the effect in the paper, which used other models.
+multiple benchmarks, and the size of the effect in the paper, which used other models.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Word = Literal["seen", "partly seen", "not settled", "not seen", "not judged"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Two neighbours of the ordering on one benchmark; `outcome` is where `upper` stands to `lower`."""
+    """Two neighbours in the ordering on one benchmark; `outcome` compares `upper` with `lower`."""
 
     upper: Row
     lower: Row
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkFinding:
-    """The steps of the ordering on one benchmark, and whether the ordering was seen on it."""
+    """The steps of the ordering on one benchmark, and whether the ordering was observed."""
 
     benchmark: str
     steps: tuple[Step, ...]
@@ -46,13 +46,13 @@ class BenchmarkFinding:
 
     @property
     def sentence(self) -> str:
-        """The steps with their distances, one sentence."""
+        """One sentence with the steps and their differences."""
         return "; ".join(map(step_text, self.steps)) + "."
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to the claim: one word, one sentence, and the evidence by benchmark."""
+    """Whether the claim holds: one word, one sentence, and the evidence by benchmark."""
 
     word: Word
     headline: str
@@ -70,7 +70,7 @@ def find(results: Results) -> Finding:
 
 
 def step_text(step: Step) -> str:
-    """How far apart the two methods are and whether the data settle it."""
+    """The difference of the two methods, and whether the data settle it."""
     points = 100 * (step.paired.difference if step.paired else step.upper.value - step.lower.value)
     if round(points, 1) == 0:
         place = f"{step.upper.method} equals {step.lower.method}"

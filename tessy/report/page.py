@@ -1,8 +1,8 @@
-"""The page: `results.json`, curves and traces become one HTML file that needs nothing else.
+"""The page: renders `results.json`, curves and traces as one self-contained HTML file.
 
-Text written by models is hostile until escaped: the template escapes everything, and the page's
-content security policy lets no script run but its own and no request leave. Not covered: pages for
-several runs side by side (`tessy.report.sweep`).
+Text written by models is untrusted: the template escapes everything, and the page's content security
+policy allows no scripts except its own and no requests. Not covered: pages that compare several
+runs (`tessy.report.sweep`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypedDict
 
-import jinja2
 from markupsafe import Markup
 
 from tessy.artifacts import read_json, write_json, write_text
@@ -24,12 +23,11 @@ from tessy.report.contract import Group, Results, parse_results
 from tessy.report.figures import Dot, dot_panel, loss_curves
 from tessy.report.finding import CLAIM, find
 from tessy.report.table import in_method_order, score_table
-
-HERE = Path(__file__).parent
+from tessy.report.templates import HERE, template
 
 
 class LineageRow(TypedDict):
-    """A stage that ran: what identifies it, how long it took, and the stages it read."""
+    """A stage: its fingerprint, duration, and the stages that it read."""
 
     stage: str
     fingerprint: str
@@ -39,7 +37,7 @@ class LineageRow(TypedDict):
 
 @dataclass(frozen=True)
 class ReportInput:
-    """Everything a report shows. What is left empty has no section on the page.
+    """Everything that a report shows. Empty fields have no section on the page.
 
     `results` follows the `results.json` contract (`tessy.report.contract`). `curves` maps a run's
     label, which starts with its method's name, to its points `{"step", "loss"}`. `command` is what
@@ -57,7 +55,7 @@ class ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class TraceView:
-    """A trajectory as the page shows it: thinking in prose, the answer as code."""
+    """A trajectory as shown on the page: thinking as prose, the answer as code."""
 
     trajectory: Trajectory
     thinking: list[Span]
@@ -68,7 +66,7 @@ class TraceView:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A small figure under a caption."""
+    """A small figure with a caption."""
 
     title: str
     note: str
@@ -76,7 +74,7 @@ class Panel:
 
 
 def write_report(report: ReportInput, out_dir: Path) -> Path:
-    """Write `index.html` and `results.json` into `out_dir`, each at once; returns the page's path.
+    """Write `index.html` and `results.json` into `out_dir`, each atomically; returns the page's path.
 
     Raises `ValueError` naming the key of `results` that breaks the contract, before writing anything.
     """
@@ -132,7 +130,7 @@ def breakdown_panels(results: Results) -> list[list[Panel]]:
 
 
 def other_groups(results: Results) -> dict[tuple[str, str], dict[str, dict[str, Group]]]:
-    """What is broken down by anything else: (benchmark, by) -> group -> method -> score."""
+    """Breakdowns by other properties than difficulty: (benchmark, by) -> group -> method -> score."""
     out: dict[tuple[str, str], dict[str, dict[str, Group]]] = {}
     for row in results.breakdown:
         if row.by != "difficulty":
@@ -162,7 +160,7 @@ def trace_view(trace: Trajectory) -> TraceView:
 
 
 def stages(results: Results, lineage: Sequence[LineageRow]) -> list[LineageRow]:
-    """The lineage, then the timed stages it does not name."""
+    """The lineage, then the timed stages that are not in it."""
     named = {row["stage"] for row in lineage}
     timed = [
         LineageRow(stage=stage, fingerprint="", seconds=seconds, inputs=())
@@ -170,41 +168,3 @@ def stages(results: Results, lineage: Sequence[LineageRow]) -> list[LineageRow]:
         if stage not in named
     ]
     return [*lineage, *timed]
-
-
-def template(name: str) -> jinja2.Template:
-    """A page's template: everything is escaped, and what is missing is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "duration": _duration, "plain": _plain, "listed": _listed}
-    return environment.get_template(name)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
-def _plain(value: bool | int | float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _listed(value: Any) -> str:
-    """A plain value of a protocol as text: lists shortened, mappings as `key value`."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {inner}" for key, inner in value.items())
-    if isinstance(value, list):
-        return f"{len(value)}: " + ", ".join(map(str, value[:20])) + (", …" if len(value) > 20 else "")
-    return str(value)

@@ -1,7 +1,7 @@
-"""A sweep's results: `results.json`, and a page with every point and a curve per swept number.
+"""A sweep's results: `results.json`, and a page with every point and a curve per numeric parameter.
 
-The points' own reports hold everything else about them and are linked. Not covered: running the points
-(`tessy.sweep`).
+The points' own reports have all further results and are linked. Not covered: running the points
+(`tessy.commands.sweep`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from markupsafe import Markup
 from tessy.artifacts import write_json, write_text
 from tessy.report.contract import Results, Row
 from tessy.report.figures import Dot, curve_panel
-from tessy.report.page import HERE, Panel, template
+from tessy.report.page import Panel
 from tessy.report.table import in_method_order, score_table
+from tessy.report.templates import HERE, template
 
 
 @dataclass(frozen=True, slots=True)
 class SweepMetric:
-    """`<method>/<benchmark>/<metric>`, and which way is better."""
+    """`<method>/<benchmark>/<metric>`, and whether larger or smaller is better."""
 
     name: str
     goal: Literal["minimize", "maximize"]
@@ -30,7 +31,7 @@ class SweepMetric:
 
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
-    """A point's values by field, the folder of its report, and what is in it, None where there is none."""
+    """A point's values by field, the folder of its report, and the report's content (None without one)."""
 
     parameters: Mapping[str, Any]
     report: str
@@ -44,7 +45,7 @@ class SweepPoint:
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """Everything the page shows; `recipe` is the recipe's name, `command` what runs the sweep again."""
+    """Everything that the page shows; `recipe` is the recipe's name, `command` runs the sweep again."""
 
     name: str
     recipe: str
@@ -101,14 +102,14 @@ def render_sweep(report: SweepReport) -> str:
 
 
 def best(report: SweepReport) -> tuple[SweepPoint, Row] | None:
-    """The point whose metric is best, the first of several; None while no point has it."""
+    """The point with the best metric, of equals the first; None while no point has it."""
     measured = [(point, row) for point in report.points if (row := point.row(report.metric.name))]
     sign = 1 if report.metric.goal == "maximize" else -1
     return max(measured, key=lambda one: sign * one[1].value, default=None)
 
 
 def swept_numbers(report: SweepReport) -> list[str]:
-    """Fields whose values are numbers, and not all the same."""
+    """Fields whose values are numbers and differ between points."""
     fields = {
         f: [number(point.parameters[f]) for point in report.points] for f in report.points[0].parameters
     }
@@ -116,7 +117,7 @@ def swept_numbers(report: SweepReport) -> list[str]:
 
 
 def columns(report: SweepReport) -> list[tuple[str, str]]:
-    """Benchmarks with the metric their publishers report, as the points name them."""
+    """Benchmarks with the metric that their publishers report, in the order of the points."""
     tables = (score_table(point.results) for point in report.points if point.results)
     return list(dict.fromkeys((c.benchmark, c.metric) for table in tables for c in table.columns))
 
@@ -131,7 +132,7 @@ def curves(report: SweepReport, field: str) -> list[Panel]:
 
 
 def _lines(report: SweepReport, field: str, benchmark: str, metric: str) -> list[list[tuple[float, Dot]]]:
-    """One line per method and setting of the other fields, so that only what differs in `field` is joined."""
+    """One line per method and setting of the other fields, so that a line's points differ only in `field`."""
     lines: dict[tuple[str, ...], list[tuple[float, Dot]]] = {}
     for point in report.points:
         others = [f"{name}={value}" for name, value in point.parameters.items() if name != field]
@@ -146,7 +147,7 @@ def _lines(report: SweepReport, field: str, benchmark: str, metric: str) -> list
 
 
 def number(value: Any) -> float | None:
-    """What `value` measures; YAML reads 1e-3 as text, which a recipe takes for the number it is."""
+    """`value` as a number, if it is one. YAML reads 1e-3 as text, which a recipe accepts as a number."""
     try:
         return None if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Methods down, columns across; `cells` is keyed by (method, benchmark, metric)."""
+    """Methods as rows, benchmarks as columns; `cells` is keyed by (method, benchmark, metric)."""
 
     methods: list[str]
     columns: list[Column]

@@ -1,9 +1,9 @@
-"""Traces to look at one by one: who wrote what, what was rolled back, how sure the predictors were.
+"""Shows single traces: the author of each span, rolled-back text, the predictors' confidence.
 
 Works on any artifact with `trajectories.parquet`, or on such a file alone. What an artifact did not
-record (discarded text in older ones) is absent here, too.
+record (discarded text in older ones) is not shown.
 
-Not covered: how sure the predictors were (`confidences`); several artifacts side by side.
+Not covered: computing the confidences (`tessy.commands.confidences`); comparing several artifacts.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-import jinja2
 from markupsafe import Markup
 
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD
 from tessy.errors import UserError
 from tessy.records import ROLES, Role, Span, Trajectory, from_row
+from tessy.report.templates import HERE, template
 
-HERE = Path(__file__).parent
 FILE = "trajectories.parquet"
 THINKING = frozenset({"style", "capability", "thinking"})
 SURE = 0.9
@@ -52,7 +51,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A span, cut into pieces where there are confidences."""
+    """A span, divided into pieces if there are confidences."""
 
     span: Span
     pieces: tuple[Piece, ...]
@@ -60,7 +59,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A trajectory as it is shown."""
+    """A trajectory prepared for display."""
 
     trajectory: Trajectory
     stretches: tuple[Stretch, ...]
@@ -98,7 +97,7 @@ def load(source: Path, *, samples: Sequence[str], limit: int) -> list[Trajectory
 
 
 def _rows(file: Path) -> Iterator[Trajectory]:
-    """Row by row: an artifact may hold more than fits into memory."""
+    """Rows one by one: an artifact may be larger than memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -121,7 +120,7 @@ def inspected(
     style: Confidences = (),
     thresholds: Mapping[Role, float] = MappingProxyType({}),
 ) -> list[Inspected]:
-    """Trajectories with what predictors say of them, and the thresholds those use where not a half."""
+    """Trajectories with the predictors' probabilities, and the predictors' thresholds where not 0.5."""
     known = style or [{} for _ in trajectories]
     return [
         Inspected(t, tuple(_stretches(t.spans, by_role, thresholds)))
@@ -145,7 +144,7 @@ def _stretches(
 
 
 def _pieces(text: str, at: int, style: Sequence[tuple[int, float]], threshold: float) -> Iterable[Piece]:
-    """`text`, which stands at `at`, cut at the tokens that begin in it."""
+    """`text`, which begins at offset `at`, divided at the tokens that begin in it."""
     inside = [(offset - at, probability) for offset, probability in style if at <= offset < at + len(text)]
     bounds = [*(start for start, _ in inside), len(text)]
     if bounds[0] > 0:
@@ -156,17 +155,10 @@ def _pieces(text: str, at: int, style: Sequence[tuple[int, float]], threshold: f
 
 
 def render_traces(traces: Sequence[Inspected], title: str) -> str:
-    """One self-contained page; text by models is escaped, no script but the page's own may run."""
+    """One self-contained page; text by models is escaped, and only the page's own script may run."""
     script = (HERE / "traces.js").read_text(encoding="utf-8")
     style = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "traces.css"))
-    template = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("traces.html.jinja")
-    return template.render(
+    return template("traces.html.jinja").render(
         traces=traces,
         title=title,
         style=Markup(style),

@@ -1,9 +1,8 @@
-"""The stage `report`: gathers what the other stages left into results, curves and traces."""
+"""The stage `report`: collects results, curves and traces from the artifacts of the other stages."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,97 +12,138 @@ from typing import Any
 import yaml
 
 from tessy.artifacts import manifest_of, read_json, read_parquet
-from tessy.pipeline.job import Job
-from tessy.records import ROLES, Role, Trajectory, to_row
-from tessy.report import LineageRow, ReportInput, write_report
-from tessy.stages import scores
-from tessy.stages.names import ANNOTATIONS, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
-from tessy.synthesis.methods import TITLES
+from tessy.config.base import part
+from tessy.config.evaluate import Benchmark
+from tessy.config.methods import TITLES
+from tessy.config.recipe import Experiment, Recipe
+from tessy.layout import ANNOTATIONS, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
+from tessy.machine import merged
+from tessy.records import ROLES, Role, Trajectory
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Graph
+from tessy.runtime.stage import Kind, StageConfig
 
 TRACES_PER_METHOD = 3
 
 
-def run(job: Job) -> None:
-    recipe = job.config["recipe"]
+class ReportStage(StageConfig):
+    """Everything that decides the experiment."""
+
+    recipe: Experiment
+
+
+KIND = Kind(
+    "report",
+    ReportStage,
+    revision=7,
+    declared=f"{__name__}:KIND",
+    run=f"{__name__}:run",
+    preload=("tessy.report.page", "tessy.report.scores"),
+)
+
+
+def plan(recipe: Recipe, graph: Graph) -> str:
+    """The stage that reads all others."""
+    inputs = {name: name for name in graph.stages}
+    return graph.add(KIND, "report", ReportStage(recipe=part(Experiment, recipe)), inputs)
+
+
+def run(job: Job[ReportStage]) -> None:
+    from tessy.report import LineageRow, ReportInput, scores, write_report
+
+    recipe = job.config.recipe
+    methods, benchmarks = recipe.synthesis.methods, recipe.evaluate.benchmarks
     manifests = {name: manifest_of(folder) or {} for name, folder in job.inputs.items()}
-    tested = _tested_models(recipe)
+    environment = _environment(manifests)
+    tested, environment = _tested_models(recipe), _environment(manifests)
     results: dict[str, Any] = {
-        "recipe": recipe["name"],
+        "recipe": recipe.name,
         "fingerprint": job.out.name.removesuffix(".partial").rpartition("-")[2],
         "created": max(str(manifest["created"]) for manifest in manifests.values()),
         "rows": [],
-        "synthesis": {TITLES[m]: _synthesis(job, m) for m in recipe["synthesis"]["methods"]},
+        "synthesis": {TITLES[m]: _synthesis(job, m) for m in methods},
         "timing": {name: manifest["seconds"] for name, manifest in manifests.items()},
         "breakdown": [],
         "paired": [],
         "protocol": {},
+        "environment": environment,
         "epochs": [],
         "losses": _losses(job, recipe),
-        "out_of_domain": [b["name"] for b in recipe["evaluate"]["benchmarks"] if b["kind"] == "lm_eval"],
+        "out_of_domain": [b.name for b in recipe.evaluate.lm_eval],
         "predictor_training": {
             role: _training(job, role) for role in ROLES if f"predictor-{role}" in job.inputs
         },
         **_instrument(job),
     }
-    names = {"easy": "known", "hard": "new"} if recipe["world"] is not None else {}
-    for benchmark in recipe["evaluate"]["benchmarks"]:
-        runs = {method: scores.read_runs(job, labels, benchmark) for method, labels in tested.items()}
+    names = {"easy": "known", "hard": "new"} if recipe.world is not None else {}
+    for benchmark in benchmarks:
+        runs = {m: scores.read_runs(job.inputs, labels, benchmark) for m, labels in tested.items()}
         for method, by_seed in runs.items():
-            cells = scores.cells(method, benchmark, by_seed, recipe["evaluate"]["pass_at"])
-            results["rows"] += [to_row(cell) for cell in cells]
+            cells = scores.cells(method, benchmark, by_seed, recipe.evaluate.pass_at)
+            results["rows"] += [cell.model_dump() for cell in cells]
             results["breakdown"] += scores.breakdown(method, benchmark, by_seed, names)
         results["paired"] += scores.paired(benchmark, runs)
         results["epochs"] += _epoch_cells(job, recipe, benchmark)
-        results["protocol"][benchmark["name"]] = scores.read_scorecard(job, "student", benchmark)
+        results["protocol"][benchmark.name] = scores.read_scorecard(job.inputs, "student", benchmark)
     report = ReportInput(
         results=results,
         command="tessy run recipe.yaml  # the recipe below, saved under this name",
         curves=_curves(job, recipe),
         traces=list(_traces(job, recipe)),
-        recipe_yaml=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=100),
-        lineage=[_lineage(name, manifest) for name, manifest in manifests.items()],
-        environment=_environment(manifests),
+        recipe_yaml=yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True, width=100),
+        lineage=[
+            LineageRow(
+                stage=name,
+                fingerprint=manifest["fingerprint"],
+                seconds=manifest["seconds"],
+                inputs=[source.rpartition("-")[0] for source in manifest["inputs"].values()],
+            )
+            for name, manifest in manifests.items()
+        ],
+        environment=environment,
     )
     write_report(report, job.out)
     job.tracker.table("results", results["rows"])
 
 
-def _tested_models(recipe: Mapping[str, Any]) -> dict[str, dict[int, str]]:
+def _tested_models(recipe: Experiment) -> dict[str, dict[int, str]]:
     """Method title -> seed -> label of the evaluation stages of its checkpoint."""
+    from tessy.report.scores import STUDENT
+
     tuned = {
-        TITLES[method]: {seed: f"{method}-seed{seed}" for seed in recipe["train"]["seeds"]}
-        for method in recipe["synthesis"]["methods"]
+        TITLES[method]: {seed: f"{method}-seed{seed}" for seed in recipe.train.seeds}
+        for method in recipe.synthesis.methods
     }
-    return {scores.STUDENT: {0: "student"}, **tuned}
+    return {STUDENT: {0: "student"}, **tuned}
 
 
-def _epoch_cells(
-    job: Job, recipe: Mapping[str, Any], benchmark: Mapping[str, Any]
-) -> Iterable[dict[str, Any]]:
-    """The benchmark's own metric of every method after each chosen epoch, short of the last."""
-    for epoch in recipe["train"]["evaluate_epochs"]:
-        for method in recipe["synthesis"]["methods"]:
-            labels = {seed: f"{method}-seed{seed}-epoch{epoch}" for seed in recipe["train"]["seeds"]}
-            runs = scores.read_runs(job, labels, benchmark)
+def _epoch_cells(job: Job[ReportStage], recipe: Experiment, benchmark: Benchmark) -> Iterable[dict[str, Any]]:
+    """The benchmark's own metric of every method after each chosen epoch except the last."""
+    from tessy.report import scores
+
+    for epoch in recipe.train.evaluate_epochs:
+        for method in recipe.synthesis.methods:
+            labels = {seed: f"{method}-seed{seed}-epoch{epoch}" for seed in recipe.train.seeds}
+            runs = scores.read_runs(job.inputs, labels, benchmark)
             cell = next(iter(scores.cells(TITLES[method], benchmark, runs, ())))
-            yield {"epoch": epoch, **to_row(cell)}
+            yield {"epoch": epoch, **cell.model_dump()}
 
 
-def _losses(job: Job, recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _losses(job: Job[ReportStage], recipe: Experiment) -> dict[str, dict[str, Any]]:
     """Per training run, the loss by kind of token: tokens, mean nll, share of the whole."""
     return {
         f"{TITLES[method]} seed {seed}": read_json(job.inputs[f"train-{method}-seed{seed}"] / "losses.json")
-        for method in recipe["synthesis"]["methods"]
-        for seed in recipe["train"]["seeds"]
+        for method in recipe.synthesis.methods
+        for seed in recipe.train.seeds
     }
 
 
-def _synthesis(job: Job, method: str) -> dict[str, Any]:
+def _synthesis(job: Job[ReportStage], method: str) -> dict[str, Any]:
     summary = read_json(job.inputs[f"synthesize-{method}"] / SYNTHESIS)
     return {key: summary[key] for key in ("trajectories", "failed", "mean_tokens", "teacher_token_share")}
 
 
-def _training(job: Job, role: Role) -> dict[str, Any]:
+def _training(job: Job[ReportStage], role: Role) -> dict[str, Any]:
     """How `role`'s predictor was trained, and on what."""
     metrics = read_json(job.inputs[f"predictor-{role}"] / "metrics.json")
     record = read_json(job.inputs[f"annotations-{role}"] / ANNOTATIONS)
@@ -111,7 +151,7 @@ def _training(job: Job, role: Role) -> dict[str, Any]:
     return {**metrics, "outcomes": record["outcomes"], "kappa": agreed["kappa"]}
 
 
-def _instrument(job: Job) -> dict[str, Any]:
+def _instrument(job: Job[ReportStage]) -> dict[str, Any]:
     if "instrument" not in job.inputs:
         return {}
     found = read_json(job.inputs["instrument"] / "instrument.json")
@@ -122,34 +162,23 @@ def _instrument(job: Job) -> dict[str, Any]:
     return {"instrument": found["checks"], "predictors": switches}
 
 
-def _curves(job: Job, recipe: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
+def _curves(job: Job[ReportStage], recipe: Experiment) -> dict[str, list[dict[str, float]]]:
     return {
         f"{TITLES[method]} seed {seed}": json.loads(
             (job.inputs[f"train-{method}-seed{seed}"] / "curve.json").read_text()
         )
-        for method in recipe["synthesis"]["methods"]
-        for seed in recipe["train"]["seeds"]
+        for method in recipe.synthesis.methods
+        for seed in recipe.train.seeds
     }
 
 
-def _traces(job: Job, recipe: Mapping[str, Any]) -> Iterable[Trajectory]:
-    for method in recipe["synthesis"]["methods"]:
+def _traces(job: Job[ReportStage], recipe: Experiment) -> Iterable[Trajectory]:
+    for method in recipe.synthesis.methods:
         trajectories = read_parquet(job.inputs[f"synthesize-{method}"] / TRAJECTORIES, Trajectory)
         finished = (t for t in trajectories if t.stop_reason == "finished")
         yield from (replace(t, method=TITLES[method]) for t in islice(finished, TRACES_PER_METHOD))
 
 
-def _lineage(name: str, manifest: Mapping[str, Any]) -> LineageRow:
-    return LineageRow(
-        stage=name,
-        fingerprint=manifest["fingerprint"],
-        seconds=manifest["seconds"],
-        inputs=[source.rpartition("-")[0] for source in manifest["inputs"].values()],
-    )
-
-
 def _environment(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    merged: dict[str, str] = {}
-    for manifest in manifests.values():
-        merged |= manifest["environment"]
-    return {**merged, "system": platform.system(), "cores": str(os.cpu_count())}
+    """Machines and versions with which the stages ran; all values where they differ."""
+    return {**merged(manifest["environment"] for manifest in manifests.values()), "system": platform.system()}

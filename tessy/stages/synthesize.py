@@ -4,46 +4,143 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
-from tessy.chat import QWEN3_NO_NEWLINE
+from tessy.config.base import Generation, Seed, part
+from tessy.config.engines import Numerics
+from tessy.config.execution import Execution
+from tessy.config.methods import METHODS, TITLES, cooperative
+from tessy.config.models import ModelReference, reference
+from tessy.config.recipe import Recipe
+from tessy.config.synthesis import Cooperation
 from tessy.errors import UserError
-from tessy.pipeline.job import Job
-from tessy.records import Problem, Trajectory
-from tessy.stages.names import SYNTHESIS, TRAJECTORIES
-from tessy.stages.problems import FILE as PROBLEMS
-from tessy.stages.switching import TRAINED, require_usable
-from tessy.stages.writing import drain, renderer_of, responses
-from tessy.synthesis.drafts import Compat, samples_of
-from tessy.synthesis.methods import METHODS, TITLES
-from tessy.synthesis.official import counted_by_student, samples_by_prompt
-from tessy.synthesis.prompts import answering
-from tessy.synthesis.settings import Compatibility
+from tessy.layout import PROBLEMS, SYNTHESIS, TRAJECTORIES
+from tessy.records import ROLES, Problem, Role, Trajectory
+from tessy.runtime.job import Job
+from tessy.runtime.plan import Graph, by_name
+from tessy.runtime.stage import Kind, StageConfig
+from tessy.stages.checks import (
+    engine_faults,
+    local,
+    models_faults,
+    predictor_engine_faults,
+    switch_faults,
+)
+
+if TYPE_CHECKING:
+    from tessy.generation.writing import Task
+    from tessy.synthesis.rollouts import Sample
 
 ROWS_AT_ONCE = 256
 """Trajectories in memory while they are written out."""
 
 
-def run(job: Job) -> None:
-    task = _task(job)
-    if task["method"].thinking == "both":
-        require_usable(job, task["switch"], sliding=task["compat"].window == "sliding")
-    write_set(job, _as_kept(job, responses(job, **task)))
+class SynthesizeStage(StageConfig):
+    """Which method writes, how, and with what. Where one model writes all of the thinking, settings for
+    cooperation do not apply: `synthesis` then has only its limits, without `watching` and `window_tokens`."""
+
+    method: str
+    models: dict[Role, ModelReference]
+    engines: dict[Role, Numerics]
+    """Of the authors."""
+    watching: dict[Role, Numerics] = Field(default_factory=dict)
+    """Of the boundary predictors."""
+    synthesis: Cooperation
+    window_tokens: int | None = None
+    """What the recipe's own predictors see."""
+    seed: Seed
+    repeats: int = 1
+    """Responses to each problem."""
+
+    @property
+    def cooperative(self) -> bool:
+        return cooperative(self.method)
+
+    @property
+    def files(self) -> list[str]:
+        sources = [source for model in self.models.values() for source in model.files]
+        return [*local(sources), *(self.synthesis.switch.files if self.cooperative else [])]
+
+    def faults(self, execution: Execution) -> Iterator[str]:
+        yield from models_faults(self.models)
+        yield from engine_faults(execution, self.engines)
+        if self.cooperative:
+            yield from switch_faults(self.synthesis.switch)
+            yield from predictor_engine_faults(execution, self.engines)
 
 
-def join(job: Job) -> None:
-    """Help to write the trajectories; the process that runs the stage puts them together."""
-    drain(job, **_task(job))
+KIND = Kind(
+    "synthesize",
+    SynthesizeStage,
+    revision=3,
+    declared=f"{__name__}:KIND",
+    run=f"{__name__}:run",
+    join=f"{__name__}:join",
+    preload=("tessy.generation.writing",),
+    on_device=True,
+    needs=("models",),
+)
+
+
+def plan(
+    recipe: Recipe,
+    graph: Graph,
+    method: str,
+    models: Mapping[Role, str | None],
+    problems: str,
+    predictors: Mapping[Role, str],
+    *,
+    name: str | None = None,
+    repeats: int = 1,
+) -> str:
+    """The stage of responses by the models that `METHODS` names, `repeats` per problem."""
+    both, engines = cooperative(method), recipe.execution.engines
+    limits = part(Generation, recipe.synthesis)
+    trained = both and recipe.synthesis.switch.kind == "trained"
+    config = SynthesizeStage(
+        method=method,
+        models={role: reference(recipe.models.of(role)) for role in ROLES},
+        engines={role: engines.of(role).numerics for role in sorted(METHODS[method].authors)},
+        watching={role: recipe.execution.watching(role) for role in ROLES} if both else {},
+        synthesis=part(Cooperation, recipe.synthesis) if both else Cooperation(**dict(limits)),
+        window_tokens=recipe.predictors.window_tokens if trained and recipe.predictors else None,
+        seed=recipe.seed,
+        repeats=repeats,
+    )
+    watching = {f"predictor-{role}": stage for role, stage in predictors.items()} if trained else {}
+    inputs = {"problems": problems, **by_name(models), **watching}
+    return graph.add(KIND, name or f"synthesize-{method}", config, inputs)
+
+
+def run(job: Job[SynthesizeStage]) -> None:
+    from tessy.generation.writing import responses
+
+    task = task_of(job)
+    if task.cooperation:
+        task.cooperation.require_usable()
+    write_set(job, job.config.method, _as_kept(job, responses(job, _samples(job), task)))
+
+
+def join(job: Job[SynthesizeStage]) -> None:
+    """Help to write the trajectories; the process that runs the stage collects them."""
+    from tessy.generation.writing import drain
+
+    drain(job, _samples(job), task_of(job))
 
 
 def write_set(
-    job: Job, trajectories: Iterable[Trajectory], more: Callable[[], Mapping[str, Any]] = dict
+    job: Job[StageConfig],
+    method: str,
+    trajectories: Iterable[Trajectory],
+    more: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
-    """Write the training set of the job's method and a summary of it, with `more` counts of its own,
-    which are asked for when all trajectories have passed."""
+    """Write the training set of `method` and a summary of it. `more` gives further counts; it is called after
+    the last trajectory."""
     summary = Summary()
-    about = f"Training responses by the method {TITLES[job.config['method']]}."
+    about = f"Training responses by the method {TITLES[method]}."
     write_parquet(
         job.out / TRAJECTORIES, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE
     )
@@ -52,39 +149,52 @@ def write_set(
     job.tracker.log({k: v for k, v in values.items() if not isinstance(v, dict)})
 
 
-def _task(job: Job) -> dict[str, Any]:
-    settings, compat = job.config["synthesis"], _compat(job)
+def _samples(job: Job[SynthesizeStage]) -> list[Sample]:
+    from tessy.synthesis.official import samples_by_prompt
+    from tessy.synthesis.rollouts import samples_of
+
     problems = read_parquet(job.inputs["problems"] / PROBLEMS, Problem)
-    by_prompt = compat.samples == "prompts"
-    return {
-        "samples": samples_by_prompt(problems)
-        if by_prompt
-        else samples_of(problems, job.config.get("repeats", 1)),
-        "name": job.config["method"],
-        "method": METHODS[job.config["method"]],
-        "sampler": settings["sampler"],
-        "max_tokens": settings["max_tokens"],
-        "chunk_tokens": settings.get("chunk_tokens"),
-        "switch": settings.get("switch", TRAINED),
-        "compat": Compat(compat.hand_over, compat.first_token, tuple(compat.end_spellings), compat.window),
-        "formats": {} if compat.prompt_newline else {"qwen3": QWEN3_NO_NEWLINE},
-    }
+    if job.config.synthesis.compat.samples == "prompts":
+        return samples_by_prompt(problems)
+    return samples_of(problems, job.config.repeats)
 
 
-def _compat(job: Job) -> Compatibility:
-    return Compatibility.model_validate(job.config["synthesis"].get("compat", {}))
+def task_of(job: Job[SynthesizeStage]) -> Task:
+    """The stage's writing task."""
+    from tessy.chat import QWEN3_NO_NEWLINE
+    from tessy.generation.models import named
+    from tessy.generation.switching import Switching
+    from tessy.generation.writing import Task
+
+    config, compat = job.config, job.config.synthesis.compat
+    switching = Switching(job, config.synthesis.switch, config.window_tokens, compat.window == "sliding")
+    return Task(
+        config.method,
+        METHODS[config.method],
+        named(config.models),
+        config.synthesis,
+        config.seed,
+        chunk_tokens=config.synthesis.chunk_tokens,
+        compat=compat,
+        switching=switching if config.cooperative else None,
+        formats={} if compat.prompt_newline else {"qwen3": QWEN3_NO_NEWLINE},
+    )
 
 
-def _as_kept(job: Job, trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
-    """Trajectories as they are written out: by the student's own template, counted as asked for."""
-    compat, student = _compat(job), renderer_of(job, "student")
+def _as_kept(job: Job[SynthesizeStage], trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
+    """Trajectories as they are stored: in the student's template, with tokens counted as configured."""
+    from tessy.generation.models import named, renderer_of
+    from tessy.synthesis.official import counted_by_student
+    from tessy.synthesis.prompts import answering
+
+    compat, student = job.config.synthesis.compat, renderer_of(job, named(job.config.models)["student"])
     for trajectory in trajectories:
         kept = trajectory if compat.prompt_newline else answering(trajectory, trajectory.prompt, student)
         yield kept if compat.teacher_tokens == "own" else counted_by_student(kept, student)
 
 
 class Summary:
-    """Counts of a synthesis, taken as its trajectories pass by."""
+    """Counts of a synthesis, updated with each trajectory."""
 
     def __init__(self) -> None:
         self._count: Counter[str] = Counter()
@@ -103,7 +213,7 @@ class Summary:
             yield t
 
     def values(self) -> dict[str, Any]:
-        """Tokens of thinking are compared in their own authors' tokenizers."""
+        """The counts as flat values. Tokens of thinking are counted by their authors' tokenizers."""
         count, reasons = self._count, self._reasons
         total = reasons.total()
         if not total:

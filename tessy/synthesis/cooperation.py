@@ -1,17 +1,17 @@
 """Algorithm 1 of the paper as pure rules: what to keep of a chunk, and who writes next.
 
 The state of a trace is whose turn it is and what the last turns left open. The active model proposes a
-chunk; its boundary predictor names the first character that belongs to the other kind of token;
-what stands before is kept, the rest is rolled back, and the other model takes over.
+chunk; its boundary predictor finds the first character that belongs to the other kind of token;
+the text before it is kept, the rest is rolled back, and the other model takes over.
 
 Three rules make the result independent of how the text was cut into chunks:
 - A chunk that ends inside a word is kept only up to that word; the rest waits for the next chunk.
 - A hand-over inside a word drops the whole word (the paper's rule for different vocabularies), and
   white space goes with the word that follows it.
-- Two hand-overs in a row without a word between them would go on for ever: a model that takes over
-  from one that kept nothing writes at least one word.
+- Hand-overs without a word between them could repeat forever: a model that takes over from one that
+  kept nothing writes at least one word.
 
-Engines, predictors, journals and clocks stay outside.
+Not covered: engines, predictors, journals and clocks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from tessy.config.methods import Method
 from tessy.records import Role, Span, SpanEnd, SpanKind, other
 
 Part = Literal["thinking", "answer"]
@@ -32,7 +33,7 @@ HandOver = Literal["drop", "extend"]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """`keep` characters of a chunk are accepted; then the author changes, the part ends, or neither."""
+    """How many characters of a chunk to `keep`, and whether the author changes, the part ends, or neither."""
 
     keep: int
     hand_over: bool = False
@@ -42,7 +43,7 @@ class Cut:
 def cut(
     chunk: str, foreign_at: int | None, *, ended: bool, stalled: bool, hand_over: HandOver = "drop"
 ) -> Cut:
-    """Decide about `chunk`.
+    """Decide what to keep of `chunk`, and what happens next.
 
     `foreign_at` is the offset of the first token of the other kind, None where there is none;
     `ended` says that the author closed the part after this text; `stalled` that the turn before
@@ -67,7 +68,7 @@ def first_foreign(labels: list[tuple[int, bool]], chunk: str, *, stalled: bool) 
 
 
 def whole_words(text: str, at: int) -> int:
-    """The largest offset up to `at` that splits no word, white space before it left out.
+    """The largest offset up to `at` that splits no word, without the white space before it.
 
     At the end of the text the next character is unknown, so a last word there counts as unfinished.
     """
@@ -77,13 +78,13 @@ def whole_words(text: str, at: int) -> int:
 
 
 def _next_space(text: str, at: int) -> int:
-    """The first white space behind the word at `at`, or the end."""
+    """The first white space after the word at `at`, or the end."""
     word = at + len(text[at:]) - len(text[at:].lstrip())
     return next((i for i in range(word, len(text)) if text[i].isspace()), len(text))
 
 
 def first_word_end(text: str) -> int:
-    """Where the first word of `text` ends; at least one character, unless there is none but space."""
+    """The end of the first word of `text`; at least one character, unless there is only white space."""
     at = len(text) - len(text.lstrip()) + 1
     while at < len(text) and _joined(text, at):
         at += 1
@@ -96,10 +97,10 @@ def _joined(text: str, at: int) -> bool:
 
 
 def _in_word(character: str) -> bool:
-    # Scripts written without spaces: every character may end a word.
+    # Scripts without spaces: every character may end a word.
     if unicodedata.east_asian_width(character) in "WF":
         return False
-    # Marks are accents and, in many scripts, vowels; joiners stand inside words.
+    # Marks are accents and, in many scripts, vowels; joiners occur inside words.
     is_mark = unicodedata.category(character).startswith("M")
     return character.isalnum() or is_mark or character in "_\u200c\u200d"
 
@@ -109,8 +110,8 @@ class Turn:
     """One accepted step of a trace. Token counts are the author's own.
 
     `text` may be empty: a turn that kept nothing still changed the author. `ids` are the author's
-    ids for `text`; `held` are ids proposed behind it whose last word is not known to be whole, with
-    which the author's next chunk begins; `discarded` is the text that was rolled back.
+    ids for `text`; `held` are the proposed ids after it whose last word may be incomplete: the author's
+    next chunk begins with them; `discarded` is the text that was rolled back.
     """
 
     part: Part
@@ -126,15 +127,22 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a trace stands: the part being written (None when there is nothing more to write), whose
-    turn it is, who will answer, whether the author has written since taking over (`wrote`), and whether
-    it took over from one that had not (`passed`)."""
+    """The state of a trace: the part being written (None when it is finished), whose turn it is, which
+    model will answer, whether the author has written since taking over (`wrote`), and whether it took
+    over from one that had written nothing (`passed`)."""
 
     part: Part | None
     author: Role
     answer_author: Role
     wrote: bool = False
     passed: bool = False
+
+    @classmethod
+    def at_start(cls, method: Method) -> State:
+        """The state at the start: the student begins, with a style phrase, where both think (paper)."""
+        if method.thinking is None:
+            return cls("answer", method.answer, method.answer)
+        return cls("thinking", "student" if method.thinking == "both" else method.thinking, method.answer)
 
     @property
     def stalled(self) -> bool:
@@ -154,7 +162,7 @@ class State:
 
 
 def spans(turns: Sequence[Turn], *, cooperative: bool, closing: Span | None) -> list[Span]:
-    """The turns merged into spans, one per author and stretch; `closing` goes between the parts."""
+    """The turns merged into spans, one per run of an author's turns; `closing` goes between the parts."""
     out: list[Span] = []
     for (part, author), group in groupby(_writing(turns), key=lambda turn: (turn.part, turn.author)):
         if part == "answer" and closing:
@@ -175,7 +183,7 @@ def spans(turns: Sequence[Turn], *, cooperative: bool, closing: Span | None) -> 
 
 
 def _writing(turns: Sequence[Turn]) -> Iterator[Turn]:
-    """Turns with text, and those that end a part; a stretch without text is no span."""
+    """Turns with text, and those that end a part; turns without text make no span."""
     for (_, _), group in groupby(turns, key=lambda turn: (turn.part, turn.author)):
         stretch = list(group)
         if any(turn.text for turn in stretch):

@@ -1,16 +1,16 @@
 """The journal of a synthesis: every accepted turn, appended the moment it is accepted.
 
-A folder that several processes, on one machine or on several that share it, can drain together. Each
-process (an owner) appends to files of its own: `turns-OWNER.jsonl` has every accepted turn,
-`done-OWNER.jsonl` every finished response. `claims.jsonl`, written under a lock, says who works on which
-sample. A sample whose owner has died is claimed again and goes on from its last accepted turn.
+A folder on which several processes, on one machine or on several that share it, can work together. Each
+process (an owner) appends to its own files: `turns-OWNER.jsonl` has every accepted turn,
+`done-OWNER.jsonl` every finished response. `claims.jsonl`, written under a lock, records which owner works on
+which sample. A sample whose owner has died is claimed again and resumes from its last accepted turn.
 
-A killed process leaves at most half a line at the end of its files, which readers pass over, so a crash
-costs each trace in flight at most the chunk being written. Memory holds the turns of unfinished samples
-only; of finished ones, where their line is.
+A killed process leaves at most an incomplete line at the end of its files, which readers skip, so a crash
+costs each active trace at most the chunk being written. Memory holds the turns of unfinished samples, and the
+file positions of finished ones.
 
-Not covered: power failures (lines are handed to the system, not forced to disk), and clocks that differ by
-more than `LEASE_S` between machines.
+Not covered: power failures (lines are written without fsync), and clocks that differ by more than `LEASE_S`
+between machines.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tessy.errors import UserError
+from tessy.jsonl import Line, whole_lines
 from tessy.synthesis.cooperation import Turn
 
 LEASE_S = 60.0
@@ -60,13 +61,13 @@ class Journal:
         return os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def claim(self, sample_ids: Sequence[str]) -> str | None:
-        """Take the next sample that is neither done nor in the hands of a living owner; None for none.
+        """Claim the next sample that is neither done nor claimed by a live owner; None if there is none.
 
         `sample_ids` are those of the whole run, the same in every call.
         """
         if self._left is None:
             self._left = deque(sample_ids)
-        # Whoever is through with a journal takes it away.
+        # A process that has finished the stage removes the journal.
         with suppress(FileNotFoundError), self._locked():
             self._refresh_claims()
             for _ in range(len(self._left)):
@@ -78,7 +79,7 @@ class Journal:
                     if self._alive(owner):
                         self._left.append(sample_id)
                         continue
-                    # It may have finished the sample just before it died.
+                    # The dead owner may have finished the sample just before it died.
                     self._refresh_done()
                     if sample_id in self._done:
                         continue
@@ -87,7 +88,7 @@ class Journal:
         return None
 
     def is_complete(self, sample_ids: Iterable[str]) -> bool:
-        """Whether every sample is done, by whomever."""
+        """Whether every sample is done, by any process."""
         if not self._folder.exists():
             return True
         self._refresh_done()
@@ -119,12 +120,12 @@ class Journal:
         self._count.pop(sample_id, None)
 
     def finished(self) -> int:
-        """How many samples are done so far, by whomever."""
+        """How many samples are done so far, by any process."""
         self._refresh_done()
         return len(self._done)
 
     def queue(self) -> tuple[int, int]:
-        """How many samples this process may still find to do, and how many it works on."""
+        """How many samples this process may still claim, and how many it works on."""
         return len(self._left or ()), len(self._count)
 
     def rows(self, sample_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -138,7 +139,7 @@ class Journal:
             yield row
 
     def show_life(self) -> None:
-        """Say that this process is alive; owners on other machines look at the time of it."""
+        """Update this process's heartbeat, whose time owners on other machines check."""
         path = self._folder / f"owner-{self._owner}.json"
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(_identity(os.getpid())))
@@ -177,13 +178,13 @@ class Journal:
         self._claims[sample_id] = (self._owner, number)
 
     def _write(self, file: int, row: dict[str, Any]) -> int:
-        """Append a line, or nothing of it; returns its length, raises `UserError`."""
+        """Append a whole line or nothing; returns its length, raises `UserError`."""
         line = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         try:
             written = os.write(file, line)
             if written == len(line):
                 return written
-            # Half a line would spoil the next one.
+            # An incomplete line would corrupt the next one.
             os.ftruncate(file, os.fstat(file).st_size - written)
             reason = f"{written} of {len(line)} bytes written"
         except OSError as error:
@@ -200,37 +201,37 @@ class Journal:
     def _refresh_done(self) -> None:
         for path in self._folder.glob("done-*.jsonl"):
             if path.name != f"done-{self._owner}.jsonl":
-                for offset, row in self._new_lines(path):
+                for row, offset, _ in self._new_lines(path):
                     self._done.setdefault(row["sample_id"], (path, offset))
 
     def _recover(self) -> None:
-        """Read the turns that dead owners left of unfinished samples."""
+        """Read the turns of unfinished samples from dead owners' files."""
         found: dict[str, list[tuple[int, int, Turn]]] = defaultdict(list)
         for path in sorted(self._folder.glob("turns-*.jsonl")):
             owner = path.stem.removeprefix("turns-")
-            # The living write on: their files are read once they are dead.
+            # Live owners are still writing: their files are read once they are dead.
             if owner == self._owner or self._alive(owner):
                 continue
             self._scanned.add(owner)
-            for _, row in _lines(path, 0):
+            for row, _, _ in _lines(path, 0):
                 if row["sample_id"] not in self._done:
                     sample_id, claim, number = row.pop("sample_id"), row.pop("claim"), row.pop("number")
                     found[sample_id].append((claim, number, _turn(row, path)))
         for sample_id, turns in found.items():
             kept: list[Turn] = []
-            # A later claim went on from what it found; what an earlier owner wrote beyond that is void.
+            # A later owner resumed from the turns it found; any further turns of an earlier owner are void.
             for _, number, turn in sorted(turns, key=lambda entry: entry[:2]):
                 kept[number:] = [turn]
             self._recovered[sample_id] = kept
 
     def _new_rows(self, path: Path) -> Iterator[dict[str, Any]]:
-        return (row for _, row in self._new_lines(path))
+        return (line.row for line in self._new_lines(path))
 
-    def _new_lines(self, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(offset, row) of the lines that have come since the last call."""
-        for offset, row, end in _lines_with_end(path, self._read.get(path, 0)):
-            self._read[path] = end
-            yield offset, row
+    def _new_lines(self, path: Path) -> Iterator[Line]:
+        """The lines appended since the last call."""
+        for line in _lines(path, self._read.get(path, 0)):
+            self._read[path] = line.end
+            yield line
 
     def __enter__(self) -> Self:
         return self
@@ -243,32 +244,20 @@ class Journal:
         (self._folder / f"owner-{self._owner}.json").unlink(missing_ok=True)
 
 
-def _lines(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    return ((offset, row) for offset, row, _ in _lines_with_end(path, start))
-
-
-def _lines_with_end(path: Path, start: int) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """(offset, row, offset of the next line) of the whole lines from `start` on."""
+def _lines(path: Path, start: int) -> Iterator[Line]:
+    """The whole lines from `start` on, each about a sample."""
+    place = start
     try:
-        stream = path.open("rb")
-    except FileNotFoundError:
-        return
-    with stream:
-        stream.seek(start)
-        offset = start
-        for line in stream:
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = json.loads(line)
-                row["sample_id"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{path}, byte {offset}: not a journal line ({error}); "
-                    f"delete {path.parent} to start this stage afresh"
-                ) from None
-            yield offset, row, offset + len(line)
-            offset += len(line)
+        for line in whole_lines(path, start):
+            place = line.start
+            line.row["sample_id"]
+            yield line
+            place = line.end
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}, byte {place}: not a journal line ({error}); delete {path.parent} to start this stage "
+            "afresh"
+        ) from None
 
 
 def _turn(row: dict[str, Any], path: Path) -> Turn:
@@ -281,7 +270,7 @@ def _turn(row: dict[str, Any], path: Path) -> Turn:
 
 
 def _identity(pid: int) -> dict[str, Any]:
-    """Who a process is. Containers may share a host's name, but each numbers its processes itself."""
+    """A process's identity. Containers may share a host name, but have their own process ids."""
     return {
         "host": socket.gethostname(),
         "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
@@ -292,7 +281,7 @@ def _identity(pid: int) -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since boot; "" if there is none. Tells reused ids apart."""
+    """A process's start time in ticks since boot, "" if there is none. Distinguishes reused process ids."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if state in "ZX" else fields[18]

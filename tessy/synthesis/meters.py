@@ -1,4 +1,4 @@
-"""What a synthesis does while it runs: counts, and the rates made of them. Pure but for the clock."""
+"""Counters of a running synthesis, and rates computed from them. Pure except for the clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Meters:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def stop(self) -> None:
-        """Rates are from `started` to here."""
+        """Stop the clock: rates are measured from `started` to this call."""
         self.stopped = time.monotonic()
 
     def request(self, role: Role) -> None:
@@ -44,7 +44,7 @@ class Meters:
         self.switches += turn.ended_by == "boundary"
 
     def excess(self, tokens: int) -> None:
-        """Tokens that arrived while a turn was judged that ended the continuation: nobody reads them."""
+        """Count unused tokens: they arrived while the turn that ended their continuation was judged."""
         self.generated += tokens
         self.rolled_back += tokens
 

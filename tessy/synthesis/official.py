@@ -1,6 +1,6 @@
-"""What the authors' release does around the writing itself, for `synthesis.compat`.
+"""What the authors' release does before and after a trace is written, for `synthesis.compat`.
 
-Not covered: what it does while a trace is written (`drafts.Compat`).
+Not covered: what it does while a trace is written (`tessy.synthesis.rollouts`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from tessy.chat import Renderer
 from tessy.records import Problem, Trajectory
-from tessy.synthesis.drafts import Sample
+from tessy.synthesis.rollouts import Sample
 
 
 def samples_by_prompt(problems: Iterable[Problem]) -> list[Sample]:
-    """One sample per prompt, named by its hash: problems asked for again are left out."""
+    """One sample per prompt, named by the prompt's hash: repeated problems are left out."""
     first: dict[str, Problem] = {}
     for problem in problems:
         first.setdefault(hashlib.sha256(problem.prompt.encode()).hexdigest(), problem)
@@ -23,7 +23,7 @@ def samples_by_prompt(problems: Iterable[Problem]) -> list[Sample]:
 
 
 def counted_by_student(trajectory: Trajectory, student: Renderer) -> Trajectory:
-    """The trajectory with the teacher's tokens counted in the student's vocabulary, a span at a time."""
+    """The trajectory with the teacher's tokens counted in the student's vocabulary, span by span."""
     spans = [
         replace(span, tokens=len(student.encode(span.text))) if span.author == "teacher" else span
         for span in trajectory.spans

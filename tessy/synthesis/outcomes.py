@@ -1,6 +1,6 @@
-"""Outcomes: how a response that nobody failed to write ended.
+"""Outcomes: how a response ended, if no engine failed.
 
-Not covered: whether the answer is right (`eval.judge`), and engines that failed.
+Not covered: whether the answer is right (`eval.judge`), and engine failures.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _REFUSAL = re.compile(
 
 
 def stop_reason(thinking: str | None, answer: str, *, ended_by: TurnEnd, fits: bool) -> StopReason:
-    """The outcome of a response whose last turn ended by `ended_by`; `fits` within the length cap. `thinking`
-    is None where there was to be none."""
+    """The outcome of a response whose last turn ended by `ended_by`. `fits` says whether it is within the
+    length cap; `thinking` is None for methods without thinking."""
     if ended_by == "repetition":
         return "repetitive"
     if ended_by == "stray":
@@ -34,8 +34,8 @@ def stop_reason(thinking: str | None, answer: str, *, ended_by: TurnEnd, fits: b
 def refused(answer: str) -> bool:
     """Whether the whole answer is one English sentence that declines to help.
 
-    Deliberately narrow: an answer that says anything else besides is an answer, and refusals in other
-    words or languages pass for one.
+    Deliberately narrow: an answer that says anything else counts as an answer, and so do refusals in other
+    words or languages.
     """
     said = " ".join(answer.replace("\u2019", "'").lower().split())
     return _REFUSAL.fullmatch(said) is not None

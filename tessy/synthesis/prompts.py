@@ -1,7 +1,7 @@
-"""Questions that methods put to a model in place of the problem itself, and the way back.
+"""Prompts that methods use in place of the problem itself, and the conversion back.
 
-What a model was asked is one thing, what the student is trained to answer another: a trajectory carries
-the bare problem, whatever its author saw. Prompts are versioned text files: a changed prompt is a new file.
+A trajectory has the bare problem as its prompt, on which the student is trained, even if its author was shown
+another prompt. Prompts are versioned text files: a changed prompt is a new file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PLACE = re.compile(r"{(\w+)}")
 
 
 class Template:
-    """The text file at `path`, which the recipe's `field` names, with the places `{name}` to be filled."""
+    """The text file at `path`, given by the recipe's `field`, with placeholders `{name}`."""
 
     def __init__(self, path: Path, field: str, places: set[str]) -> None:
         try:
@@ -31,12 +31,12 @@ class Template:
             raise UserError(f"{field}: {path} lacks {missing}; the prompt must hold it")
 
     def fill(self, **values: str) -> str:
-        """The prompt; what stands in `values` is never read as a place."""
+        """The prompt with `values` inserted; placeholders inside values are not expanded."""
         return _PLACE.sub(lambda place: values.get(place[1], place[0]), self._text)
 
 
 def answering(trajectory: Trajectory, prompt: str, renderer: Renderer, system: str = "") -> Trajectory:
-    """The trajectory as a response to `prompt`, behind `system` where given, whatever it was written for."""
+    """The trajectory with its prompt replaced by `prompt`, after `system` if given."""
     ids = renderer.prompt_ids(prompt, system)
     response = trajectory.student_token_ids[trajectory.prompt_tokens :]
     return replace(

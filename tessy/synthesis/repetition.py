@@ -1,8 +1,8 @@
-"""The repetition guard: has a text fallen into saying the same thing over and over?
+"""The repetition guard: detects texts that repeat themselves without end.
 
 A text is repetitive once a run of 3 to 50 words stands 8 times in a row within 1,000 characters (the
-authors' release looks for this every 100 steps; here it is watched word by word, so the verdict does not
-depend on how the text arrived). Runs without a single letter are ignored: traces of contest problems
+authors' release checks this every 100 steps; here it is checked at every word, so the result does not
+depend on how the text was cut into chunks). Runs without a letter are ignored: traces of contest problems
 write out tables and arrays.
 
 Not covered: repetition within one word, and scripts written without spaces, where a whole clause counts
@@ -22,7 +22,7 @@ WITHIN = 1000
 
 
 class RepetitionGuard:
-    """Reads a text bit by bit; `repetitive` stays true once it was. About two microseconds a word."""
+    """Reads a text incrementally; `repetitive` stays true once set. About two microseconds per word."""
 
     def __init__(self) -> None:
         self.repetitive = False
@@ -32,18 +32,18 @@ class RepetitionGuard:
         self._unfinished = ""
 
     def read(self, text: str) -> bool:
-        """Take in more text and say whether it is repetitive by now. A word counts once it is over."""
+        """Read more text; returns whether it is repetitive so far. A word counts once it has ended."""
         words = (self._unfinished + text).split()
         self._unfinished = ""
         if words and not text[-1:].isspace():
-            # What does not fit into the window needs no more characters to not fit.
+            # A word longer than the window never fits: its further characters are not needed.
             self._unfinished = words.pop()[: WITHIN + 1]
         for word in words:
             self._count(word)
         return self.repetitive
 
     def _count(self, word: str) -> None:
-        """`_matches[n]`: how many words in a row, up to this one, equal the word n places before."""
+        """Update `_matches[n]`: how many consecutive words, up to this one, equal the word n earlier."""
         matches = self._matches
         self._matches = {
             distance: matches.get(distance, 0) + 1
@@ -57,6 +57,6 @@ class RepetitionGuard:
                 self.repetitive = self.repetitive or self._close_together(distance)
 
     def _close_together(self, words: int) -> bool:
-        """Whether eight times the last so many words are within the window."""
+        """Whether eight repetitions of the last n words fit within the window."""
         characters = sum(len(word) + 1 for word in islice(self._recent, words))
         return TIMES * characters - 1 <= WITHIN

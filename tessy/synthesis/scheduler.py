@@ -24,10 +24,10 @@ from tessy.engines import LOCKED, Continuation, EngineFault
 from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
 from tessy.synthesis.cooperation import Turn
-from tessy.synthesis.drafts import Assignment, Draft, Proposal, Sample
-from tessy.synthesis.foresight import Foresight
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
+from tessy.synthesis.rollouts import Assignment, Proposal, Rollout, Sample
+from tessy.synthesis.span_lengths import Pace, SpanLengths
 
 UNWATCHED_CHUNK = 256
 """Tokens between two turns where nobody interrupts the author: how much of a trace a crash can cost."""
@@ -55,15 +55,17 @@ class Patience:
 class Schedule:
     """How samples are run: `concurrency` at once while the models' KV caches have room for them.
 
-    `reach` is the longest continuation opened at a time where a predictor watches (`foresight` opens shorter
-    ones); None asks chunk by chunk. `kv_tokens` is how many tokens the smallest KV cache holds, None where
-    that is no limit.
+    `reach` is the longest continuation opened at a time where a predictor watches (`span_lengths` opens
+    shorter ones); None asks chunk by chunk. `adaptive` has all judged that has arrived since the last look,
+    and looks as often as answers come: for engines that draw as they go, because turns then depend on who was
+    faster. `kv_tokens` is how many tokens the smallest KV cache holds, None where that is no limit.
     """
 
     concurrency: int
     reach: int | None = 512
     kv_tokens: int | None = None
     patience: Patience = Patience()
+    adaptive: bool = False
 
 
 async def write_all(
@@ -77,7 +79,7 @@ async def write_all(
     """Write every sample into the journal, or see that another process does."""
     by_id = {sample.sample_id: sample for sample in samples}
     ids = list(by_id)
-    room, foresight = _Room(schedule, assignment.max_tokens), Foresight()
+    room, span_lengths, pace = _Room(schedule, assignment.max_tokens), SpanLengths(), Pace()
 
     async def work() -> None:
         while True:
@@ -87,7 +89,7 @@ async def write_all(
                 if sample_id is None:
                     return
                 trajectory = await write(
-                    by_id[sample_id], assignment, journal, schedule, meters, foresight, room
+                    by_id[sample_id], assignment, journal, schedule, meters, span_lengths, pace, room
                 )
                 if trajectory.failure and assignment.must_finish:
                     raise UserError(
@@ -131,23 +133,24 @@ async def write(
     journal: Journal,
     schedule: Schedule,
     meters: Meters,
-    foresight: Foresight | None = None,
+    span_lengths: SpanLengths | None = None,
+    pace: Pace | None = None,
     room: _Room | None = None,
 ) -> Trajectory:
     """Write one sample from where its journal stops."""
-    foresight = foresight or Foresight()
-    draft = Draft(sample, assignment, journal.turns(sample.sample_id))
+    span_lengths, pace = span_lengths or SpanLengths(), pace or Pace()
+    rollout = Rollout(sample, assignment, journal.turns(sample.sample_id))
     faults, silent_since, failure = 0, None, ""
-    while draft.state.part is not None and not failure:
-        before = len(draft.turns)
+    while rollout.state.part is not None and not failure:
+        before = len(rollout.turns)
         try:
-            await _stretch(draft, journal, schedule, meters, foresight)
-            if draft.repetitive:
-                turn = draft.stop_repeating()
+            await _stretch(rollout, journal, schedule, meters, span_lengths, pace)
+            if rollout.repetitive:
+                turn = rollout.stop_repeating()
                 journal.append(sample.sample_id, turn)
-                draft.accept(turn)
+                rollout.accept(turn)
             if room is not None:
-                room.resize(sample.sample_id, draft.live_tokens)
+                room.resize(sample.sample_id, rollout.live_tokens)
         except EngineFault as fault:
             meters.fault(fault.reason)
             if fault.reason == LOCKED:
@@ -155,7 +158,7 @@ async def write(
                     f"{assignment.name}: {fault}; set the variable that api_key_env names and run the same "
                     "command again: what was accepted so far is kept"
                 ) from None
-            faults = 1 if len(draft.turns) > before else faults + 1
+            faults = 1 if len(rollout.turns) > before else faults + 1
             silent_since = silent_since or time.monotonic() if fault.unreachable else None
             failure = _given_up(fault, faults, silent_since, schedule.patience)
             if not failure:
@@ -167,8 +170,8 @@ async def write(
         if author.predictor is not None:
             author.predictor.release(sample.sample_id)
     if room is not None:
-        room.forget(sample.sample_id, draft.live_tokens)
-    return draft.trajectory(failure)
+        room.forget(sample.sample_id, rollout.live_tokens)
+    return rollout.trajectory(failure)
 
 
 def _given_up(fault: EngineFault, faults: int, silent_since: float | None, patience: Patience) -> str:
@@ -180,43 +183,58 @@ def _given_up(fault: EngineFault, faults: int, silent_since: float | None, patie
 
 
 async def _stretch(
-    draft: Draft, journal: Journal, schedule: Schedule, meters: Meters, foresight: Foresight
+    rollout: Rollout,
+    journal: Journal,
+    schedule: Schedule,
+    meters: Meters,
+    span_lengths: SpanLengths,
+    pace: Pace,
 ) -> None:
     """Open one continuation and take turns from it until it is used up or somebody else has to write."""
-    author, role, watched = draft.author, draft.state.author, draft.watched
+    author, role, watched = rollout.author, rollout.state.author, rollout.watched
+    adaptive = watched and schedule.adaptive and schedule.reach is not None
     chunk = stride = author.chunk_tokens if watched else UNWATCHED_CHUNK
-    budget = reach = draft.budget()
-    if draft.schema:
+    if adaptive:
+        chunk = stride = pace.interval(role, chunk)
+    budget = reach = rollout.budget()
+    if rollout.schema:
         # Engines begin a schema anew with every request, so that its text is one turn.
         chunk = budget
-    elif watched or schedule.reach is None:
-        reach = chunk if schedule.reach is None else foresight.reach(role, chunk, schedule.reach)
-    request = draft.request(reach, stride)
+    elif schedule.reach is None:
+        reach = chunk
+    elif watched and adaptive:
+        reach = span_lengths.reach_behind(role, schedule.reach, pace.behind(role))
+    elif watched:
+        reach = span_lengths.reach(role, chunk, schedule.reach)
+    request = rollout.request(reach, stride)
     meters.request(role)
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
-    taken = 0
+    taken, clock = 0, asyncio.get_running_loop().time
+    opened = clock()
     try:
         while True:
             await continuation.grown(taken + chunk)
-            # Never more than a chunk, so that a trace's turns do not depend on who was faster.
-            new = continuation.token_ids[taken : taken + chunk]
-            logprobs = continuation.logprobs[taken : taken + chunk]
+            if continuation.finish_reason is None:
+                pace.wrote(role, len(continuation.token_ids), clock() - opened)
+            # Else never more than a chunk, so that a trace's turns do not depend on who was faster.
+            end = len(continuation.token_ids) if adaptive else taken + chunk
+            new, logprobs = continuation.token_ids[taken:end], continuation.logprobs[taken:end]
             taken += len(new)
             finish = continuation.finish_reason if taken == len(continuation.token_ids) else None
             # Fewer ids than asked for without an end: the model's context is full.
             spent = finish == "length" and (request.max_tokens >= budget or taken < request.max_tokens)
-            proposal = draft.proposal(new, finish, spent=spent, logprobs=logprobs)
-            turn = await _next_turn(draft, proposal, meters) if proposal is not None else None
+            proposal = rollout.proposal(new, finish, spent=spent, logprobs=logprobs)
+            turn = await _next_turn(rollout, proposal, meters, pace) if proposal is not None else None
             if turn is not None:
                 if turn.ended_by != "chunk":
                     continuation.abort()
                     meters.excess(len(continuation.token_ids) - taken)
-                journal.append(draft.sample.sample_id, turn)
-                draft.accept(turn)
+                journal.append(rollout.sample.sample_id, turn)
+                rollout.accept(turn)
                 meters.turn(turn)
                 if watched:
-                    foresight.took(draft.sample.sample_id, turn)
-                if turn.ended_by != "chunk" or draft.repetitive:
+                    span_lengths.took(rollout.sample.sample_id, turn)
+                if turn.ended_by != "chunk" or rollout.repetitive:
                     return
             if finish is not None:
                 return
@@ -224,17 +242,19 @@ async def _stretch(
         continuation.abort()
 
 
-async def _next_turn(draft: Draft, proposal: Proposal, meters: Meters) -> Turn:
+async def _next_turn(rollout: Rollout, proposal: Proposal, meters: Meters, pace: Pace) -> Turn:
     """Have what the author proposes judged."""
     labels: list[tuple[int, bool]] = []
-    predictor = draft.author.predictor
-    if draft.watched and predictor is not None:
-        began = time.perf_counter()
+    predictor = rollout.author.predictor
+    if rollout.watched and predictor is not None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         labels = await predictor.foreign(
-            draft.sample.sample_id, draft.thinking, proposal.chunk[: proposal.settled]
+            rollout.sample.sample_id, rollout.thinking, proposal.chunk[: proposal.settled]
         )
-        meters.predictor_waits_s += time.perf_counter() - began
-    return draft.turn(proposal, labels)
+        pace.judged(clock() - began)
+        meters.predictor_waits_s += clock() - began
+    return rollout.turn(proposal, labels)
 
 
 def _nothing() -> Continuation:

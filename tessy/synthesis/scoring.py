@@ -1,9 +1,9 @@
 """Rejection sampling: the best of several responses to one problem (Teacher-Score), as pure rules.
 
-Only finished responses compete. The highest score wins, of equal ones the first written. A response
-without a score is below every one with a score.
+Only finished responses are candidates. The highest score wins, of equal ones the first written. A response
+without a score ranks below every one with a score.
 
-Not covered: where scores come from (`tessy.stages.best`).
+Not covered: where scores come from (`tessy.stages.teacher_score`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?")
 
 
 def read_grade(answer: str) -> float | None:
-    """The grade from 0 to 10 in `answer`: the last that is called one, else the only number there is."""
+    """The grade from 0 to 10 in `answer`: the last number called a grade, else the only number."""
     text = _OUT_OF.sub("", answer)
     named = _NAMED.findall(text)
     numbers = named[-1:] or _NUMBER.findall(text)
@@ -31,7 +31,7 @@ def read_grade(answer: str) -> float | None:
 
 
 def best_of(candidates: Sequence[Trajectory], scores: Mapping[str, float | None]) -> Trajectory:
-    """The candidate to keep, by `scores` per sample id; the first as it is where none is finished."""
+    """The candidate to keep, by `scores` per sample id; the first one if none is finished."""
     finished = [t for t in candidates if t.stop_reason == "finished"] or candidates[:1]
 
     def score(trajectory: Trajectory) -> float:

@@ -1,6 +1,6 @@
-"""A trace in one model's own ids. Text of the other model is encoded once, where the two meet.
+"""A trace in one model's own ids. Text of the other model is encoded once, at the hand-over.
 
-Not covered: what is accepted (`tessy.synthesis.drafts`).
+Not covered: what is accepted (`tessy.synthesis.rollouts`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tessy.chat import Renderer
 
 
 class View:
-    """One model's ids of a trace: extended by what is accepted, never encoded anew."""
+    """One model's ids of a trace: extended by accepted text, never re-encoded."""
 
     def __init__(self, renderer: Renderer, prompt: str, system: str = "", *, thinks: bool = True) -> None:
         self.renderer = renderer
@@ -25,7 +25,7 @@ class View:
         self.ids += ids
 
     def add_foreign(self, text: str) -> None:
-        """Text of the other model, encoded once, when this model's turn comes or the trace ends."""
+        """Add text of the other model; it is encoded once, when this model's turn comes or the trace ends."""
         self._foreign.append(text)
 
     def close_thinking(self, thinking: str) -> None:
@@ -33,13 +33,13 @@ class View:
         self.ids += self.renderer.close_thinking_ids(thinking)
 
     def read(self) -> list[int]:
-        """All ids so far, the other model's words taken in."""
+        """All ids so far, including the other model's text."""
         self._take_in()
         return self.ids
 
     @property
     def written(self) -> int:
-        """Tokens of the response so far."""
+        """The number of tokens of the response so far."""
         return len(self.read()) - self.prompt_tokens
 
     def _take_in(self) -> None:

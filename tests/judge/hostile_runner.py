@@ -58,13 +58,15 @@ def attack(path: Path) -> dict[str, object]:
     }
 
 
-def left_in_rooms() -> list[str]:
+def left_in_sandboxes() -> list[str]:
     """Processes that outlived their run in a sandbox that stands ready for the next one.
 
     Below this process are bubblewraps, below each its process 1, and below that what is left.
     """
-    rooms = [one for bwrap in _children(os.getpid()) for one in _children(bwrap)]
-    return [Path("/proc", str(pid), "cmdline").read_text() for room in rooms for pid in _children(room)]
+    sandboxes = [one for bwrap in _children(os.getpid()) for one in _children(bwrap)]
+    return [
+        Path("/proc", str(pid), "cmdline").read_text() for sandbox in sandboxes for pid in _children(sandbox)
+    ]
 
 
 def left_behind(before: dict[str, object]) -> dict[str, object]:
@@ -104,9 +106,13 @@ def main() -> None:
     with ThreadPoolExecutor(2) as pool:
         for result in pool.map(attack, sorted(Path(sys.argv[1]).iterdir())):
             print(json.dumps(result), flush=True)
-        in_rooms = left_in_rooms()
+        in_sandboxes = left_in_sandboxes()
     left = left_behind(before)
-    print(json.dumps({"left": left, "in rooms": in_rooms, "uid": os.getuid(), "kind": accounting().kind}))
+    print(
+        json.dumps(
+            {"left": left, "in sandboxes": in_sandboxes, "uid": os.getuid(), "kind": accounting().kind}
+        )
+    )
 
 
 if __name__ == "__main__":

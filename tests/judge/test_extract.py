@@ -49,7 +49,7 @@ def test_dmoj_calls_a_main_that_nothing_calls(code: str, called: bool) -> None:
 def test_lightcp_takes_the_last_block_with_an_include() -> None:
     first, second = f"{INCLUDE}\n{MAIN}\n", f"{INCLUDE}\n// two\n{MAIN}\n"
     text = f"```cpp\n{first}```\n```cpp\n{second}```\n```cpp\nint x;\n```\n"
-    assert extract_code("lightcp", "cpp", text) == second
+    assert extract_code("lightcp", "cpp", text) == second.strip()
 
 
 @pytest.mark.parametrize("opener", ["  ```cpp\n", "```c++\n", "````cpp\n"])
@@ -75,8 +75,8 @@ def test_lightcp_counts_braces_naively() -> None:
         "no code",
         MAIN,
         f"{INCLUDE}\nsigned main() {{}}",
-        f"{INCLUDE}\nint main() {{",
-        f"{INCLUDE}\nint main() }}",
+        f"{INCLUDE}\nint main();",
+        f"{INCLUDE}\nmain() {{ }}",
     ],
 )
 def test_lightcp_finds_nothing(text: str) -> None:
@@ -134,3 +134,26 @@ def test_extraction_never_fails_and_invents_nothing(text: str) -> None:
                 if code:
                     lines = set(text.split("\n"))
                     assert lines.issuperset(code.removesuffix("\nmain()").split("\n")[1:-1])
+
+
+@given(st.lists(PIECES, max_size=40).map("".join))
+def test_lightcp_finds_a_part_of_the_answer_with_an_include_and_no_blanks_around_it(text: str) -> None:
+    code = extract_code("lightcp", "cpp", text)
+    assert code is None or (code in text and "#include" in code and code == code.strip())
+
+
+@given(
+    st.text(" \n\t", min_size=1, max_size=3),
+    st.text(" \n\t", max_size=3),
+    st.sampled_from(["{ }", "{ f(); if (x) { }", "{"]),
+)
+def test_lightcp_finds_a_main_however_it_is_spaced_or_cut_off(wide: str, narrow: str, body: str) -> None:
+    program = f"{INCLUDE}\nint{wide}main{narrow}() {body}"
+    assert extract_code("lightcp", "cpp", f"Here:\n{program}") == program
+
+
+@given(st.lists(st.sampled_from(["def main():", "main()", " ", "x", "\n"]), max_size=12).map("".join))
+def test_dmoj_calls_main_where_it_is_defined_once_and_named_nowhere_else(code: str) -> None:
+    found = extract_code("dmoj", "python", f"```python\n{code}\n```")
+    alone = code.count("def main():") == 1 and code.count("main()") == 1
+    assert found == code + ("\nmain()" if alone else "")

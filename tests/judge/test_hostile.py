@@ -84,5 +84,5 @@ def test_attack_is_contained(program: Path, reports: dict) -> None:
 
 def test_nothing_is_left_behind(reports: dict) -> None:
     assert reports["summary"]["left"] == {}
-    assert reports["summary"]["in rooms"] == []
+    assert reports["summary"]["in sandboxes"] == []
     assert len(PROGRAMS) >= 60

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from eval.judge import compile as languages
 from eval.judge.compile import Language
 from eval.judge.extract import Format
-from eval.judge.formats import dmoj, lcb, lightcp
+from eval.judge.formats import asserts, dmoj, lcb, lightcp
 from eval.judge.records import JudgeProblem, Mode, Place, Source
 
 
@@ -19,7 +20,7 @@ class Benchmark:
 
     `find` maps a directory to places by `key` of the problem id; `layout` says what it expects there.
     `source` turns code into what is built. `skipped` problems are never judged officially; those in
-    `errata` have tests that cannot tell a wrong answer.
+    `errata` have tests that cannot tell a wrong answer. `commits` of the official code differ, newest first.
     """
 
     title: str
@@ -28,9 +29,19 @@ class Benchmark:
     key: Callable[[str], str]
     load: Callable[[str, Place], JudgeProblem]
     languages: Mapping[str, Language]
-    source: Callable[[JudgeProblem, str, str, Mode], Source]
+    source: Callable[..., Source]
     skipped: frozenset[str] = frozenset()
     errata: frozenset[str] = frozenset()
+    commits: tuple[str, ...] = ()
+
+    def following(self, commit: str | None) -> Benchmark:
+        """The same as of `commit`, by default the newest known. Raises `ValueError` if it is not known."""
+        if commit is None:
+            return self
+        if commit not in self.commits:
+            known = ", ".join(self.commits) or "none: its rules are one commit's"
+            raise ValueError(f"{self.title}: rules of commit {commit!r} are not known; known are {known}")
+        return replace(self, source=partial(self.source, commit=commit))
 
 
 def as_is(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
@@ -54,6 +65,10 @@ FORMATS: Mapping[Format, Benchmark] = {
     ),
     "lcb": Benchmark(
         "LiveCodeBench", "*.jsonl with question_id and tests", lcb.find, str, lcb.load,
-        languages.LCB, lcb.source, errata=lcb.ERRATA,
+        languages.LCB, lcb.source, errata=lcb.ERRATA, commits=tuple(lcb.COMMITS),
+    ),
+    "asserts": Benchmark(
+        "HumanEval or MBPP", "a .jsonl, .jsonl.gz or .parquet file with task_id and tests", asserts.find, str,
+        asserts.load, languages.LCB, asserts.source,
     ),
 }  # fmt: skip

@@ -35,11 +35,18 @@ ERRATA = frozenset(
     }
 )  # fmt: skip
 """Several right answers, interactive, or broken tests."""
+COMMITS: Mapping[str, str] = {
+    "28fef95ea8c9f7a547c8329f2cd3d32b92c1fa24": "exit,buffer",
+    "16de2a1ef5c07342f6b9782a415cc29cee9ce6e4": "exit,buffer",
+    "15808c76fbd459a73ce6b60d111e56860ab45f6d": "exit",
+    "5f46490ed5200733e9712e715d8454210e8318c1": "",
+}
+"""The newest commit of the official repository that is known, and those that changed its `testing_util.py`,
+down to the one that wrote it anew; and what programs have had since: `exit`, `sys.stdin.buffer`."""
 _FIELDS = ("public_test_cases", "private_test_cases")
 _LONGEST_ID = 1000
 _ID = re.compile(rb'"([^"\\]+)"')
 _PACKED = re.compile(rb"[A-Za-z0-9+/]")
-_HARNESS = Path(__file__).parents[1] / "lcb_harness.py"
 
 
 def find(root: Path) -> dict[str, Place]:
@@ -72,14 +79,19 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
         raise ValueError(f"{where}: has no tests; download the file again")
     if functional and not isinstance(function, str):
         raise ValueError(f"{where}: tests call a function, and metadata has no func_name")
-    checker = Checker("json" if functional else "livecodebench")
+    checker = Checker("value", {"lenient": True}) if functional else Checker("livecodebench")
     return JudgeProblem(problem_id, tuple(cases), checker, functional=function if functional else None)
 
 
-def source(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
-    """The submission under the harness that runs it as the mode wants."""
-    files = {"main.py": code.encode(errors="replace"), "harness.py": _HARNESS.read_bytes()}
-    return Source(language, files, start="harness.py", arguments=(mode, problem.functional or "-"))
+def source(
+    problem: JudgeProblem, language: str, code: str, mode: Mode, commit: str = next(iter(COMMITS))
+) -> Source:
+    """The submission, and how `eval.judge.harness` runs it as the mode wants."""
+    files = {"main.py": code.encode(errors="replace")}
+    if mode == "strict":
+        traits, function = COMMITS[commit], problem.functional or ""
+        return Source(language, files, ("official", traits, function), together=True)
+    return Source(language, files, ("call", problem.functional) if problem.functional else ("program",))
 
 
 def _text(stream: IO[bytes], place: Place, field: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-# expect: WA Wrong Answer
+# expect: RTE Runtime Error
 # fixed: WA Wrong Answer
 import os
 os._exit(0)

@@ -1,4 +1,4 @@
-# expect: WA Wrong Answer
+# expect: RTE Runtime Error
 # fixed: AC Passed
 import os
 input()

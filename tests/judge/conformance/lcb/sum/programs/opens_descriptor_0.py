@@ -1,4 +1,4 @@
-# expect: RTE Runtime Error
+# expect: WA Wrong Answer
 # fixed: AC Passed
 data = open(0).read().split()
 print(sum(map(int, data[1:])))

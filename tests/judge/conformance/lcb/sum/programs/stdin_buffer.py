@@ -1,5 +1,4 @@
-# expect: RTE Runtime Error
-# fixed: AC Passed
+# expect: AC Passed
 import sys
 data = sys.stdin.buffer.read().split()
 print(sum(map(int, data[1:])))

@@ -1,0 +1,39 @@
+"""Process 1 of a sandbox in which Python programs run as they are: waits, and is forked for each.
+
+Loads next to nothing, so that a program finds what it would have found in a process of its own. Runs under
+PyPy, too.
+"""
+
+import ctypes
+import sys
+
+
+def wait(library: str, control: str) -> list[str]:
+    """In a fork of this process, the words of its run. In the process itself it ends with the sandbox."""
+    room = getattr(ctypes, "PyDLL", ctypes.CDLL)(library).room  # PyPy has but one kind
+    room.restype = ctypes.POINTER(ctypes.c_char_p)
+    words = room(int(control))
+    if not words:
+        sys.exit()
+    if sys.implementation.name == "cpython":
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    given: list[str] = []
+    while (word := words[len(given)]) is not None:
+        given.append(word.decode())
+    return given
+
+
+def main() -> None:
+    what, path, *arguments = wait(*sys.argv[1:])
+    sys.argv = [path, *arguments]
+    sys.path[0] = "/box"
+    with open(path, "rb") as stream:
+        compiled = compile(stream.read(), path, "exec", dont_inherit=True)
+    if what == "check":
+        return
+    scope = sys.modules["__main__"].__dict__
+    builtins = scope["__builtins__"]
+    scope.clear()
+    scope.update(dict.fromkeys(("__doc__", "__package__", "__spec__", "__loader__", "__cached__")))
+    scope.update(__name__="__main__", __file__=path, __builtins__=builtins)
+    exec(compiled, scope)

@@ -1,0 +1,215 @@
+r"""LaTeX answers as tokens, so that `\pi r^2` stays three symbols whatever is done with its spacing. Pure.
+
+A token is a string: a number, a symbol (`x`, `\alpha`, `"kg` for an upright word), a bracket or an operator,
+each in one spelling only: `\dfrac` is `\frac`, `≤` is `<=`. What does not change the meaning is left out.
+
+Not covered: macros, environments other than matrices.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+Tokens = tuple[str, ...]
+MOST_CHARACTERS = 2000
+_MOST_NESTED = 8
+WORD = '"'
+"""What the token of an upright word begins with."""
+
+
+def commands(names: str) -> frozenset[str]:
+    """The LaTeX commands of these names."""
+    return frozenset("\\" + name for name in names.split())
+
+
+_UNICODE = str.maketrans(
+    {
+        "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∗": "*", "≤": "<=",
+        "≥": ">=", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "π": r"\pi ", "∪": r"\cup ",
+        "∩": r"\cap ",
+        "∈": r"\in ", "√": r"\sqrt ", "°": r"^\circ ", "±": r"\pm ", "∓": r"\mp ", "²": "^2", "³": "^3",
+        "½": r"\frac12 ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
+        "∅": r"\emptyset ",
+        "，": ",", "。": ".", "（": "(", "）": ")", "：": ":", "∶": ":", "∖": r"\setminus ", "’": "'",
+        "′": "'",
+        "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ",
+        "ω": r"\omega ", "φ": r"\phi ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "Ω": r"\Omega ",
+        "Δ": r"\Delta ", "ℏ": r"\hbar ", "ε": r"\epsilon ", "\u00a0": " ", "\u2009": " ",
+    }
+)  # fmt: skip
+_LEXEME = re.compile(
+    r"\\(?:begin|end)\s*\{(?:[a-z]*matrix|cases|aligned?|gathered)\*?\}|\\[A-Za-z]+\*?|\\.|<=|>=|!=|"
+    r"(?:\d{1,3}(?:(?:\\,|\\ |\{,\}|~| )\d{3})+(?!\d)(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|"
+    r"[A-Za-z]+|[^\s\\]",
+    re.DOTALL,
+)
+_GROUPING = re.compile(r"\\,|\\ |\{,\}|~| ")
+_DROPPED = commands(
+    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle"
+    " textstyle limits nolimits quad qquad rm bf it mathstrut hfill par hline , ; : ! ( ) [ ] $"
+) | {"$", "~", "\\ ", "\\\n", "\\\t"}
+_STYLES = commands("mathbf boldsymbol bm mathit mathcal mathsf mathnormal boxed fbox ensuremath pmb")
+_UPRIGHT = commands("text textbf textrm textit mathrm mbox operatorname operatorname* textnormal hbox textsf")
+_ACCENTS = commands("vec hat bar tilde dot ddot overline widehat widetilde overrightarrow mathbb mathfrak")
+_SAME = {
+    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom",
+    r"\tbinom": r"\binom",
+    r"\cdot": "*", r"\times": "*", r"\ast": "*", r"\div": "/", r"\le": "<=", r"\leq": "<=",
+    r"\leqslant": "<=",
+    r"\ge": ">=", r"\geq": ">=", r"\geqslant": ">=", r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=",
+    r"\approx": "~", r"\simeq": "~", r"\sim": "~", r"\cong": "~", r"\equiv": r"\equiv", r"\lbrace": r"\{",
+    r"\rbrace": r"\}", r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|",
+    r"\mid": "|", r"\varnothing": r"\emptyset", r"\varepsilon": r"\epsilon", r"\varphi": r"\phi",
+    r"\vartheta": r"\theta", r"\colon": ":", r"\backslash": r"\setminus", r"\prime": "'",
+    r"\degree": r"\circ",
+    r"\tg": r"\tan", r"\ctg": r"\cot", r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\wedge": r"\land",
+    r"\bigcup": r"\cup", r"\R": r"\mathbb R", r"\Z": r"\mathbb Z", r"\N": r"\mathbb N", r"\Q": r"\mathbb Q",
+    r"\percent": r"\%", r"\newline": r"\\", r"\operatorname*": r"\operatorname",
+}  # fmt: skip
+FUNCTIONS = frozenset(
+    {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh", "cosh", "tanh",
+     "ln", "log", "lg", "exp", "min", "max", "gcd", "lcm"}
+)  # fmt: skip
+_WORDS = frozenset({"and", "or", "for", "where", "with"})
+_PLAIN_UNITS = frozenset(
+    {"cm", "mm", "km", "kg", "nm", "Hz", "kHz", "MHz", "GHz", "kJ", "MJ", "kN", "eV", "keV", "MeV", "GeV",
+     "kW", "MW", "kPa", "MPa", "mol", "rad"}
+)  # fmt: skip
+
+
+_IDIOMS: tuple[tuple[Tokens, Tokens], ...] = (
+    (("^", "{", r"\circ", "}"), (WORD + "degree",)),
+    (("^", r"\circ"), (WORD + "degree",)),
+    ((r"\circ",), (WORD + "degree",)),
+    ((WORD + "degree", "C"), (WORD + "celsius",)),
+    ((WORD + "degree", WORD + "C"), (WORD + "celsius",)),
+    ((r"\%",), (WORD + "percent",)),
+    *(((r"\mu", WORD + unit), (WORD + "u" + unit,)) for unit in "msgACFVHTW"),
+    ((r"\langle",), ("(",)),
+    ((r"\rangle",), (")",)),
+    (("^", "{", "'", "}"), ("'",)),
+    (("^", "'"), ("'",)),
+    ((r"\{", r"\}"), (r"\emptyset",)),
+    (("<", "="), ("<=",)),
+    ((">", "="), (">=",)),
+    (("{", "}"), ()),
+)
+
+
+def tokens(text: str) -> Tokens:
+    """The tokens of an answer; raises `ValueError` for text that is too long or nested too deep to be one."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"{len(text)} characters are no answer")
+    found = list(_Tokeniser(text.translate(_UNICODE)).all())
+    while found and found[-1] in (".", ",", ";", ":"):
+        found.pop()
+    for old, new in _IDIOMS:
+        found = replaced(found, old, new)
+    return tuple(_subscripts_first(found))
+
+
+def _subscripts_first(found: Sequence[str]) -> list[str]:
+    """`v^2_0` as `v_0^2`."""
+    result = list(found)
+    for at, token in enumerate(result):
+        middle = _end_of_argument(result, at + 1) if token == "^" else 0
+        if middle and result[middle : middle + 1] == ["_"]:
+            end = _end_of_argument(result, middle + 1)
+            result[at:end] = result[middle:end] + result[at:middle]
+    return result
+
+
+def _end_of_argument(found: Sequence[str], start: int) -> int:
+    """Where the token or the group in braces ends that begins at `start`."""
+    depth = 0
+    for at in range(start, len(found)):
+        depth += (found[at] == "{") - (found[at] == "}")
+        if depth <= 0:
+            return at + 1
+    return len(found)
+
+
+def replaced(found: Sequence[str], old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The tokens with one sequence of them in another's place."""
+    result: list[str] = []
+    for token in found:
+        result.append(token)
+        if tuple(result[-len(old) :]) == tuple(old):
+            result[-len(old) :] = new
+    return result
+
+
+class _Tokeniser:
+    """One text's lexemes, and what commands do to the lexemes that are their arguments."""
+
+    def __init__(self, text: str, upright: bool = False, depth: int = 0) -> None:
+        if depth > _MOST_NESTED:
+            raise ValueError("too deeply nested to be an answer")
+        self.lexemes = _LEXEME.findall(text)[::-1]
+        self.upright, self.depth = upright, depth
+
+    def all(self) -> Iterator[str]:
+        while self.lexemes:
+            lexeme = self.lexemes.pop()
+            yield from self.command(lexeme) if lexeme[0] == "\\" else self.character(lexeme)
+
+    def peek(self) -> str:
+        return self.lexemes[-1] if self.lexemes else ""
+
+    def command(self, name: str) -> Iterator[str]:
+        if name in (r"\left", r"\right", r"\middle") and self.peek() == ".":
+            self.lexemes.pop()
+        elif name in _UPRIGHT:
+            yield from self.inner(upright=True)
+        elif name in _STYLES:
+            yield from self.inner(self.upright)
+        elif name in _ACCENTS:
+            yield f"{name} {''.join(self.inner(upright=False))}"
+        elif len(name) > 2 and name[-1] == "}":
+            if "matrix" in name:
+                yield name.partition("{")[0].rstrip()
+        elif name not in _DROPPED:
+            yield _SAME.get(name, name)
+
+    def inner(self, upright: bool) -> Iterator[str]:
+        """The tokens of a command's argument."""
+        return _Tokeniser(self.argument(), upright, self.depth + 1).all()
+
+    def argument(self) -> str:
+        """What braces hold, or the next digit, letter or command."""
+        taken = self.lexemes.pop() if self.lexemes else ""
+        if taken != "{":
+            if taken[1:] and taken[0] != "\\":
+                self.lexemes.append(taken[1:])
+                taken = taken[0]
+            return taken
+        parts: list[str] = []
+        depth = 1
+        while self.lexemes:
+            lexeme = self.lexemes.pop()
+            depth += (lexeme == "{") - (lexeme == "}")
+            if depth == 0:
+                return " ".join(parts)
+            parts.append(lexeme)
+        raise ValueError("a brace is not closed")
+
+    def character(self, lexeme: str) -> Iterator[str]:
+        if lexeme[0].isdigit() or (lexeme[0] == "." and lexeme[1:]):
+            yield _GROUPING.sub("", lexeme)
+            if not self.upright and self.peek() in _PLAIN_UNITS:
+                yield WORD + self.lexemes.pop()
+        elif lexeme.isalpha():
+            yield from self.letters(lexeme)
+        elif lexeme not in _DROPPED:
+            yield r"\%" if lexeme == "%" else lexeme
+
+    def letters(self, run: str) -> Iterator[str]:
+        """A function's name, a word, or one symbol for each letter."""
+        upright = self.upright and run not in FUNCTIONS - {"min"}
+        if upright or run in _WORDS or (len(run) > 3 and run not in FUNCTIONS):
+            yield WORD + run
+        elif run in FUNCTIONS:
+            yield "\\" + run
+        else:
+            yield from run

@@ -1,0 +1,1 @@
+"""Commands of the command line, one module each; `tessy.cli` imports them when they are asked for."""

@@ -1,0 +1,131 @@
+"""What `tessy run` and `tessy plan` do, from a recipe's path to what is printed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tessy.artifacts import read_json
+from tessy.config.load import load
+from tessy.estimate import describe, require_fit, training_tokens
+from tessy.experiment import plan
+from tessy.runtime.display import Display
+from tessy.runtime.plan import Plan
+from tessy.runtime.preflight import preflight
+from tessy.runtime.reuse import decide
+from tessy.runtime.run import StageFailed, execute
+from tessy.terminal import mark
+from tessy.tracking import Tracker, for_agent
+
+REPORT = "report"
+RESULTS = "results.json"
+INTERRUPTED = 130
+"""The exit status of a run that a Ctrl-C ended."""
+
+
+def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
+    """Run to the end and print the result table; returns the exit status."""
+    planned = plan(load(path, overrides))
+    check(planned, runs_dir)
+    if for_agent():
+        return _run_for_agent(planned, overrides, runs_dir)
+    return run_planned(planned, runs_dir, Console())
+
+
+def check(planned: Plan, runs_dir: Path) -> None:
+    """Raise `UserError` naming everything that would stop `planned` later."""
+    require_fit(planned.recipe)
+    preflight(planned, runs_dir)
+
+
+def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> int:
+    """As `run_recipe`, and what came out is the W&B run that a sweep's agent asked for."""
+    recipe, folder = planned.recipe, runs_dir / planned.recipe.name
+    changed = (override.split("=", 1) for override in overrides)
+    tracker = Tracker(
+        folder,
+        mode=recipe.execution.tracking.wandb,
+        project=recipe.execution.tracking.project,
+        group=recipe.name,
+        name=" ".join(overrides),
+        kind="recipe",
+        config={
+            "recipe": recipe.name,
+            "fingerprint": planned.fingerprint,
+            **{field: yaml.safe_load(value) for field, value in changed},
+        },
+        mirror=folder / "wandb",
+    )
+    status = 1
+    try:
+        status = run_planned(planned, runs_dir, Console())
+        if status == 0:
+            from tessy.report.contract import parse_results, score_metrics
+
+            made = folder / planned.stages[-1].folder / RESULTS
+            tracker.log(score_metrics(parse_results(read_json(made))))
+    finally:
+        tracker.close(status)
+    return status
+
+
+def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
+    """Bring about what was planned and passed its checks; returns the exit status.
+
+    Raises `UserError` where a stage refused its input.
+    """
+    started = time.monotonic()
+    try:
+        with Display(console) as display:
+            folder = execute(planned, runs_dir, display)
+    except StageFailed as error:
+        console.print(Text.assemble(mark(False, console.encoding), str(error)))
+        console.print("Run the same command again to go on from here.")
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted. Run the same command again to go on from here.")
+        return INTERRUPTED
+    page = publish(planned, folder)
+    _print_results(console, page.parent)
+    console.print(f"{page} in {time.monotonic() - started:.0f} s", highlight=False)
+    return 0
+
+
+def publish(planned: Plan, folder: Path) -> Path:
+    """Put the report of this plan at `report/`; returns the page."""
+    source, target = folder / planned.stages[-1].folder, folder / REPORT
+    target.mkdir(exist_ok=True)
+    for name in (RESULTS, "index.html"):
+        temporary = target / f".{name}"
+        shutil.copyfile(source / name, temporary)
+        os.replace(temporary, target / name)
+    return target / "index.html"
+
+
+def _print_results(console: Console, report: Path) -> None:
+    from tessy.report import terminal_table
+
+    console.print(terminal_table(read_json(report / RESULTS)))
+
+
+def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
+    """Print every stage with what would happen to it, and what training will take."""
+    planned = plan(load(path, overrides))
+    require_fit(planned.recipe)
+    table = Table("stage", "fingerprint", "action", "why", box=None)
+    colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}
+    for decision in decide(planned, runs_dir / planned.recipe.name):
+        color = colors[decision.action]
+        table.add_row(
+            decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason
+        )
+    Console().print(table)
+    Console().print(describe(planned.recipe, training_tokens(planned.recipe)), highlight=False)

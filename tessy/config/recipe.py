@@ -1,0 +1,122 @@
+"""The recipe: one typed schema for every experiment, checked before anything starts.
+
+A recipe is a YAML file (`tessy.config.load`). Every field that decides a result is in this schema, and no
+default is set anywhere else. `Experiment` decides the results; `execution` says where and how fast it runs.
+
+Not covered: whether the named files and machines can be used (`tessy.runtime.preflight`).
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from tessy.config.base import MINIATURE, Name, Section, Seed
+from tessy.config.evaluate import Evaluate
+from tessy.config.execution import Execution
+from tessy.config.methods import cooperative
+from tessy.config.models import Models
+from tessy.config.predictors import Predictors
+from tessy.config.problems import Problems
+from tessy.config.synthesis import Synthesis
+from tessy.config.train import Train
+from tessy.config.world import WorldConfig
+
+
+class Experiment(Section):
+    """What decides the results of a recipe."""
+
+    name: Name
+    description: str
+    seed: Seed
+    problems: Problems
+    world: WorldConfig | None = None
+    """Dials of the miniature contest; required where anything is `miniature`, refused otherwise."""
+    models: Models
+    predictors: Predictors | None = None
+    """Required by methods in which both models write the thinking."""
+    synthesis: Synthesis
+    train: Train
+    evaluate: Evaluate
+
+    @property
+    def uses_world(self) -> bool:
+        sources = [self.problems.source, self.models.student.source, self.models.teacher.source]
+        sources += [benchmark.source for benchmark in self.evaluate.code]
+        return MINIATURE in sources
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.uses_world and self.world is None:
+            raise ValueError(
+                "section `world` is missing, and something here has the source 'miniature'; add it"
+            )
+        if self.world is not None and not self.uses_world:
+            raise ValueError(
+                "section `world` has no effect: nothing here has the source 'miniature'; remove it"
+            )
+        watched = [m for m in self.synthesis.methods if cooperative(m)]
+        if watched and self.predictors is None and self.synthesis.switch.kind == "trained":
+            raise ValueError(f"section `predictors` is missing, and {', '.join(watched)} needs it; add it")
+        if self.models.student.format != "qwen3":
+            raise ValueError(
+                f"models.student.format {self.models.student.format!r}: "
+                "students are trained in the 'qwen3' format"
+            )
+        if self.synthesis.max_tokens > self.train.max_length:
+            raise ValueError(
+                f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
+                f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
+            )
+        switch = self.synthesis.switch
+        sliding = self.synthesis.compat.window == "sliding"
+        if sliding and switch.kind == "checkpoints" and any(one.threshold is not None for one in switch.both):
+            raise ValueError(
+                "synthesis.switch: with synthesis.compat.window 'sliding' predictors cut at a half, as the "
+                "release does; remove `threshold`"
+            )
+        return self
+
+
+class Recipe(Experiment):
+    """An experiment, and where and how fast it runs."""
+
+    execution: Execution = Execution()
+
+    @model_validator(mode="after")
+    def _can_run_so(self) -> Self:
+        scoring, engines = self.synthesis.teacher_score, self.execution.engines
+        if scoring and scoring.scorer.kind == "likelihood" and engines.teacher.kind != "transformers":
+            raise ValueError(
+                "synthesis.teacher_score.scorer likelihood reads the teacher with transformers, and "
+                f"execution.engines.teacher.kind is {engines.teacher.kind!r}; use the scorer grade, or kind "
+                "transformers"
+            )
+        annotators = self.predictors.annotators if self.predictors else []
+        asked = any(a.kind == "llm" and a.own is None for a in annotators)
+        if asked and self.execution.annotator is None:
+            raise ValueError(
+                "section `execution.annotator` is missing, and an annotator of kind llm needs it; add it"
+            )
+        watching = (self.execution.predictors.student, self.execution.predictors.teacher)
+        if self.synthesis.compat.window == "sliding" and any(one.kind == "server" for one in watching):
+            raise ValueError(
+                "execution.predictors: servers read fixed windows, and synthesis.compat.window is 'sliding'; "
+                "use kind 'transformers'"
+            )
+        self.execution.train.check(self.train)
+        self._models_have_servers_of_their_own()
+        return self
+
+    def _models_have_servers_of_their_own(self) -> None:
+        student, teacher = (
+            {(url.rstrip("/").removesuffix("/v1"), engine.model) for url in engine.endpoints}
+            for engine in (self.execution.engines.student, self.execution.engines.teacher)
+        )
+        if student & teacher and self.models.student != self.models.teacher:
+            url, model = min(student & teacher, key=str)
+            raise ValueError(
+                f"execution.engines: both the student and the teacher are asked for model {model or '(any)'} "
+                f"at {url}, and models.student and models.teacher differ; give each its own `model`"
+            )

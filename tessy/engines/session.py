@@ -1,0 +1,159 @@
+"""The client's end of one WebSocket that carries all requests to one server (`tessy.engines.endpoint`).
+
+What is asked, or aborted, in one pass of the event loop goes out in one message. A connection that breaks
+fails what was open on it; whoever asks next opens another. Not covered: whether a server is well, and
+asking again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import aiohttp
+
+from tessy.engines import EngineFault
+from tessy.engines.codec import Piece, fault_of
+from tessy.errors import described
+
+MESSAGE_BYTES = 1 << 20
+"""Servers refuse messages that are much longer (uvicorn: 16 MiB)."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request under way: whom to tell, and when it was last heard of (event loop's seconds)."""
+
+    hear: Callable[[Piece], None]
+    fail: Callable[[EngineFault], None]
+    heard: float
+
+
+class SessionClient:
+    """All requests to the server at the WebSocket address `url`.
+
+    A request that hears nothing for `timeout_s` fails.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, timeout_s: float) -> None:
+        self._session, self._url, self._timeout_s = session, url, timeout_s
+        self._calls: dict[str, _Call] = {}
+        self._opening: list[bytes] = []
+        self._aborting: list[str] = []
+        self._talking: asyncio.Task[None] | None = None
+        self._some = asyncio.Event()
+
+    def ask(
+        self, name: str, body: bytes, hear: Callable[[Piece], None], fail: Callable[[EngineFault], None]
+    ) -> None:
+        """Open the request `body`, called `name`: `hear` gets its pieces up to one with a finish reason,
+        or `fail` one fault and nothing after it. A fault that `hear` raises is the request's."""
+        self._calls[name] = _Call(hear, fail, asyncio.get_running_loop().time())
+        self._opening.append(body)
+        self._some.set()
+        if self._talking is None or self._talking.done():
+            self._talking = asyncio.create_task(self._talk())
+
+    def abort(self, name: str) -> None:
+        """Nobody listens to `name` any more."""
+        if self._calls.pop(name, None) is not None:
+            self._aborting.append(name)
+            self._some.set()
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._talking is not None:
+            self._talking.cancel()
+            await asyncio.gather(self._talking, return_exceptions=True)
+
+    async def _talk(self) -> None:
+        """Be connected until the connection breaks; then fail what is open on it."""
+        fault = EngineFault("connection lost", "the server hung up")
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                # Pings find out where nobody is left behind a connection that never broke.
+                socket = await self._session.ws_connect(self._url, max_msg_size=0, heartbeat=self._timeout_s)
+            async with socket:
+                helpers = [asyncio.create_task(work) for work in (self._send(socket), self._watch())]
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.ERROR:
+                        raise EngineFault("connection lost", described(message.data))
+                    self._hear(message.data)
+        except EngineFault as error:
+            fault = error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            fault = EngineFault("connection lost", described(error))
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            calls, self._calls = self._calls, {}
+            self._opening, self._aborting = [], []
+            for call in calls.values():
+                call.fail(fault)
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(0)
+            self._some.clear()
+            opening, self._opening = self._opening, []
+            aborting, self._aborting = self._aborting, []
+            for bodies in _portions(opening) or [[]]:
+                message = b'{"open":[%s],"abort":%s}' % (b",".join(bodies), json.dumps(aborting).encode())
+                await socket.send_bytes(message)
+                aborting = []
+
+    async def _watch(self) -> None:
+        """Fail those who have waited for too long."""
+        while True:
+            await asyncio.sleep(self._timeout_s / 4)
+            late = asyncio.get_running_loop().time() - self._timeout_s
+            for name, call in [(name, call) for name, call in self._calls.items() if call.heard < late]:
+                self.abort(name)
+                call.fail(EngineFault("hangs", f"no token for {self._timeout_s:g} s"))
+
+    def _hear(self, data: Any) -> None:
+        try:
+            news = [(name, _piece(*rest)) for name, *rest in json.loads(data)]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineFault("malformed answer", f"{error!r} in {str(data)[:200]!r}") from None
+        now = asyncio.get_running_loop().time()
+        for name, piece in news:
+            if (call := self._calls.get(name)) is not None:
+                call.heard = now
+                self._pass_on(name, call, piece)
+
+    def _pass_on(self, name: str, call: _Call, piece: Piece | EngineFault) -> None:
+        if isinstance(piece, EngineFault):
+            del self._calls[name]
+            call.fail(piece)
+            return
+        if piece.finish:
+            del self._calls[name]
+        try:
+            call.hear(piece)
+        except EngineFault as fault:
+            self.abort(name)
+            call.fail(fault)
+
+
+def _piece(ids: Any, finish: str | None = None, logprobs: Any = None) -> Piece | EngineFault:
+    if isinstance(ids, dict):
+        return fault_of(int(ids["code"]), str(ids["message"]))
+    # `index` lets nothing pass that is no integer, at the speed of C.
+    given = [sorted(map(float, place), reverse=True) for place in logprobs or ()]
+    return Piece([*map(index, ids)], finish, given)
+
+
+def _portions(bodies: list[bytes]) -> list[list[bytes]]:
+    """`bodies` in messages of bearable length."""
+    ends = itertools.accumulate(map(len, bodies))
+    by_message = itertools.groupby(zip(ends, bodies, strict=True), lambda pair: pair[0] // MESSAGE_BYTES)
+    return [[body for _, body in group] for _, group in by_message]

@@ -1,0 +1,115 @@
+"""From a recipe to its plan: the stages of an experiment and their inputs."""
+
+from __future__ import annotations
+
+from tessy.config.methods import METHODS
+from tessy.config.models import reference
+from tessy.config.recipe import Recipe
+from tessy.config.train import EPOCHS
+from tessy.records import ROLES, Role
+from tessy.runtime.plan import Graph, Plan
+from tessy.stages import (
+    annotate,
+    evaluate,
+    instrument,
+    lm_eval,
+    predictor,
+    pretrain,
+    problems,
+    report,
+    sft,
+    switch_verdicts,
+    switches,
+    synthesize,
+    teacher_mix,
+    teacher_reference,
+    teacher_score,
+    world,
+)
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Every stage of `recipe`; runs nothing."""
+    graph = Graph()
+    made = _Sources(recipe, graph)
+    traces = {name: made.method(name) for name in recipe.synthesis.methods}
+    # Long, and only the report needs it: started first, so that it fills gaps instead of running last.
+    if made.world is not None and instrument.is_miniature(recipe):
+        instrument.plan(recipe, graph, made.world, made.models, traces)
+        if recipe.predictors:
+            compared = switches.plan(recipe, graph, made.world, made.models, made.predictors)
+            switch_verdicts.plan(recipe, graph, made.world, compared)
+    student = made.models["student"]
+    made.tested("student", student)
+    for method, trace in traces.items():
+        for seed in recipe.train.seeds:
+            label = f"{method}-seed{seed}"
+            tuned = sft.plan(recipe, graph, method, seed, trace, student)
+            made.tested(label, tuned, system=recipe.train.system_prompt)
+            for epoch in recipe.train.evaluate_epochs:
+                kept = f"{EPOCHS}/{epoch}"
+                made.tested(f"{label}-epoch{epoch}", tuned, kept, recipe.train.system_prompt)
+    report.plan(recipe, graph)
+    return Plan(recipe, tuple(graph.stages.values()))
+
+
+class _Sources:
+    """The inputs that most stages share, and the stages made from them."""
+
+    def __init__(self, recipe: Recipe, graph: Graph) -> None:
+        self.recipe, self.graph = recipe, graph
+        self.world = world.plan(recipe, graph)
+        self.models = {role: pretrain.plan(recipe, graph, role, self.world) for role in ROLES}
+        self.problems = problems.plan(recipe, graph, self.world)
+        self.predictors = {role: self._predictor(role) for role in ROLES if recipe.predictors}
+
+    def _predictor(self, role: Role) -> str:
+        annotations = annotate.plan(self.recipe, self.graph, role, self.models, self.problems)
+        return predictor.plan(self.recipe, self.graph, role, self.models, annotations)
+
+    def method(self, name: str) -> str:
+        """The stage that ends with the trajectories of the method called `name`."""
+        if name in METHODS:
+            return self.written(name)
+        derived = {
+            "teacher_mix": self._mix,
+            "teacher_reference": self._with_reference,
+            "teacher_score": self._best,
+        }
+        return derived[name]()
+
+    def written(self, method: str, name: str | None = None, repeats: int = 1) -> str:
+        """The stage of responses by the models that `METHODS` names."""
+        return synthesize.plan(
+            self.recipe,
+            self.graph,
+            method,
+            self.models,
+            self.problems,
+            self.predictors,
+            name=name,
+            repeats=repeats,
+        )
+
+    def _mix(self) -> str:
+        return teacher_mix.plan(
+            self.recipe, self.graph, {role: self.method(f"{role}_only") for role in ROLES}
+        )
+
+    def _with_reference(self) -> str:
+        references = self.method("teacher_only")
+        student = self.models["student"]
+        return teacher_reference.plan(self.recipe, self.graph, student, self.problems, references)
+
+    def _best(self) -> str:
+        settings = self.recipe.synthesis.teacher_score
+        assert settings is not None
+        candidates = self.written("student_only", "candidates-teacher_score", settings.candidates)
+        return teacher_score.plan(self.recipe, self.graph, self.models["teacher"], candidates)
+
+    def tested(self, label: str, model: str | None, folder: str = "", system: str = "") -> None:
+        """The stages that test the checkpoint in `folder` of the artifact of stage `model`, with the system
+        prompt `system`."""
+        named = reference(self.recipe.models.student, folder, system)
+        for kind in (evaluate, lm_eval):
+            kind.plan(self.recipe, self.graph, label, named, model, self.world)

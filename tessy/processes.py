@@ -1,0 +1,35 @@
+"""Starts Python processes independently of the current folder and the locale.
+
+`python -m MODULE` puts the current folder first on the module path: a `train.py` or `datasets.py` there would
+shadow ours or a library's. And in a locale without UTF-8 a process could neither print nor read non-ASCII
+text.
+
+Not covered: the guard of vLLM servers, which runs without a module path, and the programs of submissions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+INHERITED = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
+"""The same for the processes that a process of ours starts, torchrun's workers and vLLM's for example."""
+ENCODING = "PYTHONIOENCODING"
+"""Would give standard streams another encoding than everything else."""
+
+
+def python_module(name: str, *arguments: str) -> list[str]:
+    """The command that runs the module `name`, which no file in the current folder can shadow."""
+    return [sys.executable, "-P", "-X", "utf8", "-m", name, *arguments]
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with the settings for a process of ours and all that it starts."""
+    return {name: value for name, value in environment.items() if name != ENCODING} | INHERITED
+
+
+def prepare() -> None:
+    """Set that environment for all processes that this one starts; called once, at the start of a command."""
+    os.environ.pop(ENCODING, None)
+    os.environ.update(INHERITED)

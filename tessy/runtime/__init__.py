@@ -1,0 +1,1 @@
+"""Plans, reuses and runs the stages of a recipe."""

@@ -1,0 +1,61 @@
+"""The stage `evaluate`: one checkpoint on the code benchmarks, its programs run and judged."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+from tessy.config.base import MINIATURE
+from tessy.config.evaluate import CodeBenchmark
+from tessy.config.models import ModelReference
+from tessy.config.recipe import Recipe
+from tessy.runtime.plan import Graph
+from tessy.runtime.stage import Kind
+from tessy.stages.checks import sandbox_faults
+from tessy.stages.testing import Testing, TestingStage, tested
+
+
+class EvaluateStage(TestingStage[CodeBenchmark]):
+    """A checkpoint on code benchmarks."""
+
+    def benchmark_faults(self) -> Iterator[str]:
+        yield from sandbox_faults()
+        for benchmark in self.benchmarks:
+            if benchmark.source != MINIATURE:
+                yield from _unusable(benchmark)
+
+
+KIND = Kind(
+    "evaluate",
+    EvaluateStage,
+    revision=5,
+    declared=f"{__name__}:KIND",
+    run="eval.code:run",
+    preload=("eval.code",),
+    on_device=True,
+    needs=("models", "judging"),
+)
+
+
+def plan(
+    recipe: Recipe, graph: Graph, label: str, named: ModelReference, model: str | None, world: str | None
+) -> str | None:
+    """The stage that tests the checkpoint given by `named` and the input `model`, if there are benchmarks."""
+    if not recipe.evaluate.code:
+        return None
+    limits, benchmarks = recipe.evaluate, tested(recipe, recipe.evaluate.code)
+    config = EvaluateStage(
+        evaluate=Testing(max_tokens=limits.max_tokens, sampler=limits.sampler, benchmarks=benchmarks),
+        model=named,
+        engine=recipe.execution.engines.student.numerics,
+        seed=recipe.seed,
+    )
+    return graph.add(KIND, f"evaluate-{label}", config, {"model": model, "world": world})
+
+
+def _unusable(benchmark: CodeBenchmark) -> Iterator[str]:
+    # Loaded by name, because `tessy` does not import `eval`.
+    try:
+        importlib.import_module("eval.benchmarks").check(benchmark)
+    except ValueError as error:
+        yield str(error)

@@ -1,0 +1,51 @@
+"""The stage `sft`: fine-tunes the student, or the model given in its place, on one method's trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tessy.config.base import Seed, part
+from tessy.config.execution import Execution
+from tessy.config.models import ModelReference, reference
+from tessy.config.recipe import Recipe
+from tessy.config.train import Training
+from tessy.runtime.plan import Graph
+from tessy.runtime.stage import Kind, StageConfig
+from tessy.stages.checks import local, model_faults
+
+
+class SftStage(StageConfig):
+    """How the model is trained, from which start, with which seed."""
+
+    train: Training
+    model: ModelReference
+    seed: Seed
+
+    @property
+    def files(self) -> list[str]:
+        start = [self.train.start.source] if self.train.start else []
+        return local([*self.model.files, *start])
+
+    def faults(self, execution: Execution) -> Iterator[str]:
+        yield from model_faults("models.student", self.model.source)
+        if self.train.start:
+            yield from model_faults("train.start", self.train.start.source)
+
+
+KIND = Kind(
+    "sft",
+    SftStage,
+    revision=2,
+    declared=f"{__name__}:KIND",
+    run="train.sft:run",
+    preload=("train.sft",),
+    on_device=True,
+    needs=("models", "training"),
+)
+
+
+def plan(recipe: Recipe, graph: Graph, method: str, seed: int, trajectories: str, student: str | None) -> str:
+    config = SftStage(train=part(Training, recipe.train), model=reference(recipe.models.student), seed=seed)
+    return graph.add(
+        KIND, f"train-{method}-seed{seed}", config, {"trajectories": trajectories, "model": student}
+    )

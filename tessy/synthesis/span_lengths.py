@@ -1,0 +1,107 @@
+"""How far a continuation is worth opening, from how long its author's last spans were.
+
+What an author writes past a boundary is thrown away, and while its text is on its way to the predictor it
+writes on. Where that is little, because judging is quick, continuations are opened as long as allowed. Where
+it is much, one that ends about where spans usually do wastes little; one that ends too early costs another
+request. How often to look follows from the same: no more often than answers come. Only speed depends on this:
+a trace is the same for any reach, and for any interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tessy.records import Role
+from tessy.synthesis.cooperation import Turn
+
+LOOK_AHEAD = 2
+"""Tokens behind a boundary by which it is seen: its word must be whole."""
+LEAST = 4
+"""Tokens between two looks at the least: each costs this process some time, however quick the answer."""
+
+MOST_BEYOND = 4.0
+"""Deviations beyond the mean at most: an engine that is busy pays for all that is thrown away."""
+
+
+@dataclass(slots=True)
+class _Length:
+    """Running mean of span lengths and of their distance from it, in tokens; with the gains by which TCP
+    estimates round trips (RFC 6298)."""
+
+    mean: float
+    deviation: float
+
+    def learn(self, tokens: int) -> None:
+        self.deviation += (abs(tokens - self.mean) - self.deviation) / 4
+        self.mean += (tokens - self.mean) / 8
+
+
+@dataclass(slots=True)
+class _Mean:
+    """A running mean, None before the first value."""
+
+    value: float | None = None
+
+    def learn(self, value: float) -> None:
+        self.value = value if self.value is None else self.value + (value - self.value) / 16
+
+
+class Pace:
+    """How many tokens an author writes while a judgement is awaited, learnt from all samples of a run."""
+
+    def __init__(self) -> None:
+        self._judged = _Mean()
+        self._token: dict[Role, _Mean] = {}
+
+    def judged(self, seconds: float) -> None:
+        """A chunk was judged after so long, the wait for its turn included."""
+        self._judged.learn(seconds)
+
+    def wrote(self, author: Role, tokens: int, seconds: float) -> None:
+        """A continuation had so many tokens so long after it was opened."""
+        self._token.setdefault(author, _Mean()).learn(seconds / max(1, tokens))
+
+    def behind(self, author: Role) -> float:
+        """Tokens written during one judgement; 0 where nothing is known."""
+        token = self._token.get(author, _Mean()).value
+        return (self._judged.value or 0.0) / token if token else 0.0
+
+    def interval(self, author: Role, most: int) -> int:
+        """Tokens after which to look at a continuation for the first time."""
+        return min(most, max(LEAST, round(self.behind(author))))
+
+
+class SpanLengths:
+    """Learns from all samples of a run, for each author."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[Role, _Length] = {}
+        self._so_far: dict[str, int] = {}
+
+    def took(self, sample_id: str, turn: Turn) -> None:
+        """A watched turn was accepted; a boundary ends its author's span."""
+        length = self._so_far.pop(sample_id, 0) + len(turn.ids)
+        if turn.ended_by == "chunk":
+            self._so_far[sample_id] = length
+        elif turn.ended_by == "boundary" and turn.author in self._lengths:
+            self._lengths[turn.author].learn(length)
+        elif turn.ended_by == "boundary":
+            self._lengths[turn.author] = _Length(length, length / 2)
+
+    def reach(self, author: Role, chunk: int, most: int) -> int:
+        """Tokens to ask for: whole chunks, as many as most spans need, at least one and up to `most`."""
+        length = self._lengths.get(author)
+        if length is None:
+            return most
+        chunks = round((length.mean + length.deviation + LOOK_AHEAD) / chunk)
+        return min(most, chunk * max(1, chunks))
+
+    def reach_behind(self, author: Role, most: int, behind: float) -> int:
+        """The same where `behind` tokens are written during a judgement. Fewer than the lengths of spans
+        differ by are worth no early end; of many, the request that an early end costs takes as long."""
+        length = self._lengths.get(author)
+        if length is None or behind <= length.deviation:
+            return most
+        beyond = length.deviation * min(MOST_BEYOND, max(1.0, behind / length.mean))
+        return min(most, math.ceil(length.mean + beyond + LOOK_AHEAD))

@@ -1,0 +1,94 @@
+"""Asks a checkout of an official repository to decide the rows again.
+
+    python -m tests.judge.official.regenerate GROUP --checkout DIR [--python PYTHON]
+
+rewrites GROUP's `rows.jsonl` with the decisions of the code in DIR, `about.json` with its commit, and prints
+which decisions changed. PYTHON must have what the official code imports (LiveCodeBench: numpy and tqdm). The
+programs run WITHOUT isolation, as the official code runs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.judge.formats import lcb
+from tests.judge.official import runners
+from tests.judge.official.runners import HERE, Row
+
+_ASK_LIVECODEBENCH = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+questions = open(sys.argv[2])
+sys.argv = ["main.py", "--model", "model", "--scenario", "codegeneration", "--evaluate"]
+from lcb_runner.evaluation.compute_code_generation_metrics import evaluate_generations_by_problem
+back = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+for line in questions:
+    sample, code = json.loads(line)
+    (results,), _ = evaluate_generations_by_problem(([code], {"input_output": sample}, False, 6))
+    passed = all(result > 0 for result in results)
+    print(json.dumps("pass" if passed else "fail"), file=back, flush=True)
+"""
+
+
+def livecodebench(
+    group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any]], list[Any]]
+) -> list[Any]:
+    """Every program with its problem's tests, in the form that the official evaluation reads."""
+    samples = {}
+    for name, place in lcb.find(group / runners.about(group).get("problems", "problems")).items():
+        problem = lcb.load(name, place)
+        tests = [(case.input.read().decode(), case.answer.read().decode()) for case in problem.cases]
+        inputs, outputs = zip(*tests, strict=True)
+        samples[name] = json.dumps({"inputs": inputs, "outputs": outputs, "fn_name": problem.functional})
+    return ask(_ASK_LIVECODEBENCH, [(samples[row["problem"]], row["code"]) for row in rows])
+
+
+ASKING: Mapping[str, Callable[..., list[Any]]] = {
+    "lcb": livecodebench, "lcb_2025_01_13": livecodebench, "lcb_2025_01_17": livecodebench,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("group", choices=sorted(ASKING))
+    parser.add_argument("--checkout", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--python", default=sys.executable)
+    given = parser.parse_args()
+    group, checkout = HERE / given.group, given.checkout.resolve()
+
+    def ask(program: str, questions: Sequence[Any]) -> list[Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            asked = Path(folder, "questions.jsonl")
+            asked.write_text("".join(json.dumps(question) + "\n" for question in questions))
+            command = [given.python, "-c", program, str(checkout), str(asked)]
+            # The programs that are asked about read whatever standard input there is.
+            done = subprocess.run(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
+            )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    old = runners.rows(group)
+    decided = ASKING[given.group](group, old, ask)
+    new = [{**row, "official": decision} for row, decision in zip(old, decided, strict=True)]
+    for before, after in zip(old, new, strict=True):
+        if before["official"] != after["official"]:
+            print(f"{after['name']}: {before['official']!r} -> {after['official']!r}")
+    text = "".join(json.dumps(row) + "\n" for row in new)
+    (group / "rows.jsonl").write_text(text, encoding="utf-8")
+    commit = subprocess.check_output(["git", "-C", str(checkout), "rev-parse", "HEAD"], text=True).strip()
+    about = {**runners.about(group), "commit": commit}
+    (group / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""The simulation of a GPU's timing: streaming is never slower than asking for k tokens at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tessy.bench.simulation import Timing, simulate
+
+
+@pytest.mark.parametrize("predictor_ms", [0.5, 5.0, 50.0])
+@pytest.mark.parametrize(("engine_ms", "span_tokens"), [(10.0, 12.0), (20.0, 30.0), (2.0, 12.0)])
+def test_streaming_is_never_slower_than_literal_chunks(
+    engine_ms: float, span_tokens: float, predictor_ms: float
+) -> None:
+    timing = Timing(engine_ms, predictor_ms, samples=24, tokens=240, span_tokens=span_tokens)
+    found = simulate(timing)
+    assert found["stream_over_literal"] >= 1
+    if engine_ms >= 10 and predictor_ms <= 5:
+        assert found["stream"]["share_of_limit"] >= 0.7
+
+
+def test_virtual_time_is_the_same_every_time_and_engines_write_at_most_what_the_limit_says() -> None:
+    timing = Timing(10, 5, samples=8, tokens=120)
+    found = simulate(timing)
+    assert found == simulate(timing)
+    assert found["limit"] == 800
+    assert found["literal"]["tokens_per_s"] < found["stream"]["tokens_per_s"] < found["limit"]

@@ -1,0 +1,72 @@
+"""The bench of real sizes, with the smallest: checkpoints load, boundaries come as wanted, one JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tessy.errors import UserError
+
+
+@pytest.mark.slow
+def test_words_are_tokens_to_both_sides() -> None:
+    from tessy.bench.sizes import SIZES, random_text, tokenizer_of
+    from tessy.chat import Renderer
+
+    form = Renderer(tokenizer_of(SIZES["tiny"]["vocab_size"]), "qwen3")
+    text = random_text("tiny", 40, 0)
+    ids = form.encode(text)
+    assert len(ids) == 40
+    assert "".join(form.pieces(ids)) == text
+    assert len(form.tokenizer) == SIZES["tiny"]["vocab_size"]
+
+
+@pytest.mark.slow
+def test_a_predictor_sees_a_boundary_as_often_as_is_wanted(tmp_path: Path) -> None:
+    import torch
+
+    from tessy.bench.reading import styles
+    from tessy.bench.sizes import make_predictor, tilted
+
+    make_predictor(tmp_path / "plain", "tiny")
+    exact = sorted(styles(tmp_path / "plain", "tiny", "cpu", torch.float32, graphs=False))
+    tilted(tmp_path / "plain", tmp_path / "tilted", exact[len(exact) // 10])
+    found = styles(tmp_path / "tilted", "tiny", "cpu", torch.float32, graphs=True)
+    assert sum(style < 0.5 for style in found) / len(found) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.slow
+def test_labels_that_differ_are_counted_with_their_distance_from_the_threshold() -> None:
+    from tessy.bench.reading import label_differences
+
+    found = label_differences([0.1, 0.49, 0.51, 0.9], [0.12, 0.52, 0.5, 0.9], 0.5)
+    assert found["labels_that_differ"] == 0.5
+    assert found["farthest_from_threshold"] == pytest.approx(0.01)
+    assert found["largest_difference"] == pytest.approx(0.03)
+
+
+def test_sizes_that_are_not_known_are_refused() -> None:
+    from tessy.bench.sizes import parse_sizes
+
+    assert parse_sizes("student=8b,teacher=4b,predictor=0.6b")["teacher"] == "4b"
+    for wrong in ("student=8b", "student=8b,teacher=9b,predictor=0.6b"):
+        with pytest.raises(UserError, match="name student, teacher and predictor, each with one of tiny"):
+            parse_sizes(wrong)
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_the_smallest_sizes_are_measured_whole() -> None:
+    from tessy.bench.command import bench_command
+
+    sizes = "student=tiny,teacher=tiny,predictor=tiny"
+    asked = ["synthesis", "--sizes", sizes, "--dummy-weights", "--concurrency", "8", "--max-tokens", "48"]
+    done = CliRunner().invoke(bench_command, asked, catch_exceptions=False)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["ways"] == {"student": "session", "teacher": "session"}
+    assert found["details"]["stream"]["outcomes"] == found["details"]["literal"]["outcomes"] == {"length": 8}
+    for name in ("limit", "literal", "stream", "lockstep", "stream_over_limit"):
+        assert found[name] > 0

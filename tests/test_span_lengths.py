@@ -1,0 +1,54 @@
+"""How far continuations are opened: whole chunks, never more than allowed, about what spans need."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.records import Role
+from tessy.synthesis.cooperation import Turn, TurnEnd
+from tessy.synthesis.span_lengths import SpanLengths
+
+
+def turn(author: Role, tokens: int, ended_by: TurnEnd = "boundary") -> Turn:
+    return Turn("thinking", author, "x" * tokens, tuple(range(tokens)), (), tokens, 0, ended_by)
+
+
+def test_nothing_known_is_no_reason_to_stop_early() -> None:
+    assert SpanLengths().reach("student", 4, 128) == 128
+
+
+def test_spans_of_one_length_are_read_to_their_end_and_no_further() -> None:
+    span_lengths = SpanLengths()
+    for n in range(50):
+        span_lengths.took("a", turn("teacher", 5, "chunk"))
+        span_lengths.took("b", turn("student", 30))
+        span_lengths.took("a", turn("teacher", 3 + n % 2))
+    assert span_lengths.reach("teacher", 4, 128) == 12
+    assert span_lengths.reach("student", 4, 128) == 32
+    assert span_lengths.reach("student", 4, 20) == 20
+
+
+def test_the_end_of_thinking_is_no_boundary() -> None:
+    span_lengths = SpanLengths()
+    span_lengths.took("a", turn("student", 500, "end"))
+    assert span_lengths.reach("student", 4, 128) == 128
+    for _ in range(40):
+        span_lengths.took("a", turn("student", 10))
+    assert span_lengths.reach("student", 4, 128) == 12
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["chunk", "boundary", "end"])), max_size=40),
+    st.integers(1, 30),
+    st.integers(1, 10),
+)
+def test_the_reach_is_whole_chunks_or_all_that_is_allowed(
+    turns: list[tuple[int, TurnEnd]], chunk: int, most: int
+) -> None:
+    span_lengths = SpanLengths()
+    for tokens, ended_by in turns:
+        span_lengths.took("a", turn("student", tokens, ended_by))
+    reach = span_lengths.reach("student", chunk, chunk * most)
+    assert reach % chunk == 0
+    assert chunk <= reach <= chunk * most
