@@ -152,7 +152,7 @@ def checkout(tmp_path: Path) -> Path:
     """What `make` needs of this checkout, set up as far as it can tell; its path has a space in it."""
     place = tmp_path / "my checkout"
     shutil.copytree(ROOT / "recipes", place / "recipes")
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, place)
     (place / ".venv" / "bin").mkdir(parents=True)
     launcher = place / ".venv" / "bin" / "python"
