@@ -187,7 +187,7 @@ def test_a_checkout_with_a_space_in_its_path_has_all_its_targets(checkout: Path)
 
 def test_a_checkout_that_was_moved_is_installed_again(checkout: Path) -> None:
     moved = checkout.rename(checkout.with_name("moved"))
-    assert "pip install -q --progress-bar off -e" in run(["make", "-n", "doctor"], moved).stdout
+    assert re.search(r"pip install .* -e ", run(["make", "-n", "doctor"], moved).stdout)
     assert "bin/pip" not in run(["make", "-n", "doctor"], moved).stdout
 
 
