@@ -1,15 +1,15 @@
-"""A transformers decoder over a pooled KV cache: many texts, each with a row of its own, read bit by bit.
+"""A transformers decoder over a pooled KV cache: many texts, each in its own row, read incrementally.
 
-One pass takes in any number of new ids for any of the rows. They are packed, so that a pass costs what
-its ids cost, however unlike the rows' shares are; only attention pads, among rows of like lengths. What a
-row holds is known to its user, who goes back simply by writing over it. The embedded engine and the
+One pass reads any number of new ids for any of the rows. They are packed, so that the cost of a pass depends
+on the total number of ids; only attention pads, among rows of similar lengths. The caller knows what a
+row holds, and rolls back by overwriting it. The embedded engine and the
 boundary predictors are both built on this.
 
 In double precision (the default of both) a logit does not depend on which rows happened to share a pass,
 to far below any threshold.
 
-What is read where is worked out on the CPU and goes to the model's device once per pass; nothing comes back
-but what the caller asks of the hidden states, so that a GPU never waits in between.
+The layout of a pass is computed on the CPU and sent to the model's device once per pass; only what the caller
+reads of the hidden states comes back, so that a GPU never waits in between.
 
 Not covered: models too large for one device; they are served by vLLM.
 """

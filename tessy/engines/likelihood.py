@@ -1,7 +1,7 @@
-"""How likely a model finds a text: the mean log-probability of its tokens, by transformers in this process.
+"""The mean log-probability of a text's tokens under a model, by transformers in this process.
 
-One sequence at a time, its logits in pieces: a long trace's would not fit. Not covered: models that only
-a server holds.
+One sequence at a time, with logits in chunks: those of a long trace would not fit in memory. Not covered:
+models that only a server can run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LikelihoodReader:
 
     @torch.inference_mode()
     def mean_log_probability(self, ids: Sequence[int], prompt_tokens: int) -> float:
-        """Of `ids` behind the first `prompt_tokens`, in nats per token."""
+        """Of `ids` after the first `prompt_tokens`, in nats per token."""
         whole = torch.tensor(ids, device=self.model.device)
         hidden = self.model.base_model(whole[None, :-1]).last_hidden_state[0, prompt_tokens - 1 :]
         targets = whole[prompt_tokens:]

@@ -1,7 +1,7 @@
-"""What a server offers: which model, how long a context, and the best way in.
+"""Finds out what a server offers: its model, its context length, and the best API.
 
-Each way is tried with one token, in the words that the run will use: a server that ignores or refuses
-a part of them is found out before the first sample. Not covered: servers of other protocols.
+Each API is tried with a short request that has the parameters of the run: a server that ignores or refuses
+one of them is detected before the first sample. Not covered: servers of other protocols.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ async def _ignores_cuts(
     """Whether a server of texts takes no notice of `top_k`, as some do that do not know it."""
     one = Sampler(temperature=2.0, top_k=1)
     request = Request("probe", prompt, PROBE_TOKENS, (), "", stride=1)
-    # A dialogue keeps what it has read: each answer needs its own.
+    # A dialogue has state: each answer needs its own.
     asked = [dialogue("text", request, "probe", model, one, codec) for _ in range(2)]
     first, second = [await _answer(session, url + PATHS["text"], each) for each in asked]
     return first != second
