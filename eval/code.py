@@ -42,7 +42,7 @@ MOST_UNJUDGED = 0.01
 
 def run(job: Job[EvaluateStage]) -> None:
     tested = job.config.evaluate.benchmarks
-    # All of them before the first model: what cannot be fetched is not found out after hours.
+    # All benchmarks are loaded before the first model, so that a failed download does not show after hours.
     contests = {
         name: load(one.benchmark, miniature_contest(job, one.benchmark)) for name, one in tested.items()
     }

@@ -21,7 +21,7 @@ from eval.official import OfficialText, Published, official_text
 from tessy.config.base import MINIATURE
 from tessy.config.evaluate import CodeBenchmark
 
-# Whoever changes one of these raises the revision of the stage `evaluate` (`tessy.runtime.plan`).
+# A change to any of these requires a new revision of the stage `evaluate` (`tessy.stages.evaluate`).
 LCB = Published(
     "LiveCodeBench/LiveCodeBench",
     "28fef95ea8c9f7a547c8329f2cd3d32b92c1fa24",

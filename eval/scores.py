@@ -1,4 +1,4 @@
-"""Verdict rows: what a judged sample is worth, and the card that says how a score came about. Pure.
+"""Verdict rows: the score of a judged sample, and the card that records how a score was computed. Pure.
 
 Not covered: means and intervals over problems and seeds (`tessy.statistics`, `tessy.report.scores`).
 """
