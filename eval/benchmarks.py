@@ -1,6 +1,6 @@
 """Code benchmarks: their problems, the prompt around each, and which of them can be judged.
 
-Official layouts only. OJBench is a folder with `prompts/full.jsonl` beside the problems' DMOJ folders;
+Official layouts only. OJBench is a folder with `prompts/full.jsonl` next to the problems' DMOJ folders;
 LiveCodeBench-Pro is statements (Parquet splits, or one `statements.jsonl`) and a folder of test zips;
 LiveCodeBench is `test.jsonl`, `test2.jsonl`, ... in which problems and tests are one. Where a recipe pins
 a revision, the same files are fetched from the hub first.

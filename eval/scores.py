@@ -39,7 +39,7 @@ def scored(
     responses: Sequence[Response],
     judged: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    """One row per response that was judged, with the problem's tags beside its verdict.
+    """One row per response that was judged, with its verdict and the problem's tags.
 
     `fixed` is whether it passes in mode `fixed`: None where that was not judged, or decides nothing.
     """

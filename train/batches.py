@@ -62,8 +62,7 @@ def pack(lengths: Sequence[int], capacity: int) -> list[Row]:
 
 
 def steps(rows: int, batch: int, epochs: int, seed: int) -> Iterator[list[int]]:
-    """The rows of every optimizer step. Each epoch has its own order and ends with an incomplete batch, if
-    any."""
+    """The rows of every optimizer step. Each epoch has its own order; its last batch may be incomplete."""
     for epoch in range(epochs):
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed + epoch)).tolist()
         for start in range(0, rows, batch):

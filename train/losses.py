@@ -1,8 +1,8 @@
 """The loss of SFT, and the terms it is the sum of: one per kind of token (paper, section 2).
 
 With target tokens i of a global batch, N of them, the loss is the sum over i of w(kind of i) * nll(i) / N.
-The terms logged per step are the parts of this sum by kind, so they add up to the loss; beside each
-stands the plain mean nll of its tokens.
+The terms logged per step are the parts of this sum by kind, so they add up to the loss; for each
+kind the plain mean nll of its tokens is logged, too.
 
 Not covered: the load-balancing loss of mixture-of-experts models, which is left out.
 """

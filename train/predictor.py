@@ -118,8 +118,7 @@ def _base(job: Job[PredictorStage]) -> Source:
 
 
 def check_base(source: str, revision: str | None, tokenizer: Any, window_tokens: int) -> None:
-    """Refuse, before weights load, a base whose context is shorter than a window or whose tokens have no
-    offsets."""
+    """Refuse, before weights load, a base with a context shorter than a window, or without token offsets."""
     if not tokenizer.is_fast:
         raise UserError(f"model {source}: its tokenizer gives no offsets; convert it to a fast tokenizer")
     longest = AutoConfig.from_pretrained(source, revision=revision).max_position_embeddings

@@ -43,13 +43,12 @@ def make_trainer(
     rows: Sequence[Row],
     callbacks: list[TrainerCallback],
 ) -> SpanTrainer:
-    """A trainer for `rows`; `load_model` is given the number type and attention implementation."""
+    """A trainer for `rows`; `load_model` is given the dtype and attention implementation."""
     torch.manual_seed(setting.seed)
     # Created before the model: from here on, ZeRO-3 shards weights while they are loaded.
     args = on_one_device(arguments(setting, len(rows)))
     model = load_model(dtype=dtype_of(setting), attn_implementation=setting.spread.attention)
-    # The student's own is copied at the end; that of some models would be rejected when a checkpoint is
-    # saved.
+    # The student's own is copied at the end; some models' would be rejected when a checkpoint is saved.
     model.generation_config = GenerationConfig()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     flat = setting.train.packing or setting.spread.sequence_parallel > 1

@@ -4,7 +4,7 @@ Trains on the token ids that were synthesised: the prompt carries no loss, every
 Text is never rendered or tokenised again. Set-up of the paper: full parameters, AdamW, batch 128 (of
 packed rows), learning rate 5e-5, up to 9 epochs, 40K context.
 
-One process trains by itself; several, or ZeRO, are started by `train.launch`. Whatever the devices, the
+One process trains by itself; several, or ZeRO, are started by `train.launch`. On any devices, the
 global batches are the same (`train.batches`), and so is their loss (`train.losses`).
 
 Not covered: FSDP; tensor and pipeline parallelism; models too large for one device's memory outside

@@ -3,7 +3,7 @@
     session      this project's own endpoint (`tessy.engines.endpoint`): as `tokens`, many in one message
     tokens       vLLM's /inference/v1/generate: ids in, ids out, an abort by request id
     completions  vLLM's /v1/completions with a prompt of ids and `return_token_ids`
-    text         any OpenAI-compatible /v1/completions: text in, text out, encoded anew here
+    text         any OpenAI-compatible /v1/completions: text in, text out, re-encoded here
 
 An answer that is not inspected before its end is requested without streaming, unless an abort requires that
 the server has begun it. Bodies are joined from parts that were serialised once: this runs for every span.
@@ -186,7 +186,7 @@ def _with_top_logprobs(choice: dict[str, Any]) -> Piece:
 
 
 def _with(choice: dict[str, Any], logprobs: Sequence[Sequence[float]]) -> Piece:
-    """The piece with falling log-probabilities; an id without them is an error."""
+    """The piece with log-probabilities in descending order; an id without them is an error."""
     piece = _ids_of(choice)
     if len(logprobs) != len(piece.token_ids) or not all(logprobs):
         raise ValueError(f"{len(piece.token_ids)} ids, log-probabilities for {len(logprobs)}")

@@ -196,7 +196,7 @@ def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: Sampler) -> 
 
 
 def _allowed(probabilities: torch.Tensor, sampling: Sampler) -> torch.Tensor:
-    """Falling `probabilities` with those past the cuts set to 0, in vLLM's order: top_k, then top_p."""
+    """Descending `probabilities` with those past the cuts set to 0, in vLLM's order: top_k, then top_p."""
     if sampling.top_k:
         probabilities = probabilities[:, : sampling.top_k]
         probabilities = probabilities / probabilities.sum(-1, keepdim=True)

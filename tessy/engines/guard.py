@@ -5,7 +5,7 @@ and the guard then ends the command's whole process group; it does the same on S
 command ends. If the guard is killed, the command is killed, too. Standard library only, Linux only.
 
 Not covered: children that leave the command's process group; children of a command whose guard was killed
-itself, which whoever started the guard can find by its session.
+itself, which the guard's starter can find by its session.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class LikelihoodReader:
     """Reads with the checkpoint at `source`."""
 
     def __init__(self, source: str, revision: str | None = None) -> None:
-        # In float32 whatever the checkpoint is in: not every CPU computes in bfloat16, and none as exactly.
+        # In float32, not in the checkpoint's dtype: some CPUs lack bfloat16 instructions, and it rounds more.
         self.model = AutoModelForCausalLM.from_pretrained(
             source, revision=revision, dtype=torch.float32
         ).eval()

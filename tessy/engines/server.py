@@ -225,7 +225,7 @@ class ServerEngine:
         line.ask(stream.name, asked.body, hear, fail)
 
     async def _run(self, stream: _Stream) -> None:
-        """Read `stream` to its end; whatever goes wrong ends as a fault of its continuation."""
+        """Read `stream` to its end; any error becomes a fault of its continuation."""
         try:
             await self._converse(stream)
         except EngineFault as fault:
