@@ -4,8 +4,8 @@ They are constants and functions of f-strings in Python files of the official ev
 once and kept, parsed and never executed, and its text is used verbatim; none of it is in this repository.
 Set TESSY_RAW_GITHUB to a mirror of raw.githubusercontent.com where that cannot be reached.
 
-Not covered: whether the file at an address is what its authors still recommend, and prompts made by anything
-but constants, joined strings and conditions on a problem's fields.
+Not covered: whether the authors still recommend the file, and prompts made by anything but constants, joined
+strings and conditions on a problem's fields.
 """
 
 from __future__ import annotations

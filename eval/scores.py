@@ -149,7 +149,7 @@ def scorecard(
 
 
 def difference(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What mode `fixed` makes of the same responses, and how often it changed which verdict to which."""
+    """The result of mode `fixed` on the same responses, and how often each verdict changed to another."""
     decided = [row["fixed"] for row in rows if row["fixed"] is not None]
     judged = [row for row in rows if row["fixed_verdict"] is not None]
     changes = Counter(f"{row['verdict']} to {row['fixed_verdict']}" for row in judged)
@@ -170,7 +170,7 @@ def _pinned(source: str | None, revision: str | None) -> str | None:
 
 
 def coverage(benchmark: CodeBenchmark, contest: Contest) -> dict[str, Any]:
-    """Over which problems a score is, and what became of those that cannot be judged."""
+    """The problems that a score covers, and how those that cannot be judged were counted."""
     strict = benchmark.mode == "strict"
     lost = sum(not contest.judgeable(problem.problem_id) for problem in contest.problems)
     return {

@@ -153,7 +153,7 @@ class SlotModel:
             )
         self._decoder, self._device = model.model, model.device
         model.set_attn_implementation("packed_slots")
-        # Who sees what is decided here; the decoder must not make masks of its own.
+        # The attention masks are made here; the decoder must not make its own.
         self._masks = dict.fromkeys(layers)
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, slots, config.num_key_value_heads, length, head_dim)
@@ -170,7 +170,7 @@ class SlotModel:
         return self.forward(layout(rows, starts, feeds))
 
     def forward(self, cpu: Layout) -> torch.Tensor:
-        """`read`, worked out by `layout`; for a caller that wants no gradients and says so."""
+        """`read` with a precomputed `layout`; the caller has to disable gradients."""
         there = cpu.to(self._device)
         self._cache.rows, self._cache.positions = there.rows, there.positions
         out = self._decoder(
@@ -200,7 +200,7 @@ def _alike(rows: torch.Tensor, begins: torch.Tensor, firsts: torch.Tensor, lengt
     used = int(rows.max()) + 1
     read: slice | torch.Tensor = rows
     if 2 * len(rows) > used:
-        # Where most rows have work, the others come along idle, so that the cache is read in place: a
+        # Where most rows have new ids, idle rows are included, so that the cache is read in place: a
         # copy of what they hold costs more than the whole pass.
         read = slice(used)
         begins, firsts, lengths = (

@@ -138,7 +138,7 @@ async def _refusal(
     codec: Codec | None,
     logprobs: int,
 ) -> str | None:
-    """Why `way` does not work at `url`, or None where it gave a token."""
+    """Why `way` does not work at `url`, or None where it returned a token."""
     if way == "text" and logprobs:
         return "no log-probabilities of the model's own tokens, which a switch by entropy or margin needs"
     # The text way needs a prompt of some letters; any ids do for the others.
@@ -177,7 +177,7 @@ async def _answer(session: aiohttp.ClientSession, url: str, asked: Dialogue) -> 
 async def _ignores_cuts(
     session: aiohttp.ClientSession, url: str, model: str, prompt: list[int], codec: Codec | None
 ) -> bool:
-    """Whether a server of texts takes no notice of `top_k`, as some do that do not know it."""
+    """Whether a server of the API `text` silently ignores `top_k`, as some that do not support it do."""
     one = Sampler(temperature=2.0, top_k=1)
     request = Request("probe", prompt, PROBE_TOKENS, (), "", stride=1)
     # A dialogue has state: each answer needs its own.

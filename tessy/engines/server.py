@@ -285,7 +285,7 @@ class ServerEngine:
         stream.continuation.push(token_ids, cast("FinishReason | None", finish), logprobs)
 
     async def _fail(self, stream: _Stream, fault: EngineFault) -> None:
-        """Fail the continuation, and find out whether the server still answers where that is in doubt."""
+        """Fail the continuation, and check the server's health if it may be down."""
         if not (fault.permanent or fault.reason == "busy"):
             fault.unreachable = not await self._answers(stream.replica)
         if stream.live:
