@@ -10,14 +10,14 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?P<group>\{)|\\boxed\s+(?P<bare>[^\s{$.,
 
 
 def after_thinking(response: str) -> str:
-    """What stands after the thinking; nothing where it never ended."""
+    """The text after the thinking; empty if the thinking never ended."""
     if _END_OF_THINKING in response:
         return response.rpartition(_END_OF_THINKING)[2]
     return "" if unfinished(response) else response
 
 
 def unfinished(response: str) -> bool:
-    """Whether thinking was begun and never ended: the sign of a response that was cut off."""
+    """Whether thinking was begun and never ended: the response was truncated."""
     return _START_OF_THINKING in response and _END_OF_THINKING not in response
 
 

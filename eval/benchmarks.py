@@ -1,12 +1,12 @@
 """Code benchmarks: their problems, the prompt around each, and which of them can be judged.
 
-Official layouts only. OJBench is a folder with `prompts/full.jsonl` beside the problems' DMOJ folders;
+Official layouts only. OJBench is a folder with `prompts/full.jsonl` next to the problems' DMOJ folders;
 LiveCodeBench-Pro is statements (Parquet splits, or one `statements.jsonl`) and a folder of test zips;
 LiveCodeBench is `test.jsonl`, `test2.jsonl`, ... in which problems and tests are one. Where a recipe pins
 a revision, the same files are fetched from the hub first.
 
-A problem without tests is never dropped in silence: the official denominators count it as failed, so
-`strict` does, and every result says how many there were.
+A problem without tests is never dropped silently: the official denominators count it as failed, so
+`strict` does, too, and every result reports how many there were.
 
 Not covered: prompts (`eval.prompts`), judging (`eval.judge`), and where a model's training data ends; the
 released dates are given so that a reader can compare.
@@ -73,7 +73,7 @@ JUDGE_FORMAT: Mapping[str, Format] = {name: kind.format for name, kind in KINDS.
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A benchmark at hand: `problems` in file order, and `tests`, what the judge reads.
+    """A loaded benchmark: `problems` in file order, and `tests` for the judge.
 
     `asked` tells which prompt is around each statement. `missing` problems have no tests, `undecidable` ones
     have tests that the benchmark's authors skip or that cannot tell a right answer; `released` are the first
@@ -219,7 +219,7 @@ def _pro_problem(row: Mapping[str, Any], split: str, prompt: Prompt) -> Problem:
 
 
 def _livecodebench(benchmark: CodeBenchmark, _: Path | None, prompt: Prompt) -> tuple[list[Problem], Path]:
-    """The tag vN is file N alone; a date window looks into all files up to it."""
+    """The tag vN is file N alone; a date window selects from all files up to N."""
     version = int(benchmark.kind.removeprefix("livecodebench_v"))
     windowed = benchmark.released_from or benchmark.released_to
     names = [_lcb_file(number) for number in range(1 if windowed else version, version + 1)]
@@ -247,7 +247,7 @@ def _lcb_problems(path: Path, prompt: Prompt) -> Iterator[Problem]:
 
 
 def _lcb_rows(path: Path) -> Iterator[Mapping[str, str]]:
-    """What the lines say beside their tests, which reach hundreds of megabytes and are not held here."""
+    """The lines without their tests, which can have hundreds of megabytes and are not kept in memory."""
     fields = ("question_id", "question_content", "platform", "contest_date", "difficulty")
     with path.open("rb") as stream:
         for number, (start, end) in enumerate(lines.spans(stream), start=1):

@@ -1,7 +1,7 @@
 """The stage `evaluate`: one checkpoint's responses to the code benchmarks, judged and scored.
 
 Every benchmark leaves two datasets, `responses` and `verdicts`, and a `scorecard.json` with the protocol
-behind them; scores with intervals over several seeds are the report's business. A sample that could not be
+behind them; the report computes scores with intervals over several seeds. A sample that could not be
 judged for reasons of ours (IE) is no wrong answer: it is left out and counted, and too many of them stop
 the stage.
 """
@@ -43,7 +43,7 @@ MOST_UNJUDGED = 0.01
 
 def run(job: Job[EvaluateStage]) -> None:
     tested = job.config.evaluate.benchmarks
-    # All of them before the first model: what cannot be fetched is not found out after hours.
+    # All benchmarks are loaded before the first model, so that a failed download does not show after hours.
     contests = {
         name: load(one.benchmark, miniature_contest(job, one.benchmark)) for name, one in tested.items()
     }

@@ -298,7 +298,7 @@ def _difference(sides: Sequence[Tokens]) -> Tokens:
 
 
 def _proportional(one: Tokens, two: Tokens, *, positive: bool) -> bool:
-    """Whether the quotient of both is the same number wherever it is looked at."""
+    """Whether the quotient of both is the same number at every tested point."""
     try:
         quotient = ("(", *one, ")", "/", "(", *two, ")")
         found = [value for value in _known(quotient, Reading()) if value is not None]
@@ -358,7 +358,8 @@ def _same_reading(
 
 
 def _domains(found: Tokens) -> Iterator[Domain]:
-    """Where to look: absolute values differ for negative numbers, and rounded ones for whole numbers."""
+    """The domains to test: absolute values differ for negative numbers, and rounded ones for whole
+    numbers."""
     yield "positive"
     if "|" in found:
         yield "signed"

@@ -1,8 +1,8 @@
 """The value of a LaTeX expression at a few points: equal expressions agree there, others hardly ever. Pure.
 
 Rational arithmetic is exact while numbers stay small, everything else is floating point, and each value is
-computed twice with different rounding errors, which shows how far it can be trusted. No text can make it
-compute for long: what gets too large has no value.
+computed twice with different rounding errors, which shows its accuracy. The time is bounded for any text:
+values that get too large do not exist.
 
 Not covered: sums, products and integrals over a range, limits, piecewise definitions.
 """

@@ -2,9 +2,9 @@
 
 lm-eval supplies documents, prompts and scoring; the responses are written by the project's own engine with
 the recipe's sampler and length, as those to the code benchmarks are. So no stop string of a task can cut
-into thinking, an answer is read after the thinking, truncation is known, and a killed stage goes on where it
-was. Every sample is scored by itself, as a run of its own: a task's way of picking one of several
-never applies.
+into thinking, an answer is read after the thinking, truncation is known, and a killed stage resumes where it
+stopped. Every sample is scored by itself, as a run of its own: a task's rule for choosing one of several
+samples never applies.
 
 Not covered: loglikelihood tasks, and metrics that are not a mean over problems.
 """
@@ -182,7 +182,7 @@ def chosen(result: Mapping[str, Any], benchmark: LmEvalBenchmark) -> list[Mappin
 def scorecard(
     task: Any, benchmark: LmEvalBenchmark, settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The protocol behind the score, and the bare means of one checkpoint."""
+    """The protocol of the score, and the means of one checkpoint."""
     return {
         "benchmark": benchmark.model_dump(mode="json"),
         "protocol": {

@@ -1,6 +1,6 @@
-"""The stage `instrument`: is the miniature a fair instrument? Everything here is checked by the real parts.
+"""The stage `instrument`: checks, with the real judge and models, that the miniature measures what it should.
 
-A score means something only if gold programs are accepted and mutated ones refused, if the teacher
+Scores are meaningful only if gold programs are accepted and mutated ones rejected, if the teacher
 knows what the student does not, and if the student can answer from a right thinking. Right traces per
 method are reported, not judged: they are a result. Predictors have a stage of their own
 (`tessy.stages.switches`).

@@ -1,6 +1,6 @@
-"""Tasks as lm-eval knows them: whether they can run, and where their examples come from.
+"""Tasks of lm-eval: whether they can run, and the source of their few-shot examples.
 
-Not covered: what a task's own Python imports only when it scores.
+Not covered: imports that a task's own Python makes only when it scores.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def check(benchmark: LmEvalBenchmark) -> None:
 
 
 def known(benchmark: LmEvalBenchmark) -> tuple[TaskManager, dict[str, Any]]:
-    """Where the task is known, and its configuration."""
+    """The task manager that has the task, and its configuration."""
     manager = _manager(defaults=False)
     if benchmark.task not in manager.all_subtasks:
         manager = _manager(defaults=True)
@@ -53,7 +53,7 @@ def known(benchmark: LmEvalBenchmark) -> tuple[TaskManager, dict[str, Any]]:
 
 @cache
 def _manager(defaults: bool) -> TaskManager:
-    """Our tasks, or lm-eval's ten thousand too, which take a quarter of a minute on a slow machine."""
+    """Our tasks, or also lm-eval's ten thousand, which take 15 seconds to index on a slow machine."""
     return TaskManager(include_path=str(TASKS), include_defaults=defaults)
 
 

@@ -50,7 +50,7 @@ class Value:
 
 
 class Arithmetic:
-    """The operations of one computation, which ends with `NoValueError` when it gets out of hand.
+    """The operations of one computation, which raises `NoValueError` when it gets too large.
 
     With `errors` each inexact result is off by a few parts in 10^13, always by the same ones.
     """

@@ -1,11 +1,11 @@
-"""Prompts in the words of a benchmark's authors, read where they publish them, at a pinned commit.
+"""A benchmark's official prompts, read from its authors' repository at a pinned commit.
 
-They stand as constants, and as a function made of f-strings, in Python files of the official evaluators. The
-file is fetched once and kept, parsed and never run, and its text used to the letter; none of it is in this
-repository. Set TESSY_RAW_GITHUB to a mirror of raw.githubusercontent.com where that cannot be reached.
+They are constants and functions of f-strings in Python files of the official evaluators. The file is fetched
+once and kept, parsed and never executed, and its text is used verbatim; none of it is in this repository.
+Set TESSY_RAW_GITHUB to a mirror of raw.githubusercontent.com where that cannot be reached.
 
-Not covered: whether the file at an address is what its authors still recommend, and prompts made by anything
-but constants, joined strings and conditions on a problem's fields.
+Not covered: whether the authors still recommend the file, and prompts made by anything but constants, joined
+strings and conditions on a problem's fields.
 """
 
 from __future__ import annotations

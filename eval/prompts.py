@@ -6,7 +6,7 @@ their evaluators' source, from where they are read (`eval.official`). All are on
 LiveCodeBench formats by a model's style. Followed is `OpenAIReasonPreview`, one of those for models that
 reason: the generic system message, an empty line and the generic question, all from the user. None is made
 for Qwen3-8B or gpt-oss; Qwen's (`CodeQwenInstruct`) writes ChatML into the prompt, where here a model's own
-template belongs, and forbids any word beside the program.
+template belongs, and forbids any text except the program.
 
 Not covered: prompts for base models, and those of the other styles.
 """
@@ -22,7 +22,7 @@ from eval.official import OfficialText, Published, official_text
 from tessy.config.base import MINIATURE
 from tessy.config.evaluate import CodeBenchmark
 
-# Whoever changes one of these raises the revision of the stage `evaluate` (`tessy.runtime.plan`).
+# A change to any of these requires a new revision of the stage `evaluate` (`tessy.stages.evaluate`).
 LCB = Published(
     "LiveCodeBench/LiveCodeBench",
     "28fef95ea8c9f7a547c8329f2cd3d32b92c1fa24",

@@ -1,4 +1,4 @@
-"""Verdict rows: what a judged sample is worth, and the card that says how a score came about. Pure.
+"""Verdict rows: the score of a judged sample, and the card that records how a score was computed. Pure.
 
 Not covered: means and intervals over problems and seeds (`tessy.statistics`, `tessy.report.scores`).
 """
@@ -39,7 +39,7 @@ def scored(
     responses: Sequence[Response],
     judged: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    """One row per response that was judged, with the problem's tags beside its verdict.
+    """One row per response that was judged, with its verdict and the problem's tags.
 
     `fixed` is whether it passes in mode `fixed`: None where that was not judged, or decides nothing.
     """
@@ -149,7 +149,7 @@ def scorecard(
 
 
 def difference(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What mode `fixed` makes of the same responses, and how often it changed which verdict to which."""
+    """The result of mode `fixed` on the same responses, and how often each verdict changed to another."""
     decided = [row["fixed"] for row in rows if row["fixed"] is not None]
     judged = [row for row in rows if row["fixed_verdict"] is not None]
     changes = Counter(f"{row['verdict']} to {row['fixed_verdict']}" for row in judged)
@@ -170,7 +170,7 @@ def _pinned(source: str | None, revision: str | None) -> str | None:
 
 
 def coverage(benchmark: CodeBenchmark, contest: Contest) -> dict[str, Any]:
-    """Over which problems a score is, and what became of those that cannot be judged."""
+    """The problems that a score covers, and how those that cannot be judged were counted."""
     strict = benchmark.mode == "strict"
     lost = sum(not contest.judgeable(problem.problem_id) for problem in contest.problems)
     return {

@@ -104,6 +104,7 @@ def test_the_miniature_is_known_where_problems_and_models_come_from_alone() -> N
         "tessy.stages.pretrain",
         "tessy.stages.switches",
         "tessy.generation.token_logprobs",
+        "tessy.bench.sizes",
         "eval.code",
         "eval.general",
         "eval.instrument",

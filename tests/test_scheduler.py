@@ -57,16 +57,18 @@ def test_streams_literal_chunks_and_lock_step_accept_the_same_text(
     """For the same labels, whatever the text: Algorithm 1 has one answer."""
     spec = assignment(chunk_tokens, thinking=thinking)
 
-    async def scheduled(reach: int | None) -> Trajectory:
+    async def scheduled(reach: int | None, *, adaptive: bool = False) -> Trajectory:
         with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
-            return await write(samples(1)[0], spec, journal, Schedule(1, reach), Meters())
+            schedule = Schedule(1, reach, adaptive=adaptive)
+            return await write(samples(1)[0], spec, journal, schedule, Meters())
 
     async def everyhow() -> list[Trajectory]:
         lockstep = await write_in_lockstep(samples(1), spec, Meters(), 1)
-        return [await scheduled(None), await scheduled(reach), *lockstep]
+        adaptive = await scheduled(reach, adaptive=True)
+        return [await scheduled(None), await scheduled(reach), adaptive, *lockstep]
 
-    literal, streamed, lockstep = asyncio.run(everyhow())
-    for other in (streamed, lockstep):
+    literal, *others = asyncio.run(everyhow())
+    for other in others:
         assert [(s.author, s.text) for s in other.spans] == [(s.author, s.text) for s in literal.spans]
         assert other.student_token_ids == literal.student_token_ids
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tessy.records import Role
 from tessy.synthesis.cooperation import Turn, TurnEnd
-from tessy.synthesis.span_lengths import SpanLengths
+from tessy.synthesis.span_lengths import LEAST, Pace, SpanLengths
 
 
 def turn(author: Role, tokens: int, ended_by: TurnEnd = "boundary") -> Turn:
@@ -52,3 +52,24 @@ def test_the_reach_is_whole_chunks_or_all_that_is_allowed(
     reach = span_lengths.reach("student", chunk, chunk * most)
     assert reach % chunk == 0
     assert chunk <= reach <= chunk * most
+
+
+def test_looks_come_as_often_as_answers_do() -> None:
+    pace = Pace()
+    assert (pace.behind("student"), pace.interval("student", 16)) == (0, LEAST)
+    for _ in range(200):
+        pace.wrote("student", 10, 0.1)
+        pace.judged(0.08)
+    assert round(pace.behind("student"), 3) == 8
+    assert pace.interval("student", 16) == 8
+    assert pace.interval("student", 6) == 6
+
+
+def test_a_continuation_runs_on_as_far_as_judging_takes() -> None:
+    """Quick answers are worth no early end; the slower they are, the further one opens, within bounds."""
+    span_lengths = SpanLengths()
+    for n in range(80):
+        span_lengths.took("a", turn("student", 8 + 8 * (n % 2)))
+    reaches = [span_lengths.reach_behind("student", 512, behind) for behind in (0, 1, 10, 20, 40, 1000)]
+    assert reaches[:2] == [512, 512]
+    assert 12 < reaches[2] <= reaches[3] < reaches[4] <= reaches[5] < 100

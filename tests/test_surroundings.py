@@ -152,7 +152,7 @@ def checkout(tmp_path: Path) -> Path:
     """What `make` needs of this checkout, set up as far as it can tell; its path has a space in it."""
     place = tmp_path / "my checkout"
     shutil.copytree(ROOT / "recipes", place / "recipes")
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, place)
     (place / ".venv" / "bin").mkdir(parents=True)
     launcher = place / ".venv" / "bin" / "python"
@@ -187,7 +187,7 @@ def test_a_checkout_with_a_space_in_its_path_has_all_its_targets(checkout: Path)
 
 def test_a_checkout_that_was_moved_is_installed_again(checkout: Path) -> None:
     moved = checkout.rename(checkout.with_name("moved"))
-    assert "pip install -q --progress-bar off -e" in run(["make", "-n", "doctor"], moved).stdout
+    assert re.search(r"pip install .* -e ", run(["make", "-n", "doctor"], moved).stdout)
     assert "bin/pip" not in run(["make", "-n", "doctor"], moved).stdout
 
 

@@ -1,9 +1,9 @@
-"""Loads a finished checkpoint as those who use it will, and has it answer one prompt.
+"""Loads a finished checkpoint as its users will, and has it answer one prompt.
 
 transformers answers on the CPU. vLLM takes the device, in a process of its own: `python -m train.answer
 FOLDER` with the prompt's ids as JSON on standard input.
 
-Not covered: whether the answer is any good; that is what evaluation is for.
+Not covered: whether the answer is right, which evaluation measures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MARK = "answer: "
 
 
 def require_answer(folder: Path, prompt: Sequence[int], engine: str) -> str:
-    """What the checkpoint in `folder` says to `prompt`; raises `RuntimeError` where it says nothing."""
+    """The answer of the checkpoint in `folder` to `prompt`; raises `RuntimeError` if it is empty."""
     from transformers import AutoTokenizer
 
     ids = [int(token) for token in prompt]

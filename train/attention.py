@@ -1,10 +1,10 @@
-"""Whether packed samples stay out of each other's attention: seen on the backend in use, not assumed.
+"""Checks that packed samples do not attend to each other, on the backend in use.
 
-The check runs the model's architecture, shrunk, on the very device, number type and attention
-implementation that training will use. What one packed sample says must make no difference to the next.
+The check runs a small model of the same architecture on the device, dtype and attention
+implementation that training will use. The content of one packed sample must not affect the next.
 
-Not covered: layers that mix neighbouring tokens by other means than attention would need their own
-boundaries; they fail this check, too.
+Not covered: sample boundaries for layers that mix neighbouring tokens by other means than attention; such
+models fail this check.
 """
 
 from __future__ import annotations
@@ -65,6 +65,6 @@ def shrunken(config: Any, attention: str, device: torch.device) -> Forward:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(small, attn_implementation=attention, dtype=dtype)
-    # Dropout would hide a leak and feign one.
+    # Dropout could hide a leak or look like one.
     model.to(device).eval()
     return lambda ids, positions: model(input_ids=ids, position_ids=positions, use_cache=False).logits.float()

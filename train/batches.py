@@ -1,13 +1,13 @@
-"""Which samples make up which optimizer step, and which device sees which of them when.
+"""Assigns samples to optimizer steps, micro-batches and devices.
 
-A global batch is the recipe's: the same rows in the same order whatever the devices. How it is dealt
-out is derived: sorted by length into equal micro-batches, so that rows that are worked on together are
-of a length and little is padded. Grouping never crosses a global batch, so it does not change what is
-learned from.
+The recipe decides the global batches: the same rows in the same order on any devices. Their distribution
+is derived: sorted by length into equal micro-batches, so that rows that are processed together have
+similar lengths and need little padding. Grouping never crosses a global batch, so it does not change what is
+learned.
 
 Rows are single samples, or several packed whole into up to `max_length` tokens. Packed rows are laid
-out flat, positions starting anew with every sample, which is how attention is told where one ends
-(`train.attention` checks that it listens).
+out flat, with positions that restart at every sample, which tells attention where one ends
+(`train.attention` checks that it does).
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ class Split:
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[Row]:
-    """Samples put into rows of at most `capacity` tokens, each whole: longest first, each into the fullest
-    row that still has room."""
+    """Samples packed whole into rows of at most `capacity` tokens: best fit, longest first."""
     rows: list[list[int]] = []
     room: list[tuple[int, int]] = []  # (free tokens, row), sorted
     for sample in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
@@ -63,7 +62,7 @@ def pack(lengths: Sequence[int], capacity: int) -> list[Row]:
 
 
 def steps(rows: int, batch: int, epochs: int, seed: int) -> Iterator[list[int]]:
-    """The rows of every optimizer step. Each epoch has its own order and ends with what is left over."""
+    """The rows of every optimizer step. Each epoch has its own order; its last batch may be incomplete."""
     for epoch in range(epochs):
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed + epoch)).tolist()
         for start in range(0, rows, batch):
@@ -71,8 +70,8 @@ def steps(rows: int, batch: int, epochs: int, seed: int) -> Iterator[list[int]]:
 
 
 def deal(rows: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[int]]:
-    """One step's rows as `parts` micro-batches, equal in number to within one; longest first, so that
-    what runs side by side is of a length, and what does not fit in memory fails at once."""
+    """One step's rows as `parts` micro-batches whose sizes differ by at most one; longest first, so that
+    parallel ones have similar lengths, and those that exceed memory fail at once."""
     if parts == 1:
         return [list(rows)]
     ordered = sorted(rows, key=lambda row: (-lengths[row], row))
@@ -140,8 +139,8 @@ class Collator:
 
 
 def check_batch(collator: Any, micro: dict[str, Any], examples: Sequence[Example]) -> None:
-    """Raise `RuntimeError` unless the trainer's own collator and data still make of a micro-batch what was
-    meant: loss on exactly the responses of its samples, whole and in order."""
+    """Raise `RuntimeError` unless the trainer's own collator and data give the intended micro-batch: loss on
+    exactly the responses of its samples, whole and in order."""
     batch = collator([micro])
     learned = batch["labels"] != IGNORED
     samples = [sample for row in micro["samples"] for sample in row]

@@ -1,6 +1,6 @@
 """What `make bench ONLY=training` measures: the miniature student's training, in a process of its own.
 
-A process of its own because peak memory is a process's, whatever else has run in it.
+A process of its own because peak memory is measured per process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What every training run here shares: resuming, progress, retention, and a clean export.
+"""What every training run shares: resuming, progress, retention, and export.
 
-A checkpoint counts only once its marker file is there, written after everything else and after every
-process has written its part, so a kill in the middle of saving costs the steps since the one before and
-never a broken resume.
+A checkpoint counts only once its marker file exists, which is written after everything else and after every
+process has written its part. So a kill while saving loses the steps since the previous checkpoint and
+never breaks a resume.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ A = TypeVar("A", bound=TrainingArguments)
 
 
 def on_one_device(arguments: A) -> A:
-    """Arguments for a process that trains on one device, however many it sees: a Trainer would split every
-    batch over all of them, and make it as many times larger."""
+    """Arguments for training on one device even if more are visible: a Trainer would use all of them, with a
+    batch that is as many times larger."""
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
 
 
 class KeepLast(TrainerCallback):
-    """Removes every checkpoint before the newest, once that one is complete. Comes after `Watch`."""
+    """Removes every checkpoint but the newest, once that one is complete. Must come after `Watch`."""
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -129,7 +129,7 @@ def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:
-    """Of a checkpoint's weights, from its `config.json`; older ones use the second key."""
+    """The dtype of a checkpoint's weights, from its `config.json`; older ones use the second key."""
     return str(config.get("dtype") or config.get("torch_dtype") or "float32")
 
 

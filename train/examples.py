@@ -1,7 +1,7 @@
-"""What SFT sees of a trajectory: the ids that were synthesised, where the loss begins, and whose each is.
+"""Training sequences from trajectories: the synthesised ids, where the loss begins, and each token's kind.
 
-A set that would train on something else than its traces is refused, with the sample at fault. Text is
-decoded to be checked and never tokenised again.
+A training set that would train on anything else than its traces is refused, naming the sample. Text is
+decoded only for checks and never tokenised again.
 
 Not covered: methods that one author wrote have no style and capability spans, so their loss has no such
 terms.
@@ -47,7 +47,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What sequences must fit: the recipe's `train.max_length`, the model's context, its number of ids."""
+    """Limits of sequences: the recipe's `train.max_length`, the model's context length, its number of ids."""
 
     max_length: int
     context: int
@@ -89,7 +89,7 @@ def example(trajectory: Trajectory, renderer: Renderer, limits: Limits) -> Examp
 
 
 def behind(system: str, trajectory: Trajectory, renderer: Renderer) -> Trajectory:
-    """The trajectory as if `system` had stood before its prompt."""
+    """The trajectory with `system` inserted before its prompt."""
     prompt = renderer.prompt_ids(trajectory.prompt, system)
     response = trajectory.student_token_ids[trajectory.prompt_tokens :]
     return replace(trajectory, student_token_ids=prompt + response, prompt_tokens=len(prompt))
@@ -146,7 +146,7 @@ def token_kinds(lengths: NDArray[np.int64], before: int, spans: Sequence[Span]) 
 
 @cache
 def byte_lengths(renderer: Renderer) -> NDArray[np.int64]:
-    """Bytes of text that each id stands for."""
+    """The number of bytes of text of each id."""
     known = token_bytes(renderer.tokenizer)
     lengths = np.zeros(max(known) + 1, np.int64)
     lengths[list(known)] = [len(text) for text in known.values()]

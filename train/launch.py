@@ -1,10 +1,10 @@
-"""Starts the training processes of one stage with torchrun, and passes on what the first of them says.
+"""Starts the training processes of one stage with torchrun, and forwards the messages of the first one.
 
 Each process is `train.worker`. Messages to the stage (progress, metrics, errors) travel as marked lines
-on standard output; everything else goes to the stage's log. Whichever process ends, all end: a worker
+on standard output; everything else goes to the stage's log. If one process ends, all end: a worker
 dies with its launcher, the launcher with the stage.
 
-Other nodes of a run run the command this stage shows, in the same run folder.
+Other nodes run the command that this stage prints, in the same run folder.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MARK = "\x1e"
 
 
 def send(message: Mapping[str, Any]) -> None:
-    """Tell the stage. One write per line, so that those of several processes do not mix."""
+    """Send a message to the stage. One write per line, so that lines of several processes do not mix."""
     os.write(1, f"\n{MARK}{json.dumps(message)}\n".encode())
 
 
 class Relay:
-    """In a worker, stands for the stage's tracker."""
+    """The tracker in a worker: forwards to the stage's tracker."""
 
     def log(self, metrics: Mapping[str, float | int | str], step: int | None = None) -> None:
         send({"metrics": dict(metrics), "step": step})
@@ -75,7 +75,7 @@ def torchrun_arguments(job: Job[StageConfig], spread: TrainExecution) -> list[st
 
 
 def _pass_on(job: Job[StageConfig], message: Mapping[str, Any]) -> str:
-    """Returns the error, if the message is one."""
+    """Forward a message; returns the error, if it is one."""
     if "metrics" in message:
         job.tracker.log(message["metrics"], step=message["step"])
     elif "error" not in message:

@@ -1,8 +1,8 @@
 """The loss of SFT, and the terms it is the sum of: one per kind of token (paper, section 2).
 
 With target tokens i of a global batch, N of them, the loss is the sum over i of w(kind of i) * nll(i) / N.
-The terms logged per step are the parts of this sum by kind, so they add up to the loss; beside each
-stands the plain mean nll of its tokens.
+The terms logged per step are the parts of this sum by kind, so they add up to the loss; for each
+kind the plain mean nll of its tokens is logged, too.
 
 Not covered: the load-balancing loss of mixture-of-experts models, which is left out.
 """
@@ -33,8 +33,8 @@ def by_kind(nll: Tensor, weighted: Tensor, right: Tensor, kinds: Tensor, targets
 
 
 def metrics(sums: Tensor) -> dict[str, float]:
-    """What is logged of one step's sums: terms that add up to the loss, and per kind the mean nll, the
-    tokens and the share of them that was predicted."""
+    """The logged metrics of one step's sums: terms that add up to the loss, and per kind the mean nll, the
+    number of tokens and the share predicted correctly."""
     logs: dict[str, float] = {}
     for kind, (term, nll, count, right) in zip(KINDS, sums.tolist(), strict=True):
         if count:
@@ -48,7 +48,7 @@ def metrics(sums: Tensor) -> dict[str, float]:
 
 
 def totals(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Over a whole run's log: per kind its tokens, mean nll, and share of the summed loss."""
+    """Totals of a whole run's log: per kind its tokens, mean nll, and share of the summed loss."""
     steps = [row for row in history if "loss" in row]
     whole = sum(row["loss"] for row in steps)
     out: dict[str, dict[str, float]] = {}
@@ -99,6 +99,6 @@ class SpanTrainer(SFTTrainer):
         if "loss" in logs:
             logs |= metrics(self.accelerator.reduce(self.sums, "sum"))
             self.sums.zero_()
-            # To the trainer the whole run is one pass.
+            # For the trainer the whole run is one epoch.
             self.state.epoch = self.epochs * self.state.global_step / self.state.max_steps
         super().log(logs, start_time)

@@ -1,9 +1,9 @@
 """Trains a boundary predictor: token classification with labels shifted by one (paper, section 3).
 
-The base is the model whose thinking it watches, or a small causal one. Windows are drawn as the
-predictor will see them: left context comes from the trace itself, and only annotated tokens carry loss.
+The base is the model whose thinking it classifies, or a small causal one. Windows are those of
+inference: left context comes from the trace itself, and only annotated tokens carry loss.
 A tenth of the problems, not of the segments, is held out: segments of one problem resemble each other.
-The epoch that finds the most held-out boundaries is kept, and the threshold is chosen there, too.
+The epoch with the best boundary F1 on held-out problems is kept, and the threshold is chosen on them, too.
 
 Not covered: a held-out score is only as good as the annotator, which labels both parts.
 """
@@ -64,7 +64,7 @@ def run(job: Job[PredictorStage]) -> None:
     source, revision = origin
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     check_base(source, revision, tokenizer, settings.window_tokens)
-    # Some models' have none, and whatever stands for it is masked.
+    # Some tokenizers have none, and the replacement is masked.
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     thinkings = {row["sample_id"]: row for row in read_rows(job.inputs["annotations"] / THINKINGS)}
     segments = read_rows(job.inputs["annotations"] / SEGMENTS)
@@ -109,7 +109,7 @@ def run(job: Job[PredictorStage]) -> None:
 
 
 def _base(job: Job[PredictorStage]) -> Source:
-    """What the predictor is trained from: the watched model's artifact, or what the recipe names."""
+    """The predictor's base: the artifact of the model it classifies, or the recipe's base."""
     folder, base = job.inputs.get("model"), job.config.base
     return Source(str(folder / "model"), None) if folder else job.pinned(base.source, base.revision)
 
@@ -118,7 +118,7 @@ def _base(job: Job[PredictorStage]) -> Source:
 
 
 def check_base(source: str, revision: str | None, tokenizer: Any, window_tokens: int) -> None:
-    """Refuse, before weights load, a base that holds no whole window or gives tokens no place in the text."""
+    """Refuse, before weights load, a base with a context shorter than a window, or without token offsets."""
     if not tokenizer.is_fast:
         raise UserError(f"model {source}: its tokenizer gives no offsets; convert it to a fast tokenizer")
     longest = AutoConfig.from_pretrained(source, revision=revision).max_position_embeddings
@@ -164,8 +164,8 @@ def draw_windows(
 
 
 def require_both_classes(windows: Sequence[TraceWindow]) -> None:
-    """Raise `UserError` where all annotated tokens are of one class: whatever was trained on them would call
-    every token that, and score well where the held-out ones are few."""
+    """Raise `UserError` where all annotated tokens are of one class: a predictor trained on them would label
+    every token so, and could score well on few held-out tokens."""
     found = {target for one in windows for target in one.window.targets} - {IGNORED}
     if len(found) == 1:
         raise UserError(
@@ -207,7 +207,7 @@ def arguments(job: Job[PredictorStage], windows: int) -> TrainingArguments:
         load_best_model_at_end=True,
         metric_for_best_model="selection",
         greater_is_better=True,
-        # Else a resumed run would forget how long it has waited for a better epoch.
+        # Otherwise a resumed run would lose its early-stopping count.
         restore_callback_states_from_checkpoint=True,
         report_to=[],
         disable_tqdm=True,
@@ -218,7 +218,7 @@ def arguments(job: Job[PredictorStage], windows: int) -> TrainingArguments:
 
 
 def class_weights(windows: Sequence[TraceWindow], rule: str) -> list[float]:
-    """Weights of the losses of capability and style: alike, or inverse to how often each occurs."""
+    """Loss weights of capability and style: equal, or inverse to the class frequency."""
     if rule == "none":
         return [1.0, 1.0]
     targets = np.concatenate([one.window.targets for one in windows])
@@ -243,7 +243,7 @@ def weighted_loss(weights: Sequence[float]) -> Callable[..., torch.Tensor]:
 def held_out_tokens(windows: Sequence[TraceWindow], found: Any) -> Tokens:
     """Annotated tokens of `windows`, in order, with what a Trainer's prediction says of them."""
     logits = torch.tensor(found.predictions, dtype=torch.float64)
-    # By the labels' own places: which side is padded is the collator's affair.
+    # Selected by the labels' positions, whichever side the collator pads.
     probability = logits.softmax(-1)[..., 1].numpy()[found.label_ids != IGNORED]
     rows = [
         (one.trace, one.window.start + i, target)
@@ -256,7 +256,7 @@ def held_out_tokens(windows: Sequence[TraceWindow], found: Any) -> Tokens:
 
 
 def epoch_scores(tokens: Tokens) -> dict[str, float]:
-    """What an epoch is judged by: `selection` is boundary F1, the held-out loss deciding between equals."""
+    """The scores of an epoch: `selection` is boundary F1, with the held-out loss as tie-breaker."""
     f1 = boundary_f1(tokens, 0.5, 0)
     return {"boundary_f1": f1, "selection": f1 - TIE_BREAK * min(1.0, log_loss(tokens))}
 

@@ -1,7 +1,7 @@
-"""How a training run is set up: the recipe's settings in the terms of TRL, PEFT and DeepSpeed.
+"""Sets up a training run: the recipe's settings as those of TRL, PEFT and DeepSpeed.
 
-To the trainer a whole run is one pass over micro-batches that are made up already (`train.batches`), so it
-neither shuffles, pads, packs nor cuts.
+For the trainer a whole run is one epoch over prepared micro-batches (`train.batches`), so it
+does not shuffle, pad, pack or truncate.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def make_trainer(
     rows: Sequence[Row],
     callbacks: list[TrainerCallback],
 ) -> SpanTrainer:
-    """A trainer for `rows`; `load_model` is given the number type and attention implementation."""
+    """A trainer for `rows`; `load_model` is given the dtype and attention implementation."""
     torch.manual_seed(setting.seed)
-    # Before the model: from here on, ZeRO-3 spreads a model's weights while they are loaded.
+    # Created before the model: from here on, ZeRO-3 shards weights while they are loaded.
     args = on_one_device(arguments(setting, len(rows)))
     model = load_model(dtype=dtype_of(setting), attn_implementation=setting.spread.attention)
-    # The student's own is copied at the end. Some models' would be refused when a checkpoint is saved.
+    # The student's own is copied at the end; some models' would be rejected when a checkpoint is saved.
     model.generation_config = GenerationConfig()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     flat = setting.train.packing or setting.spread.sequence_parallel > 1
@@ -66,25 +66,25 @@ def make_trainer(
 
 
 def micro_batches(setting: Setting, examples: Sequence[Example], rows: Sequence[Row]) -> Dataset:
-    """Every micro-batch of the run, in the order in which the processes take them by turns."""
+    """Every micro-batch of the run, in the order in which the processes take them round-robin."""
     batch, spread = setting.train.batch_size, setting.spread
     split = Split(batch, spread.replicas, spread.accumulation(batch), spread.sequence_parallel)
     return Dataset.from_dict(schedule(rows, examples, split, setting.train.epochs, setting.seed))
 
 
 def device() -> torch.device:
-    """Where this process trains."""
+    """The device of this process."""
     index = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device("cuda", index) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def backend() -> str:
-    """How processes talk."""
+    """The communication backend of the processes."""
     return "nccl" if torch.cuda.is_available() else "gloo"
 
 
 def dtype_of(setting: Setting) -> torch.dtype:
-    """Of the weights as loaded. ZeRO keeps a float32 copy of its own, and frozen weights need none."""
+    """The dtype of the loaded weights. ZeRO keeps its own float32 copy, and frozen weights need none."""
     half = torch.cuda.is_available() and (setting.spread.zero or setting.train.method == "lora")
     return torch.bfloat16 if half else torch.float32
 
@@ -108,7 +108,7 @@ def arguments(setting: Setting, rows: int) -> SFTConfig:
     train, spread, gpu = setting.train, setting.spread, torch.cuda.is_available()
     steps = -(-rows // train.batch_size) * train.epochs
     return SFTConfig(
-        # A checkpoint fits only the spread it was made with.
+        # A checkpoint can be resumed only with the distribution it was made with.
         output_dir=str(setting.folder / f"checkpoints-zero{spread.zero}-{spread.world}"),
         num_train_epochs=1,
         per_device_train_batch_size=1,
@@ -140,12 +140,12 @@ def arguments(setting: Setting, rows: int) -> SFTConfig:
 
 
 def distributed(spread: TrainExecution) -> dict[str, Any]:
-    """What DeepSpeed is told, if it is used at all."""
+    """The DeepSpeed configuration, if it is used."""
     if not spread.zero:
         return {}
     import deepspeed
 
-    # Before any weight is loaded, or ZeRO-3 would believe itself alone.
+    # Before any weights are loaded, or ZeRO-3 would assume a single process.
     deepspeed.init_distributed(dist_backend=backend())
     config = read_json(Path(__file__).with_name(f"zero{spread.zero}.json"))
     if spread.offload:

@@ -4,7 +4,7 @@ Trains on the token ids that were synthesised: the prompt carries no loss, every
 Text is never rendered or tokenised again. Set-up of the paper: full parameters, AdamW, batch 128 (of
 packed rows), learning rate 5e-5, up to 9 epochs, 40K context.
 
-One process trains by itself; several, or ZeRO, are started by `train.launch`. Whatever the devices, the
+One process trains by itself; several, or ZeRO, are started by `train.launch`. On any devices, the
 global batches are the same (`train.batches`), and so is their loss (`train.losses`).
 
 Not covered: FSDP; tensor and pipeline parallelism; models too large for one device's memory outside
@@ -39,7 +39,7 @@ from train.setup import Setting, device, make_trainer
 
 
 def run(job: Job[SftStage]) -> None:
-    """The stage: train in this process or in several, then have what came out answer one prompt."""
+    """The stage: train in this process or in several, then have the checkpoint answer one prompt."""
     spread = job.execution.train
     if spread.world > 1 or spread.zero:
         launch(job, spread)
@@ -96,7 +96,7 @@ def load_examples(job: Job[SftStage], config: Any, tokenizer: Any) -> list[Examp
 
 
 def in_rows(found: Sequence[Example], config: Any, settings: Training, spread: TrainExecution) -> list[Row]:
-    """One sample per row, or, where they are packed, as many as fit."""
+    """One sample per row, or as many as fit if they are packed."""
     if not settings.packing:
         return [(sample,) for sample in range(len(found))]
     check_packing(config, spread.attention, device())
@@ -123,7 +123,7 @@ def starting_point(job: Job[SftStage]) -> Source:
 
 
 def disk_needed(config: Any, settings: Training) -> int:
-    """Bytes: two checkpoints side by side (weights and two moments in float32), and the models kept."""
+    """Bytes for two checkpoints at a time (weights and two moments in float32), and for the models kept."""
     with torch.device("meta"):
         weights = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
     trained = weights if settings.method == "full" else weights // 50

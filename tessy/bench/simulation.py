@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from tessy.chat import FORMATS, Renderer
+from tessy.config.methods import METHODS
 from tessy.engines import Continuation, EngineStats, Request
 from tessy.records import ROLES, Problem, Role
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.methods import METHODS
 from tessy.synthesis.rollouts import Assignment, Author, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 

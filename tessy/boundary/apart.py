@@ -27,6 +27,7 @@ from typing import Any
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.reading import Question, Reader, Readings
 from tessy.errors import UserError
+from tessy.processes import python_module
 from tessy.records import Role
 
 LINE_BYTES = 1 << 26
@@ -99,7 +100,7 @@ async def apart(
     """
     spec = json.dumps({"source": source, "role": role, "window_tokens": window_tokens, **settings})
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tessy.boundary.apart", spec),
+        *python_module("tessy.boundary.apart", spec),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LINE_BYTES,

@@ -8,8 +8,8 @@ pass is replayed. The cache is as in `tessy.engines.kv_slots`: a row per trace, 
 FlashAttention reads it in place, each row as far as it is filled.
 
 The decoder is written out for Qwen2 and Qwen3 with their weights joined where they share an input, because
-fewer kernels are what this is about (`torch.compile` made them slower). Without CUDA the same pass runs step
-by step, for tests.
+fewer kernels are what this is about (`torch.compile` made passes slower). Without CUDA the same pass runs
+step by step, for tests.
 
 Not covered: other architectures, and several devices.
 """

@@ -1,1 +1,1 @@
-"""Commands of the command line, one module each; `tessy.cli` imports them when they are asked for."""
+"""Commands of the command line, one module each; `tessy.cli` imports them when they are used."""

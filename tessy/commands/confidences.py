@@ -1,11 +1,11 @@
 """Per-token predictor confidence of finished traces, recomputed.
 
-It is not stored with a trace: the artifact's manifest says what switched its authors, and it judges the same
-text alike when it is asked again, here in double precision on the CPU. A switch that has labels and no
-probabilities, such as a lexicon, counts as sure of them.
+Confidences are not stored with traces: the artifact's manifest names the switch, which gives the same labels
+for the same text again, here in double precision on the CPU. A switch with labels but without probabilities,
+such as a lexicon, has probabilities 0 and 1.
 
-Not covered: windows that slide (`synthesis.compat`), which depend on how the text was cut into chunks: the
-predictors of such a run are asked with fixed windows. Imports PyTorch; `inspect` imports it when asked to.
+Not covered: sliding windows (`synthesis.compat`), which depend on how the text was cut into chunks:
+predictors of such runs are used with fixed windows. Imports PyTorch; `inspect` imports it if needed.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ from tessy.tracking import NoTracker
 
 
 def confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Confidences, dict[Role, float]]:
-    """What the switch of the artifact that `source` is, or lies in, says of every token of the thinkings, and
-    the thresholds it uses. Raises `UserError` where it had none, or one that text does not tell."""
+    """The probabilities of style for every token of the thinkings, by the switch of the artifact `source` (or
+    the one that contains it), and its thresholds. Raises `UserError` where the artifact has no switch, or one
+    that does not depend on the text alone."""
     switching = _switched(source)
     predictors = {role: switching.open(role, 1) for role in ROLES}
     thresholds = {role: getattr(one, "threshold", DEFAULT_THRESHOLD) for role, one in predictors.items()}
@@ -46,14 +47,14 @@ def confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Confi
 
 
 def _style(predictor: Predictor, role: Role, text: str) -> list[tuple[int, float]]:
-    """(offset, probability of style) of what a role's switch says of a whole thinking."""
+    """(offset, probability of style) of a whole thinking, by a role's switch."""
     if isinstance(predictor, BoundaryPredictor):
         return predictor.style_probabilities(text) if text else []
     return [(offset, float(style)) for offset, style in asyncio.run(style_labels(predictor, role, text))]
 
 
 def _switched(source: Path) -> Switching:
-    """What switched the authors of the traces of `source`, in the artifact that holds them."""
+    """The switch with which the traces of `source` were written, from the artifact that contains them."""
     artifact = next((place for place in (source, *source.parents[:2]) if manifest_of(place)), source)
     manifest = manifest_of(artifact)
     if manifest is None:
@@ -77,8 +78,8 @@ def _switched(source: Path) -> Switching:
 
 
 def _found(manifest: Mapping[str, Any], folder: str) -> tuple[StageConfig, int | None, Switch] | None:
-    """The configuration, window and switch of a `synthesize` artifact, or of the traces in `folder` of a
-    `switches` artifact."""
+    """The configuration, window and switch of a `synthesize` artifact, or those for the traces in `folder` of
+    a `switches` artifact."""
     if manifest["kind"] == switches.KIND.name:
         compared = SwitchesStage.model_validate(manifest["config"])
         chosen = next((switch for switch in compared.switches if folder_of(switch) == folder), None)
@@ -90,7 +91,7 @@ def _found(manifest: Mapping[str, Any], folder: str) -> tuple[StageConfig, int |
 
 
 def _pinned(switch: Switch, commits: Mapping[str, str]) -> Switch:
-    """The switch with checkpoints of the hub at the commits they were at when the traces were written."""
+    """The switch with hub checkpoints at the commits with which the traces were written."""
     if not isinstance(switch, CheckpointsSwitch):
         return switch
     at = {

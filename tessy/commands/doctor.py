@@ -1,4 +1,4 @@
-"""`tessy doctor`: what this machine is, what it lacks, and the command that installs it."""
+"""`tessy doctor`: describes this machine, what it lacks, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tessy.terminal import mark
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing a run needs. `remedy` is a command, or a sentence where no command helps."""
+    """One requirement of a run. `remedy` is a command, or a sentence where no command helps."""
 
     name: str
     present: bool
@@ -65,7 +65,7 @@ def _importable(module: str) -> bool:
 
 
 def about() -> Iterator[tuple[str, str]]:
-    """The machine's parts, each with what it means for a run."""
+    """The machine's components, and what each means for a run."""
     here = machine()
     yield here.cpu, f"{here.architecture}, {here.cores} cores, {here.memory / 2**30:.0f} GiB of memory"
     yield from meaning(here)

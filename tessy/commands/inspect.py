@@ -1,4 +1,4 @@
-"""`tessy inspect`: looks at traces in the terminal, or writes them as a page with keyboard navigation."""
+"""`tessy inspect`: shows traces in the terminal, or writes them as a page with keyboard navigation."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def inspect_command(
 ) -> None:
     """Show the traces in SOURCE, an artifact with trajectories or a Parquet file of them.
 
-    Authors are coloured and rolled back text is struck out; where there are no colours, the teacher's
-    text stands in «» and rolled back text in [- -]. With --confidence, what switched the run's authors
-    (its predictors, checkpoints its recipe named, a lexicon ...) is asked again, and tokens that it was
-    not sure of are followed by their probability of style.
+    Authors are coloured and rolled-back text is struck out; without colours, the teacher's text is in «»
+    and rolled-back text in [- -]. With --confidence, the run's switch (its predictors, the recipe's
+    checkpoints, a lexicon ...) is computed again, and uncertain tokens are followed by their probability
+    of style.
     """
     trajectories = load(source, samples=samples, limit=limit or (ON_A_PAGE if html else IN_TERMINAL))
     traces = inspected(trajectories, *(_confidences(source, trajectories) if confidence else ()))
@@ -71,7 +71,7 @@ def inspect_command(
 
 
 def _confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Confidences, dict[Role, float]]:
-    from tessy.commands.confidences import confidences  # Loads PyTorch, which nothing else here needs.
+    from tessy.commands.confidences import confidences  # Imports PyTorch, which nothing else here needs.
 
     return confidences(source, trajectories)
 
@@ -79,7 +79,7 @@ def _confidences(source: Path, trajectories: Sequence[Trajectory]) -> tuple[Conf
 def lines(trace: Inspected, *, colours: bool) -> Iterator[Text]:
     """One trace for the terminal: a heading, the prompt, the text in its authors' colours.
 
-    Without colours the teacher's text stands in «», rolled back text in [- -].
+    Without colours the teacher's text is in «», rolled-back text in [- -].
     """
     t = trace.trajectory
     reason = f"{t.stop_reason}: {t.failure}" if t.failure else t.stop_reason

@@ -1,4 +1,4 @@
-"""`tessy lexicon`: proposes phrases for the lexicon annotator from thinkings at hand."""
+"""`tessy lexicon`: proposes phrases for the lexicon annotator from existing thinkings."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def lexicon_command(sources: tuple[Path, ...], limit: int, minimum: int) -> None
     """Propose style phrases from SOURCES: artifacts of `annotate` or `synthesize`, or Parquet files with a
     column `text` or `spans`.
 
-    The output is a lexicon whose comments say why each phrase is there. Read it and strike what is
-    content: a phrase is style only if the solution survives without it.
+    The output is a lexicon whose comments give the reason for each phrase. Review it and delete phrases
+    that are content: a phrase is style only if the solution works without it.
     """
     texts = [text for source in sources for text in thinkings(source)]
     click.echo(f"# Proposed from {len(texts)} thinkings. Strike what carries content.")

@@ -1,4 +1,4 @@
-"""What `tessy run` and `tessy plan` do, from a recipe's path to what is printed."""
+"""Implements `tessy run` and `tessy plan`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 
 def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
-    """Run to the end and print the result table; returns the exit status."""
+    """Run a recipe and print the result table; returns the exit status."""
     planned = plan(load(path, overrides))
     check(planned, runs_dir)
     if for_agent():
@@ -41,13 +41,13 @@ def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
 
 
 def check(planned: Plan, runs_dir: Path) -> None:
-    """Raise `UserError` naming everything that would stop `planned` later."""
+    """Raise `UserError` listing everything that would stop `planned` later."""
     require_fit(planned.recipe)
     preflight(planned, runs_dir)
 
 
 def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> int:
-    """As `run_recipe`, and what came out is the W&B run that a sweep's agent asked for."""
+    """Like `run_recipe`; the results also go to the W&B run that a sweep's agent requested."""
     recipe, folder = planned.recipe, runs_dir / planned.recipe.name
     changed = (override.split("=", 1) for override in overrides)
     tracker = Tracker(
@@ -78,7 +78,7 @@ def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> i
 
 
 def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
-    """Bring about what was planned and passed its checks; returns the exit status.
+    """Run a plan that has passed its checks; returns the exit status.
 
     Raises `UserError` where a stage refused its input.
     """
@@ -100,7 +100,7 @@ def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
 
 
 def publish(planned: Plan, folder: Path) -> Path:
-    """Put the report of this plan at `report/`; returns the page."""
+    """Make `report/` the report of this plan; returns the page."""
     source, target = folder / planned.stages[-1].folder, folder / REPORT
     target.mkdir(exist_ok=True)
     for name in (RESULTS, "index.html"):
@@ -117,7 +117,7 @@ def _print_results(console: Console, report: Path) -> None:
 
 
 def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
-    """Print every stage with what would happen to it, and what training will take."""
+    """Print what would happen to every stage, and the estimated cost of training."""
     planned = plan(load(path, overrides))
     require_fit(planned.recipe)
     table = Table("stage", "fingerprint", "action", "why", box=None)

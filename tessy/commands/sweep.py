@@ -1,10 +1,10 @@
-"""A sweep: a recipe's run at every point of a grid, on this machine, one after another.
+"""A sweep: runs a recipe at every point of a grid, on this machine, one after another.
 
-The file is a W&B sweep configuration, and works as it is with `wandb sweep` and `wandb agent`. Those need a
-server; this does not. A point is the very run that an agent would start, with the same overrides and in the
-same folder: points share every artifact they do not change, and a sweep that was interrupted goes on.
+The file is a W&B sweep configuration that also works with `wandb sweep` and `wandb agent`. Those need a
+server; this does not. A point is the same run that an agent would start, with the same overrides and in the
+same folder: points share every artifact they do not change, and an interrupted sweep can be resumed.
 
-Not covered: searches other than the grid, early stopping and several machines, which are the server's work.
+Not covered: searches other than grids, early stopping and several machines, which W&B's server provides.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COMMAND = ("tessy", "run", "RECIPE", "${args_no_hyphens}")
 
 
 class Metric(Section):
-    """What the sweep is about: `<method>/<benchmark>/<metric>`, as the report names them."""
+    """The sweep's metric: `<method>/<benchmark>/<metric>`, named as in the report."""
 
     name: str
     goal: Literal["minimize", "maximize"] = "minimize"
@@ -49,7 +49,7 @@ class Metric(Section):
 
 
 class Parameter(Section):
-    """The values of one field of the recipe: several, or one for all points."""
+    """The values of one field of the recipe: several, or a single one for all points."""
 
     values: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
     value: Any = None
@@ -72,7 +72,7 @@ class Parameter(Section):
 
 
 def _survives(value: Any) -> bool:
-    """Whether a recipe reads what Python prints of `value` as that value."""
+    """Whether a recipe parses Python's `str(value)` as the same value."""
     try:
         read = yaml.safe_load(str(value))
         return bool(read == value or (isinstance(value, float) and float(read) == value))
@@ -124,17 +124,17 @@ class Point:
 
     @property
     def overrides(self) -> str:
-        """As a shell takes them."""
+        """The overrides, quoted for a shell."""
         return shlex.join(overrides(self.parameters))
 
 
 def overrides(parameters: Mapping[str, Any]) -> list[str]:
-    """The arguments an agent puts in the place of `${args_no_hyphens}`."""
+    """The arguments that an agent inserts for `${args_no_hyphens}`."""
     return [f"{field}={value}" for field, value in parameters.items()]
 
 
 def read_sweep(path: Path) -> Sweep:
-    """The sweep file at `path`; raises `UserError` naming every field that is wrong."""
+    """The sweep file at `path`; raises `UserError` listing every wrong field."""
     try:
         sweep = Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -163,7 +163,7 @@ def _explain(detail: Any, path: Path) -> str:
 
 
 def plan_points(sweep: Sweep, runs_dir: Path) -> list[Point]:
-    """Every point, planned and checked; raises `UserError` naming what would stop any of them."""
+    """Every point, planned and checked; raises `UserError` listing what would stop any of them."""
     points, faults = [], dict[str, str]()
     for values in itertools.product(*(parameter.all for parameter in sweep.parameters.values())):
         parameters = dict(zip(sweep.parameters, values, strict=True))
@@ -219,7 +219,7 @@ def _run_point(point: Point, runs_dir: Path, console: Console) -> int:
 
 
 def _report(sweep: Sweep, path: Path, points: list[Point], folder: Path) -> SweepReport:
-    """What there is of the sweep's results by now; artifacts in `folder` tell."""
+    """The sweep's results so far, from the artifacts in `folder`."""
     reported = []
     for point in points:
         artifact = point.planned.stages[-1].folder

@@ -57,7 +57,7 @@ class Generation(Section):
 
 
 class Checkpoint(Section):
-    """Weights somebody made before."""
+    """Existing weights."""
 
     source: str
     """A local checkpoint folder or a hub id."""

@@ -69,7 +69,7 @@ class Agreement(Section):
 
 
 class Comparison(Section):
-    """Baselines beside the trained predictors, where the truth is known (the miniature)."""
+    """Baselines compared with the trained predictors, where the truth is known (the miniature)."""
 
     switches: list[Switch] = Field(default_factory=list)
     problems: Positive = 48

@@ -23,7 +23,7 @@ class _Switch(Section):
 
 
 class PredictorCheckpoint(Checkpoint):
-    """A boundary predictor somebody trained before: a two-label token classifier."""
+    """An existing boundary predictor: a two-label token classifier."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     """A token is style where its probability is above this; by default as the checkpoint's `predictor.json`
@@ -85,7 +85,7 @@ class LexiconSwitch(_Switch):
 
 
 class EveryTokensSwitch(_Switch):
-    """After every so many tokens, whatever they are."""
+    """After a fixed number of tokens."""
 
     kind: Literal["every_tokens"]
     tokens: Positive

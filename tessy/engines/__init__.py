@@ -1,15 +1,15 @@
 """Engines: token ids in, token ids out. One protocol for every way of running a model.
 
-An engine opens a continuation and fills it while the caller looks on: the caller asks to be woken
-once it has grown to a size, and aborts it when it has seen enough. Asking for k tokens and waiting
-for all of them is the same thing with another size.
+An engine opens a continuation and extends it while the caller watches: the caller waits until the
+continuation has a given length, and aborts it when it has enough. Requesting k tokens and waiting
+for all of them is the same with another length.
 
-In the embedded engine randomness is a function of (randomness, position), not of the order in which
-work happens to be done: the token at a position is the same whether a span was written in one request
-or in ten, alone or in a batch, before a crash or after it. That is what makes a resumed run equal an
-undisturbed one. vLLM draws as it goes; there the ids that were produced are the record.
+In the embedded engine randomness is a function of (randomness, position), not of the order of work: the
+token at a position is the same whether a span was written in one request or in ten, alone or in a batch,
+before a crash or after it. So a resumed run equals an uninterrupted one. vLLM samples from a stateful
+generator; there the ids that were produced are the record.
 
-Not covered: text (`tessy.chat`), and who is asked when (`tessy.synthesis`).
+Not covered: text (`tessy.chat`), and which engine is asked when (`tessy.synthesis`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Request:
     `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache, its replica);
     `randomness` names a sequence of random numbers, of which the absolute position picks one for every
     token. `stride` tells engines that report in pieces how many ids are worth a report. `logprobs` is how
-    many of the likeliest tokens' log-probabilities to give with every id, or more; 0 for none. `schema` is a
-    JSON schema, as JSON, that the text of the new ids must keep to, from its first character on; vLLM sees to
-    that, other engines take no notice.
+    many of the likeliest tokens' log-probabilities to give with every id, at least; 0 for none. `schema` is a
+    JSON schema, as JSON, that constrains the text of the new ids from its first character on; vLLM enforces
+    it, other engines ignore it.
     """
 
     sample_id: str
@@ -52,11 +52,11 @@ LOCKED = "locked"
 
 
 class EngineFault(Exception):
-    """An engine could not do its work. It says nothing about the sample: asking again is right.
+    """An engine failed. This says nothing about the sample: the request should be retried.
 
-    `reason` is a short name that failures are counted by; `unreachable` says that nobody answered, so
-    that waiting for the engine to come back is better than giving the sample up; `permanent` that the
-    engine understood and refused, so that the same request will be refused again.
+    `reason` is a short name by which failures are counted; `unreachable` says that there was no answer, so
+    that waiting for the engine is better than giving up the sample; `permanent` that the engine refused the
+    request, so that retrying cannot help.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class EngineFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """What an engine says of its prefix cache: of `prefix_tokens` it was asked to continue, `prefix_hits`
-    were known already; `kv_tokens` is how many it holds (None where that is not known or no limit)."""
+    """Statistics of an engine's prefix cache: of `prefix_tokens` prompt tokens, `prefix_hits` were cached;
+    `kv_tokens` is the cache's capacity (None where unknown or unlimited)."""
 
     prefix_tokens: int = 0
     prefix_hits: int = 0
@@ -77,10 +77,10 @@ class EngineStats:
 
 
 class Continuation:
-    """New ids as they are written, the stop token included where one ends it.
+    """New ids as they are written, including the stop token if one ends it.
 
-    `logprobs[i]` are the log-probabilities (nats, falling) of the tokens that were likeliest where
-    `token_ids[i]` was drawn, before temperature and cuts; empty unless the request asked for them.
+    `logprobs[i]` are the log-probabilities (nats, descending) of the likeliest tokens at the position of
+    `token_ids[i]`, before temperature and top-k/top-p; empty unless requested.
 
     The engine calls `push` and `fail`; the caller waits in `grown` and may `abort`. After an abort
     nothing more arrives. One caller waits at a time.
@@ -103,7 +103,7 @@ class Continuation:
         finish_reason: FinishReason | None = None,
         logprobs: Sequence[Sequence[float]] = (),
     ) -> None:
-        """More ids; `finish_reason` with the last of them."""
+        """Add ids; the last ones come with a `finish_reason`."""
         self.token_ids += token_ids
         self.logprobs += logprobs
         self.finish_reason = finish_reason
@@ -111,12 +111,12 @@ class Continuation:
             self._wake()
 
     def fail(self, fault: EngineFault) -> None:
-        """No more ids will come. What was pushed before is still good."""
+        """No more ids will come. Those pushed before remain valid."""
         self._fault = fault
         self._wake()
 
     async def grown(self, size: int) -> None:
-        """Return once there are `size` ids, or all there will be; raises `EngineFault`."""
+        """Return once there are `size` ids or the continuation has ended; raises `EngineFault`."""
         self._size = size
         while self._fault is None and self.finish_reason is None and len(self.token_ids) < size:
             self._waiter = asyncio.get_running_loop().create_future()
@@ -130,7 +130,7 @@ class Continuation:
         return self
 
     def abort(self) -> None:
-        """Nobody wants more of this."""
+        """Stop: no more ids are needed."""
         if self.finish_reason is None and self._fault is None:
             self._on_abort()
 
@@ -144,10 +144,10 @@ class Engine(Protocol):
     """A model that continues token ids, many samples at once. Used from one event loop."""
 
     def open(self, request: Request) -> Continuation:
-        """Start to continue one sample; what is open at the same time is batched."""
+        """Start to continue one sample; continuations that are open at the same time are batched."""
 
     def release(self, sample_id: str) -> None:
-        """Forget what is kept for a sample that needs no more tokens."""
+        """Free what is kept for a sample that needs no more tokens."""
 
     async def stats(self) -> EngineStats:
         """Counts since the engine was made."""
@@ -157,6 +157,6 @@ class Engine(Protocol):
 
 
 def uniform(randomness: str, position: int) -> float:
-    """The random number in [0, 1) that draws the token at `position`."""
+    """The random number in [0, 1) for sampling the token at `position`."""
     digest = hashlib.blake2b(f"{randomness}/{position}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)

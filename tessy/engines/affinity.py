@@ -1,8 +1,8 @@
-"""Which replica works on a sample: rendezvous hashing with bounded load.
+"""Chooses the replica for a sample: rendezvous hashing with bounded load.
 
-A server that wrote a sample's last span still holds its prefix in the KV cache, so a sample should come
-back to it. Every sample has its own order of all replicas and takes the first that is not overloaded:
-where one leaves, only its samples move, and they spread over the others.
+The server that wrote a sample's last span still holds its prefix in the KV cache, so the sample should return
+to it. Every sample has its own order of all replicas and takes the first that is not overloaded:
+if one fails, only its samples move, and they spread over the others.
 
 Sources: rendezvous hashing, Thaler and Ravishankar 1998; bounded loads, Mirrokni et al. 2018 (there for
 consistent hashing). Not covered: replicas of unequal strength.

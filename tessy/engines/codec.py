@@ -1,13 +1,13 @@
-"""What is said to a server, and how its answer is read: four ways in, the best one first.
+"""Encodes requests to servers and decodes their answers, for four APIs, the best one first.
 
     session      this project's own endpoint (`tessy.engines.endpoint`): as `tokens`, many in one message
     tokens       vLLM's /inference/v1/generate: ids in, ids out, an abort by request id
     completions  vLLM's /v1/completions with a prompt of ids and `return_token_ids`
-    text         any OpenAI-compatible /v1/completions: text in, text out, encoded anew here
+    text         any OpenAI-compatible /v1/completions: text in, text out, re-encoded here
 
-An answer nobody looks into before its end is asked for in one piece, where no abort needs the server to have
-begun it. Bodies are put together from parts that were serialised once: this runs for every span.
-Not covered: sockets, retries and the choice between the ways (`tessy.engines.server`).
+An answer that is not inspected before its end is requested without streaming, unless an abort requires that
+the server has begun it. Bodies are joined from parts that were serialised once: this runs for every span.
+Not covered: sockets, retries and the choice of the API (`tessy.engines.server`).
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _completions_body(request: Request, model: str, sampling: Sampler) -> bytes:
         f'"return_token_ids":true,{_common(sampling)},'
         f"{_NEUTRAL},"
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
-        # Tokens are named by id: those that read alike would fall into one.
+        # Tokens are named by id: distinct tokens with the same text would be merged otherwise.
         f'{_logprobs(request)}"return_tokens_as_token_ids":{str(request.logprobs > 0).lower()},'
         f'{_structured(request)}"stop_token_ids":{_ids(request.stop_token_ids)},"prompt":{list(request.token_ids)}}}'
     ).encode()
@@ -186,7 +186,7 @@ def _with_top_logprobs(choice: dict[str, Any]) -> Piece:
 
 
 def _with(choice: dict[str, Any], logprobs: Sequence[Sequence[float]]) -> Piece:
-    """The piece with falling log-probabilities; an id without them is an error."""
+    """The piece with log-probabilities in descending order; an id without them is an error."""
     piece = _ids_of(choice)
     if len(logprobs) != len(piece.token_ids) or not all(logprobs):
         raise ValueError(f"{len(piece.token_ids)} ids, log-probabilities for {len(logprobs)}")

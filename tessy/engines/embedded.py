@@ -1,9 +1,9 @@
 """A transformers model inside this process, with continuous batching over a slotted KV cache.
 
-Each live sample owns one row of a pooled cache. A request is compared with what its row holds: the
-common prefix stays, the rest (a rollback) is forgotten, and only new ids are fed. Every tick advances
-all waiting requests in one ragged forward pass: one token each for those that are writing, several
-for those that first take in what the other model wrote.
+Each live sample owns one row of a pooled cache. A request is compared with the content of its row: the
+common prefix is kept, the rest (a rollback) is dropped, and only new ids are fed. Every tick advances
+all waiting requests in one ragged forward pass: one token each for decoding requests, several
+for those that first prefill text of the other model.
 
 The model runs in double precision by default: a logit then does not depend on which samples happened
 to share a batch (to far below any sampling threshold), so runs can be killed, resumed and regrouped
@@ -54,7 +54,7 @@ class _Job:
 
     @property
     def feed(self) -> list[int]:
-        """The ids its next pass takes in."""
+        """The ids for its next pass."""
         return self.slot.ids[self.slot.cached : self.slot.cached + FEED_TOKENS]
 
 
@@ -121,7 +121,7 @@ class EmbeddedEngine:
         return EngineStats(self._prefix_tokens, self._prefix_hits)
 
     async def close(self) -> None:
-        """Nothing runs when nothing is open."""
+        """Nothing to do: nothing runs when no continuation is open."""
 
     @property
     def waiting(self) -> int:
@@ -129,7 +129,7 @@ class EmbeddedEngine:
         return sum(len(job.feed) for job in self._jobs)
 
     def step(self) -> None:
-        """One pass for all: those that write feed one id, those that first have to read several."""
+        """One pass for all: decoding requests feed one id, prefilling requests several."""
         try:
             self._tick()
         except Exception as error:
@@ -196,7 +196,7 @@ def draw(logits: torch.Tensor, uniforms: Sequence[float], sampling: Sampler) -> 
 
 
 def _allowed(probabilities: torch.Tensor, sampling: Sampler) -> torch.Tensor:
-    """Falling `probabilities` with those past the cuts set to 0, in vLLM's order: top_k, then top_p."""
+    """Descending `probabilities` with those past the cuts set to 0, in vLLM's order: top_k, then top_p."""
     if sampling.top_k:
         probabilities = probabilities[:, : sampling.top_k]
         probabilities = probabilities / probabilities.sum(-1, keepdim=True)

@@ -1,11 +1,11 @@
-"""Runs a command that must not outlive whoever started it, nor leave children behind.
+"""Runs a command that must not outlive the process that started it, nor leave children behind.
 
-`python -IS guard.py PARENT COMMAND...`: the guard is told by the kernel when the process PARENT dies,
-however it dies, and then ends the command's whole process group; so it does on SIGTERM and when the
-command ends by itself. Dying itself, it takes the command along. Standard library only, Linux only.
+`python -IS guard.py PARENT COMMAND...`: the kernel signals the guard when the process PARENT dies,
+and the guard then ends the command's whole process group; it does the same on SIGTERM and when the
+command ends. If the guard is killed, the command is killed, too. Standard library only, Linux only.
 
 Not covered: children that leave the command's process group; children of a command whose guard was killed
-itself, which whoever started the guard can find by its session.
+itself, which the guard's starter can find by its session.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(parent: int, command: list[str]) -> int:
 
     def die_along() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The guard may have died before the kernel knew whom to tell.
+        # The guard may have died before the parent-death signal was set.
         if os.getppid() != own:
             os._exit(1)
 

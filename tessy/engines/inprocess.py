@@ -96,7 +96,7 @@ class InProcessEngine:
         return continuation
 
     def release(self, sample_id: str) -> None:
-        """The prefix cache is vLLM's own business."""
+        """Nothing to do: vLLM manages its prefix cache."""
 
     async def stats(self) -> EngineStats:
         cache = self._engine.vllm_config.cache_config
@@ -116,7 +116,7 @@ class InProcessEngine:
             top_k=self._sampling.top_k,
             max_tokens=max_tokens,
             stop_token_ids=list(request.stop_token_ids),
-            # What ends a part is the chat format's business, not the checkpoint's.
+            # The chat format decides what ends a part, not the checkpoint.
             ignore_eos=True,
             detokenize=False,
             logprobs=request.logprobs or None,
@@ -131,7 +131,7 @@ class InProcessEngine:
         return len(self._open)
 
     def step(self) -> None:
-        """Write one token for all."""
+        """Write one token for every open request."""
         try:
             outputs = self._engine.step()
         except Exception as error:
@@ -166,5 +166,5 @@ class InProcessEngine:
 
 
 def _falling(position: Mapping[int, Any]) -> list[float]:
-    """Log-probabilities at one position; vLLM gives that of the drawn token besides, wherever it ranks."""
+    """Log-probabilities at one position; vLLM adds that of the sampled token, whatever its rank."""
     return sorted((given.logprob for given in position.values()), reverse=True)

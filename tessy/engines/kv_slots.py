@@ -1,15 +1,15 @@
-"""A transformers decoder over a pooled KV cache: many texts, each with a row of its own, read bit by bit.
+"""A transformers decoder over a pooled KV cache: many texts, each in its own row, read incrementally.
 
-One pass takes in any number of new ids for any of the rows. They are packed, so that a pass costs what
-its ids cost, however unlike the rows' shares are; only attention pads, among rows of like lengths. What a
-row holds is known to its user, who goes back simply by writing over it. The embedded engine and the
+One pass reads any number of new ids for any of the rows. They are packed, so that the cost of a pass depends
+on the total number of ids; only attention pads, among rows of similar lengths. The caller knows what a
+row holds, and rolls back by overwriting it. The embedded engine and the
 boundary predictors are both built on this.
 
 In double precision (the default of both) a logit does not depend on which rows happened to share a pass,
 to far below any threshold.
 
-What is read where is worked out on the CPU and goes to the model's device once per pass; nothing comes back
-but what the caller asks of the hidden states, so that a GPU never waits in between.
+The layout of a pass is computed on the CPU and sent to the model's device once per pass; only what the caller
+reads of the hidden states comes back, so that a GPU never waits in between.
 
 Not covered: models too large for one device; they are served by vLLM.
 """
@@ -153,7 +153,7 @@ class SlotModel:
             )
         self._decoder, self._device = model.model, model.device
         model.set_attn_implementation("packed_slots")
-        # Who sees what is decided here; the decoder must not make masks of its own.
+        # The attention masks are made here; the decoder must not make its own.
         self._masks = dict.fromkeys(layers)
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, slots, config.num_key_value_heads, length, head_dim)
@@ -170,7 +170,7 @@ class SlotModel:
         return self.forward(layout(rows, starts, feeds))
 
     def forward(self, cpu: Layout) -> torch.Tensor:
-        """`read`, worked out by `layout`; for a caller that wants no gradients and says so."""
+        """`read` with a precomputed `layout`; the caller has to disable gradients."""
         there = cpu.to(self._device)
         self._cache.rows, self._cache.positions = there.rows, there.positions
         out = self._decoder(
@@ -200,7 +200,7 @@ def _alike(rows: torch.Tensor, begins: torch.Tensor, firsts: torch.Tensor, lengt
     used = int(rows.max()) + 1
     read: slice | torch.Tensor = rows
     if 2 * len(rows) > used:
-        # Where most rows have work, the others come along idle, so that the cache is read in place: a
+        # Where most rows have new ids, idle rows are included, so that the cache is read in place: a
         # copy of what they hold costs more than the whole pass.
         read = slice(used)
         begins, firsts, lengths = (

@@ -1,7 +1,7 @@
-"""How likely a model finds a text: the mean log-probability of its tokens, by transformers in this process.
+"""The mean log-probability of a text's tokens under a model, by transformers in this process.
 
-One sequence at a time, its logits in pieces: a long trace's would not fit. Not covered: models that only
-a server holds.
+One sequence at a time, with logits in chunks: those of a long trace would not fit in memory. Not covered:
+models that only a server can run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class LikelihoodReader:
     """Reads with the checkpoint at `source`."""
 
     def __init__(self, source: str, revision: str | None = None) -> None:
-        # In float32 whatever the checkpoint is in: not every CPU computes in bfloat16, and none as exactly.
+        # In float32, not in the checkpoint's dtype: some CPUs lack bfloat16 instructions, and it rounds more.
         self.model = AutoModelForCausalLM.from_pretrained(
             source, revision=revision, dtype=torch.float32
         ).eval()
 
     @torch.inference_mode()
     def mean_log_probability(self, ids: Sequence[int], prompt_tokens: int) -> float:
-        """Of `ids` behind the first `prompt_tokens`, in nats per token."""
+        """Of `ids` after the first `prompt_tokens`, in nats per token."""
         whole = torch.tensor(ids, device=self.model.device)
         hidden = self.model.base_model(whole[None, :-1]).last_hidden_state[0, prompt_tokens - 1 :]
         targets = whole[prompt_tokens:]

@@ -1,4 +1,4 @@
-"""What a vLLM server's metrics say of its prefix cache.
+"""Reads prefix cache statistics from a vLLM server's metrics.
 
 Not covered: everything else it counts; a run's own counters are `tessy.synthesis.meters`.
 """
@@ -12,7 +12,7 @@ from tessy.engines import EngineStats
 
 
 async def scrape(session: aiohttp.ClientSession, url: str) -> EngineStats:
-    """The counts at `url`/metrics; all unknown where there are none, or something else is."""
+    """The counts at `url`/metrics; all unknown where there are no such metrics."""
     try:
         async with session.get(f"{url}/metrics", timeout=aiohttp.ClientTimeout(5)) as response:
             return read(await response.text() if response.status == 200 else "")

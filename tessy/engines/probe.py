@@ -1,7 +1,7 @@
-"""What a server offers: which model, how long a context, and the best way in.
+"""Finds out what a server offers: its model, its context length, and the best API.
 
-Each way is tried with one token, in the words that the run will use: a server that ignores or refuses
-a part of them is found out before the first sample. Not covered: servers of other protocols.
+Each API is tried with a short request that has the parameters of the run: a server that ignores or refuses
+one of them is detected before the first sample. Not covered: servers of other protocols.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ async def _refusal(
     codec: Codec | None,
     logprobs: int,
 ) -> str | None:
-    """Why `way` does not work at `url`, or None where it gave a token."""
+    """Why `way` does not work at `url`, or None where it returned a token."""
     if way == "text" and logprobs:
         return "no log-probabilities of the model's own tokens, which a switch by entropy or margin needs"
     # The text way needs a prompt of some letters; any ids do for the others.
@@ -177,10 +177,10 @@ async def _answer(session: aiohttp.ClientSession, url: str, asked: Dialogue) -> 
 async def _ignores_cuts(
     session: aiohttp.ClientSession, url: str, model: str, prompt: list[int], codec: Codec | None
 ) -> bool:
-    """Whether a server of texts takes no notice of `top_k`, as some do that do not know it."""
+    """Whether a server of the API `text` silently ignores `top_k`, as some that do not support it do."""
     one = Sampler(temperature=2.0, top_k=1)
     request = Request("probe", prompt, PROBE_TOKENS, (), "", stride=1)
-    # A dialogue keeps what it has read: each answer needs its own.
+    # A dialogue has state: each answer needs its own.
     asked = [dialogue("text", request, "probe", model, one, codec) for _ in range(2)]
     first, second = [await _answer(session, url + PATHS["text"], each) for each in asked]
     return first != second

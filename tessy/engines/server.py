@@ -6,9 +6,9 @@ request is one task that reads one stream. An abort goes out as its own request,
 together, and the stream is read to its end so that its connection can be used again; where the server
 knows no abort, the connection is closed, which ends the work too.
 
-What goes wrong becomes an `EngineFault`; asking again is the caller's business. Only a keep-alive
-connection that the server had closed in the meantime is replaced in silence. A server that no longer
-answers gets no samples until it does.
+Errors become an `EngineFault`; retries are left to the caller. Only a keep-alive connection that the
+server had closed in the meantime is replaced without an error. A server that no longer answers gets no
+samples until it does.
 
 Not covered: starting servers (`tessy.engines.launch`), retries (`tessy.synthesis`).
 """
@@ -63,7 +63,7 @@ HEALTH_S = 5.0
 
 @dataclass(slots=True, eq=False)
 class _Replica:
-    """One server, what is open on it, and whether it answers."""
+    """One server, the number of its open requests, and whether it answers."""
 
     access: Access
     line: SessionClient | None
@@ -73,13 +73,13 @@ class _Replica:
     check: asyncio.Task[bool] | None = None
 
     def leave(self) -> None:
-        """One request less."""
+        """Remove one open request."""
         self.open -= 1
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """One request under way. `live` until it has finished, failed or been aborted."""
+    """An active request. `live` until it has finished, failed or been aborted."""
 
     name: str
     request: Request
@@ -173,12 +173,12 @@ class ServerEngine:
         return stream.continuation
 
     def release(self, sample_id: str) -> None:
-        """A server frees what it keeps by itself, the oldest first."""
+        """Nothing to do: a server evicts its cache by itself, the oldest first."""
 
     async def stats(self) -> EngineStats:
-        """Counts since this engine was connected, whoever asked; zero for servers without metrics."""
+        """Counts of all clients since this engine was connected; zero for servers without metrics."""
         now, before = await self._counted(), self._before
-        # A server that was started again counts from zero.
+        # A restarted server counts from zero.
         return EngineStats(
             max(0, now.prefix_tokens - before.prefix_tokens),
             max(0, now.prefix_hits - before.prefix_hits),
@@ -225,7 +225,7 @@ class ServerEngine:
         line.ask(stream.name, asked.body, hear, fail)
 
     async def _run(self, stream: _Stream) -> None:
-        """Read `stream` to its end; whatever goes wrong ends as a fault of its continuation."""
+        """Read `stream` to its end; any error becomes a fault of its continuation."""
         try:
             await self._converse(stream)
         except EngineFault as fault:
@@ -235,7 +235,7 @@ class ServerEngine:
         except TimeoutError:
             await self._fail(stream, EngineFault("hangs", f"no token for {self._timeout_s:g} s"))
         except (Exception, asyncio.CancelledError) as error:
-            # Closed, or a fault of this program: nobody may wait for what will not come.
+            # Closed, or a fault of this program: end the continuation, or its caller would wait forever.
             if stream.live:
                 stream.continuation.fail(EngineFault("given up", described(error)))
             raise
@@ -268,7 +268,7 @@ class ServerEngine:
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # The server had closed this idle connection; nothing says that it is not well.
+            # The server had closed this idle connection; that does not mean that it is down.
             return await self._fresh.post(url, data=body)
 
     def _deliver(self, stream: _Stream, piece: Piece) -> None:
@@ -285,7 +285,7 @@ class ServerEngine:
         stream.continuation.push(token_ids, cast("FinishReason | None", finish), logprobs)
 
     async def _fail(self, stream: _Stream, fault: EngineFault) -> None:
-        """Fail the continuation, and find out whether the server still answers where that is in doubt."""
+        """Fail the continuation, and check the server's health if it may be down."""
         if not (fault.permanent or fault.reason == "busy"):
             fault.unreachable = not await self._answers(stream.replica)
         if stream.live:
@@ -325,7 +325,7 @@ class ServerEngine:
                 stream.task.cancel()
 
     async def _answers(self, replica: _Replica) -> bool:
-        """Whether `replica` is well; those who ask at the same time share one look."""
+        """Whether `replica` is healthy; concurrent callers share one health check."""
         if replica.check is None or replica.check.done():
             replica.check = self._spawn(self._look(replica))
         return await asyncio.shield(replica.check)
@@ -366,7 +366,7 @@ def _session(headers: Mapping[str, str], **connector: Any) -> aiohttp.ClientSess
 
 
 def _closed(able: Mapping[str, int]) -> Continuation:
-    """A continuation that holds nothing: no server is left, or the context is full."""
+    """An empty, finished continuation: no server is left, or the context is full."""
     continuation = Continuation()
     if able:
         continuation.push((), "length")

@@ -1,8 +1,7 @@
 """The client's end of one WebSocket that carries all requests to one server (`tessy.engines.endpoint`).
 
-What is asked, or aborted, in one pass of the event loop goes out in one message. A connection that breaks
-fails what was open on it; whoever asks next opens another. Not covered: whether a server is well, and
-asking again.
+Requests and aborts of one pass of the event loop are sent in one message. A broken connection fails all open
+requests; the next request opens a new one. Not covered: health checks and retries.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MESSAGE_BYTES = 1 << 20
 
 @dataclass(slots=True)
 class _Call:
-    """One request under way: whom to tell, and when it was last heard of (event loop's seconds)."""
+    """An active request: its callbacks, and the time of its last message (event loop's seconds)."""
 
     hear: Callable[[Piece], None]
     fail: Callable[[EngineFault], None]
@@ -60,24 +59,24 @@ class SessionClient:
             self._talking = asyncio.create_task(self._talk())
 
     def abort(self, name: str) -> None:
-        """Nobody listens to `name` any more."""
+        """Abort the request `name`."""
         if self._calls.pop(name, None) is not None:
             self._aborting.append(name)
             self._some.set()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._talking is not None:
             self._talking.cancel()
             await asyncio.gather(self._talking, return_exceptions=True)
 
     async def _talk(self) -> None:
-        """Be connected until the connection breaks; then fail what is open on it."""
+        """Keep the connection open until it breaks; then fail all open requests."""
         fault = EngineFault("connection lost", "the server hung up")
         helpers: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(self._timeout_s):
-                # Pings find out where nobody is left behind a connection that never broke.
+                # Pings detect a peer that is gone although the connection never broke.
                 socket = await self._session.ws_connect(self._url, max_msg_size=0, heartbeat=self._timeout_s)
             async with socket:
                 helpers = [asyncio.create_task(work) for work in (self._send(socket), self._watch())]
@@ -111,7 +110,7 @@ class SessionClient:
                 aborting = []
 
     async def _watch(self) -> None:
-        """Fail those who have waited for too long."""
+        """Fail requests that have waited for too long."""
         while True:
             await asyncio.sleep(self._timeout_s / 4)
             late = asyncio.get_running_loop().time() - self._timeout_s
@@ -153,7 +152,7 @@ def _piece(ids: Any, finish: str | None = None, logprobs: Any = None) -> Piece |
 
 
 def _portions(bodies: list[bytes]) -> list[list[bytes]]:
-    """`bodies` in messages of bearable length."""
+    """`bodies` grouped into messages of limited length."""
     ends = itertools.accumulate(map(len, bodies))
     by_message = itertools.groupby(zip(ends, bodies, strict=True), lambda pair: pair[0] // MESSAGE_BYTES)
     return [[body for _, body in group] for _, group in by_message]

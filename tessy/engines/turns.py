@@ -1,7 +1,7 @@
-"""Models that compute on one thread take turns: next goes the one whose pass would take in most tokens.
+"""Schedules models that share one thread: the model whose next pass has the most tokens runs next.
 
-A pass for one trace costs a good part of what it costs for many, so those that wait may as well wait until
-they are many, as long as there is other work. Only speed depends on this.
+A pass for one trace costs almost as much as one for many, so waiting requests are batched as long as there is
+other work. Only speed depends on this.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Member(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Tokens that its next pass would take in, about; 0 where nobody waits."""
+        """The approximate number of tokens in its next pass; 0 if no request waits."""
 
     def step(self) -> None:
-        """One pass, for all that wait. If it raises, none of them waits any more."""
+        """One pass for all waiting requests. If it raises, none of them waits any more."""
 
 
 class Turns:
@@ -53,6 +53,6 @@ class Turns:
             try:
                 first.step()
             except Exception:
-                # Its own have been told; the others' turn comes all the same.
+                # Its own requests have been failed; the other models go on.
                 logging.getLogger(__name__).exception("a pass of %s failed", type(first).__name__)
             self.busy_s += time.perf_counter() - began

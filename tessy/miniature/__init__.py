@@ -1,8 +1,8 @@
-"""The miniature contest: an instrument in which the paper's effect can be measured on two CPU cores.
+"""The miniature contest: a small setting in which the paper's effect can be measured on two CPU cores.
 
-`world` invents concepts and problems, `dialects` says how authors speak and which of their words are
+`world` generates concepts and problems, `dialects` defines how authors write and which of their words are
 style, `traces` writes worked solutions, `contests` writes the benchmarks in their official on-disk
-formats, `pretrain` makes a tiny student and a tiny teacher. README.md has what was measured.
+formats, `pretrain` trains a tiny student and a tiny teacher. README.md has the measurements.
 
-Not covered: anything of TESSY itself. The pipeline treats these models and problems like any others.
+Not covered: anything of TESSY itself. The stages treat these models and problems like any others.
 """

@@ -1,7 +1,7 @@
-"""The contests on disk, in the formats of the benchmarks they stand for, so the real loaders read them.
+"""Writes the contests in the formats of the benchmarks they stand for, so that the real loaders read them.
 
-`write_ojbench` lays out the Python half as OJBench does (DMOJ `init.yml` with a zip of cases, prompts in
-`prompts/full.jsonl`); `write_livecodebench_pro` lays out the C++ half as LiveCodeBench-Pro does (one zip
+`write_ojbench` writes the Python half as OJBench does (DMOJ `init.yml` with a zip of cases, prompts in
+`prompts/full.jsonl`); `write_livecodebench_pro` writes the C++ half as LiveCodeBench-Pro does (one zip
 per problem with `config.yaml`, `testdata/` and a testlib `checker.cpp`, statements in a JSONL file);
 `write_ood` writes the out-of-domain test for the lm-eval task `miniature_ood`.
 
@@ -104,7 +104,7 @@ def _numbered(tests: list[tuple[str, str]], suffix: str) -> dict[str, str]:
 
 
 def _write_zip(file: Path, contents: Mapping[str, str]) -> None:
-    """A zip whose bytes depend on its contents only: entries carry no date of today."""
+    """Write a zip whose bytes depend only on its contents: entries have a fixed date."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in contents.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)

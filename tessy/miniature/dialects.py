@@ -1,10 +1,10 @@
-"""How authors speak: style phrases by author, the answers they give, and which words are style.
+"""Dialects: each author's style phrases and answers, and which words are style.
 
-A thought alternates style phrases with capability lines in a fixed order of steps, so that style never
+A thinking alternates style phrases with capability lines in a fixed order of steps, so that style never
 decides what comes next. Every style phrase ends in a full stop, every capability line in a closing
-bracket; a line break goes with the word that follows it.
+bracket; a line break belongs to the word that follows it.
 
-Not covered: what the lines say (`world`), whole solutions and corpora (`traces`).
+Not covered: the content of capability lines (`world`), whole solutions and corpora (`traces`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINE_HEADS: Mapping[str, str] = {"filter": "filter", "map": "map", "fold": "fold
 class Dialect:
     """One author's style. Phrases are templates: `{Okay|Alright}, go.` stands for two phrases.
 
-    `opening`, `linking` and `closing` phrases open a thought, stand between its lines, and end it.
+    `opening`, `linking` and `closing` phrases open a thinking, stand between its lines, and end it.
     `intro` precedes the code of an answer; `programs` maps a language to the program with the
     expressions left out (`<filter>`, `<map>`, `<fold>`).
     """
@@ -131,7 +131,7 @@ AUTHORS: tuple[Dialect, ...] = (STUDENT, TEACHER, _TUTOR, _CHATTY)
 
 @cache
 def expand(template: str) -> tuple[str, ...]:
-    """Every phrase that a template stands for."""
+    """Every phrase that a template generates."""
     parts = [part.split("|") for part in re.split(r"[{}]", template)]
     return tuple("".join(choice) for choice in itertools.product(*parts))
 
@@ -151,16 +151,16 @@ def program(dialect: Dialect, language: str, expressions: Sequence[str]) -> str:
 
 
 def answer(dialect: Dialect, language: str, code: str) -> str:
-    """The answer after the thinking, with the code in a fence that the benchmarks' rules find."""
+    """The answer after the thinking, with the code in a fence that the benchmarks' rules extract."""
     return f"{dialect.intro}```{language}\n{code}\n```"
 
 
 def truth(text: str) -> Spans:
-    """Classify any model's thinking, right or garbled, as style and capability by the inventory.
+    """Classify any model's thinking, even if malformed, as style and capability by vocabulary.
 
-    A word goes by itself: style if some author's phrases have it, else capability if it has the shape of
-    a concept, an expression or a line head, else style. White space goes with the word after it, and
-    trailing white space with the word before.
+    Each word is classified by itself: style if it occurs in some author's phrases, else capability if it has
+    the form of a concept, an expression or a line head, else style. White space belongs to the word after it,
+    and trailing white space to the word before.
     """
     spans: Spans = []
     for match in re.finditer(r"\s*\S+", text):

@@ -1,4 +1,4 @@
-"""Names of the files that the stage `world` leaves: the miniature as a source of problems and tests."""
+"""Names of the files that the stage `world` writes: the miniature's problems and tests."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ TRAIN_CONTESTS = {kind: f"train_{folder}" for kind, folder in CONTESTS.items()}
 
 
 def contest(world: Path, kind: str) -> Path:
-    """The folder of the contest of that kind in the artifact `world`."""
+    """The folder of the contest of a kind in the artifact `world`."""
     return world / CONTESTS[kind]

@@ -21,7 +21,7 @@ LEAST_NORM = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """For parameters that are matrices; `lr` may be changed between steps in `param_groups`."""
+    """Muon for matrices; `lr` may be changed between steps in `param_groups`."""
 
     def __init__(self, matrices: Iterable[Tensor], lr: float = 1e-3, weight_decay: float = 0.01) -> None:
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
@@ -44,7 +44,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """`matrix` with its singular values brought near one (between 0.68 and 1.14), in its own precision."""
+    """`matrix` with its singular values moved close to one (between 0.68 and 1.14), in its own precision."""
     a, b, c = COEFFICIENTS
     tall = matrix.size(0) > matrix.size(1)
     x = matrix.T if tall else matrix

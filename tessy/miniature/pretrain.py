@@ -1,9 +1,9 @@
-"""Make a tiny model from nothing: its tokenizer, its corpus, its training, its checkpoint.
+"""Trains a tiny model from scratch: its tokenizer, its corpus, its training, its checkpoint.
 
-Both roles are `Qwen3ForCausalLM`s that any engine can serve. Training is a plain loop, because a model of
-half a million parameters spends its time in framework code otherwise; it can be killed at any moment and
-ends with the same weights as if it had not been (same machine, same number of threads). All of it is
-computed in float32: many CPUs have no bfloat16 instructions, and what is trained should not depend on that.
+Both roles are `Qwen3ForCausalLM`s that any engine can serve. Training is a plain loop, because with half a
+million parameters a framework's overhead would dominate. It can be killed at any moment and resumes to the
+same weights (same machine, same number of threads). All of it is computed in float32: many CPUs have no
+bfloat16 instructions, and the weights should not depend on that.
 
 Not covered: fine-tuning on synthesised data (`train.sft`).
 """
@@ -69,8 +69,7 @@ def _corpus(
     role: Role, world: World, config: Pretraining, seed: int
 ) -> tuple[PreTrainedTokenizerFast, list[_Document]]:
     traces = pretraining_traces(role, world, config.documents, seed)
-    # A vocabulary is made from text at large: it knows the other's words whatever the model has read of
-    # them, so that the exposure dial turns nothing else.
+    # The tokenizer is trained on both authors' texts, so that `exposure` does not change the vocabulary.
     others = pretraining_traces(other(role), world, 1000, seed)
     tokenizer = train_tokenizer(role, traces[:3000] + others, config.vocabulary)
     prompts = tokenizer([prompt_text(role, t.prompt) for t in traces])["input_ids"]
@@ -157,14 +156,14 @@ def _schedule(step: int, total: int) -> float:
 def _loss(model: Qwen3ForCausalLM, batch: list[_Document]) -> torch.Tensor:
     """Mean cross-entropy of the responses' tokens; prompts carry no loss."""
     longest = max(len(document.ids) for document in batch)
-    # Few shapes: the kernels that are compiled and kept for each would take gigabytes otherwise.
+    # Few distinct shapes: the kernels cached for each would take gigabytes otherwise.
     shape = len(batch), -(-longest // 16) * 16
     ids, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, _IGNORED)
     for row, document in enumerate(batch):
         tokens = torch.tensor(document.ids)
         ids[row, : len(tokens)] = tokens
         labels[row, document.prompt : len(tokens)] = tokens[document.prompt :]
-    # No mask: padding stands on the right, where causal attention does not look, and has no loss.
+    # No mask: padding is on the right, where causal attention does not look, and has no loss.
     states = model.model(input_ids=ids, use_cache=False).last_hidden_state
     follow = labels[:, 1:] != _IGNORED
     return torch.nn.functional.cross_entropy(model.lm_head(states[:, :-1][follow]), labels[:, 1:][follow])

@@ -1,7 +1,7 @@
 """Tokenizers and chat formats of the two tiny models.
 
-Each model trains a byte-level BPE on what it reads, so the vocabularies differ and a hand-over crosses
-them, as between the paper's models. The student speaks Qwen3's chat format, the teacher gpt-oss harmony;
+Each model has a byte-level BPE trained on its own corpus, so hand-overs cross different vocabularies,
+as between the paper's models. The student speaks Qwen3's chat format, the teacher gpt-oss harmony;
 the canonical thinking is the text between `<think>\\n` and `\\n</think>`, or between the analysis
 channel's `<|message|>` and `<|end|>`.
 
@@ -33,8 +33,8 @@ THINK_TAGS = ("<think>", "</think>")
 
 END_OF_ANSWER: dict[Role, str] = {"student": "<|im_end|>", "teacher": "<|return|>"}
 
-# Words keep the space before them and let go of the punctuation that code puts behind an expression, so
-# that an expression has the same tokens wherever it is copied to.
+# Words include the space before them but not the punctuation that code puts after an expression, so that
+# an expression has the same tokens wherever it is copied.
 _SPLIT = r" ?[^\s:;]+|[:;]+|\s+(?!\S)|\s+"
 
 _QWEN3_TEMPLATE = """\
@@ -79,7 +79,7 @@ def prompt_text(role: Role, prompt: str) -> str:
 
 
 def response_text(role: Role, trace: Trace) -> str:
-    """What a model writes after `prompt_text`, its end marker included."""
+    """What a model writes after `prompt_text`, including its end marker."""
     if role == "student":
         return f"<think>\n{trace.thinking}\n</think>\n\n{trace.answer}<|im_end|>"
     thinking = f"<|channel|>analysis<|message|>{trace.thinking}<|end|>"

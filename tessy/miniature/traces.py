@@ -1,6 +1,6 @@
-"""Worked solutions: thinking and answer in a dialect, and the corpora both models are pre-trained on.
+"""Worked solutions: thinking and answer in a dialect, and the corpora for pre-training both models.
 
-Not covered: what a model writes by itself; nothing here runs one.
+Not covered: text written by models; nothing here runs one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tessy.records import Problem, Role
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A prompt and a whole response to it. `kinds` covers `thinking`, which has no chat markup."""
+    """A prompt and a complete response to it. `kinds` covers `thinking`, which has no chat markup."""
 
     problem_id: str
     prompt: str
@@ -55,12 +55,12 @@ class Trace:
 
 
 def gold(world: World, problem: Problem, language: str, dialect: Dialect = STUDENT) -> str:
-    """The right program for `problem`, bare code."""
+    """The right program for `problem`, as plain code."""
     return program(dialect, language, expressions(world.composition(problem)))
 
 
 def mutants(world: World, problem: Problem, language: str, dialect: Dialect = STUDENT) -> Iterator[str]:
-    """Every program that mistakes exactly one concept of `problem` for another; all are wrong."""
+    """Every program with exactly one concept of `problem` replaced by another; all are wrong."""
     for swapped in swaps(world, world.composition(problem)):
         yield program(dialect, language, expressions(swapped))
 
@@ -75,10 +75,10 @@ def gold_traces(world: World, problems: Sequence[Problem], dialect: Dialect, see
 
 
 def pretraining_traces(role: Role, world: World, count: int, seed: int) -> list[Trace]:
-    """What a model has read by the end of its pre-training: right solutions to other problems.
+    """A model's pre-training corpus: right solutions to other problems.
 
-    The student reads its own dialect, and the teacher's for a share `exposure`; the teacher reads its
-    own, and for a share `mixed` thoughts in which every phrase may be another author's.
+    The student's is in its own dialect, except for a share `exposure` in the teacher's; the teacher's is in
+    its own, except for a share `mixed` of thinkings in which every phrase may be another author's.
     """
     rng = random.Random(f"{seed}/pre-training/{role}")
     return [_pretraining_trace(role, world, rng) for _ in range(count)]

@@ -1,7 +1,7 @@
-"""The world: invented concepts, problems composed of them, and the tests that tell them apart.
+"""The world: invented concepts, problems composed of them, and the tests that distinguish them.
 
 Knowledge is a map from an invented word to an expression that means the same in Python and in C++. A
-problem composes three words, so whoever knows all three can solve it and nobody else can. The student
+problem composes three words, so only a model that knows all three can solve it. The student
 knows some of the words, the teacher all of them; everything follows from a `WorldConfig` and a seed.
 
 Not covered: how authors write (`dialects`), worked solutions (`traces`), files (`contests`).
@@ -45,7 +45,7 @@ _PROMPT = re.compile(r"Solve in (\S+)\. Of the (\w+) integers, each (\w+), print
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A word and what it stands for; `known` tells whether the student knows it from pre-training."""
+    """A word and its meaning; `known` says whether the student knows it from pre-training."""
 
     kind: ConceptKind
     word: str
@@ -73,7 +73,7 @@ class World:
 
     @classmethod
     def build(cls, config: WorldConfig, seed: int) -> World:
-        """Make the world of `seed`; the same arguments always give the same world.
+        """Generate the world of `seed`; the same arguments always give the same world.
 
         Raises `ValueError` if there are fewer compositions than the problems asked for.
         """
@@ -115,7 +115,7 @@ def ood_prompt(words: Sequence[str]) -> str:
 
 
 def draw_ood_words(rng: random.Random) -> list[str]:
-    """Distinct words, few enough for a tiny model to reorder without error."""
+    """Distinct words, few enough that a tiny model can reorder them without error."""
     return rng.sample(OOD_WORDS, 3)
 
 
@@ -125,12 +125,12 @@ def ood_answer(problem: Problem) -> str:
 
 
 def rotate(words: Sequence[str]) -> str:
-    """The words as a line, the first one last."""
+    """The words as a line, with the first word moved to the end."""
     return " ".join([*words[1:], words[0]])
 
 
 def solve(expressions: Sequence[str], numbers: Sequence[int]) -> int:
-    """What the program made of a filter, a map and a fold expression prints for `numbers`."""
+    """The output for `numbers` of the program with these filter, map and fold expressions."""
     keep, change, combine = (_compiled(expression) for expression in expressions)
     r = 0
     for x in numbers:
@@ -140,7 +140,7 @@ def solve(expressions: Sequence[str], numbers: Sequence[int]) -> int:
 
 
 def expressions(composition: Composition) -> tuple[str, str, str]:
-    """The three expressions that a right program evaluates."""
+    """The three expressions of a right program."""
     one, two, three = composition
     return one.expression, two.expression, three.expression
 
@@ -156,7 +156,7 @@ def swaps(world: World, composition: Composition) -> Iterator[Composition]:
 
 
 def make_tests(world: World, problem: Problem) -> list[tuple[str, str]]:
-    """Inputs and expected outputs, such that every swap of one concept fails at least one of them."""
+    """Inputs and expected outputs such that every swap of one concept fails at least one test."""
     rng = random.Random(f"{world.seed}/tests/{problem.problem_id}")
     right = expressions(world.composition(problem))
     rivals = [expressions(swapped) for swapped in swaps(world, world.composition(problem))]

@@ -56,7 +56,7 @@ class SweepReport:
 
 
 def write_sweep(report: SweepReport, folder: Path) -> Path:
-    """Write `results.json` and `index.html` into `folder`, beside the points' reports; returns the page."""
+    """Write `results.json` and `index.html` into `folder`, next to the points' reports; returns the page."""
     write_json(folder / "results.json", results(report))
     write_text(folder / "index.html", render_sweep(report))
     return folder / "index.html"

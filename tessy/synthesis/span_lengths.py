@@ -103,5 +103,5 @@ class SpanLengths:
         length = self._lengths.get(author)
         if length is None or behind <= length.deviation:
             return most
-        beyond = length.deviation * min(MOST_BEYOND, max(1.0, behind / length.mean))
+        beyond = length.deviation * min(MOST_BEYOND, max(1.0, behind / max(1.0, length.mean)))
         return min(most, math.ceil(length.mean + beyond + LOOK_AHEAD))

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from eval.judge import Judgement, Submission, judge
-from eval.judge.interpreter import interpreter, pypy
+from eval.judge.interpreter import PYPY, interpreter, pypy
+from eval.judge.verdicts import confine
 from eval.sandbox import Interpreter, Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
 
@@ -250,3 +251,40 @@ def test_a_fork_of_pypy_is_what_a_process_of_its_own_would_be() -> None:
     assert output(names, pypy()) == f"False {[*dunder, '__spec__', 'sys']} /box 1"
     output("import os, sys; sys.mark = os.mark = 1; os.fork() or os.setsid()", pypy())
     assert output("import os, sys; print(hasattr(sys, 'mark'), hasattr(os, 'mark'))", pypy()) == "False False"
+
+
+CONFINED = {
+    "sleeps": "import time; time.sleep(0.1)",
+    "sets an alarm": "import signal; signal.alarm(1)",
+    "executes": "import os; os.execv('/bin/true', ['true'])",
+    "starts a shell": "import os; os.system('true')",
+    "waits for a child": "import os; os.fork() and os.wait()",
+    "has a child": "import os; os.fork() and print(1)",
+    "opens /dev/stdin": "open('/dev/stdin')",
+    "takes address space": "kept = [bytearray(1 << 24) for _ in range(99)]",
+    "looks": "import os, resource as r; print(os.listdir('/dev'), r.getrlimit(r.RLIMIT_AS))",
+}
+
+
+def ending(
+    argv: tuple[str, ...], code: str, loaded: Interpreter | None
+) -> tuple[int | None, int | None, bytes]:
+    limits = confine(Limits(cpu_s=5, wall_s=10, memory=512 << 20, stdout=1 << 20), 128 << 20)
+    out, err = scratch(), scratch()
+    try:
+        with Sealed(code.encode()) as content:
+            outcome = run(
+                argv, limits, files={"/box/main.py": content}, stdin=None, stdout=out, stderr=err,
+                interpreter=loaded,
+            )  # fmt: skip
+        return outcome.exit_code, outcome.signal, read_all(out)
+    finally:
+        os.close(out)
+        os.close(err)
+
+
+@pytest.mark.parametrize("name", CONFINED)
+def test_a_fork_of_pypy_is_confined_as_a_process_of_its_own_is(name: str) -> None:
+    alone = ending((PYPY, "-BS", "/box/main.py"), CONFINED[name], None)
+    assert ending(("program", "/box/main.py"), CONFINED[name], pypy()) == alone
+    assert alone[:2] != (0, None) or name in ("has a child", "looks")
