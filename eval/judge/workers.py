@@ -339,10 +339,8 @@ class Workers:
         failed = next((test for test in done if test.verdict not in ("AC", "SKIP")), None)
         detail = f"test {failed.name}: {failed.official} {failed.note}".strip() if failed else ""
         if mode == "fixed" and verdict == "WA" and submission.problem_id in self.rules.errata:
-            verdict, detail = (
-                "SKIP",
-                f"the benchmark's errata: its tests cannot tell a wrong answer; {detail}",
-            )
+            verdict = "SKIP"
+            detail = f"the benchmark's errata: its tests cannot tell a wrong answer; {detail}"
         return Judgement(submission.sample_id, submission.problem_id, verdict, official, tuple(done), detail)
 
     def _unrun(self, job: _Job, modes: Sequence[Mode], verdict: Verdict, detail: str) -> None:

@@ -28,7 +28,7 @@ class EvaluateStage(TestingStage[CodeBenchmark]):
 KIND = Kind(
     "evaluate",
     EvaluateStage,
-    revision=5,
+    revision=6,
     declared=f"{__name__}:KIND",
     run="eval.code:run",
     preload=("eval.code",),
