@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tessy.artifacts import manifest_of
 from tessy.boundary import Predictor
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD
@@ -59,7 +61,13 @@ def _switched(source: Path) -> Switching:
     manifest = manifest_of(artifact)
     if manifest is None:
         raise UserError(f"{source}: no manifest.json in it or above says what switched its authors")
-    found = _found(manifest, (source if source.is_dir() else source.parent).name)
+    try:
+        found = _found(manifest, (source if source.is_dir() else source.parent).name)
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, detail["loc"])) for detail in error.errors()[:3])
+        raise UserError(
+            f"{artifact}: its manifest.json is not of this version of tessy ({fields}); run the recipe again"
+        ) from None
     if found is None:
         raise UserError(
             f"{source}: nothing switched its authors; only cooperative artifacts have confidences"
