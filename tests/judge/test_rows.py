@@ -139,7 +139,12 @@ def test_an_interrupt_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) 
     (tmp_path / "in.jsonl").write_bytes(lines(*[GOOD] * 40, *[sleeper] * 4))
     line = [sys.executable, "-c", "from eval.judge.command import judge_command as run; run()"]
     process = subprocess.Popen(
-        [*line, *command(tmp_path, "--workers", "2")], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [*line, *command(tmp_path, "--workers", "2")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would what that starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
