@@ -121,8 +121,8 @@ def test_what_waits_for_wandb_sync_is_whole(calm: Path) -> None:
         logged = {one.name: list(one.aliases) for one in run.artifacts if one.name == stage.name}
         assert stage.fingerprint in logged[stage.name]
         tables = run.tables()
-        assert len(tables) == {"report": 1, "evaluate": 2}.get(stage.kind, 0), stage.name
-        for name in tables if stage.kind == "evaluate" else ():
+        assert len(tables) == {"report": 1, "evaluate": 2}.get(stage.kind.name, 0), stage.name
+        for name in tables if stage.kind.name == "evaluate" else ():
             assert len(tables[name]) == len(read_rows(artifact / name / "verdicts.parquet"))
         assert "was lost" not in (artifact / "stage.log").read_text()
 

@@ -164,3 +164,16 @@ def test_an_interrupt_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) 
     assert [row.get("mark", False) for row in rows] == [True] * 40 + [False] * 4
     assert [row["verdict"] for row in rows] == ["AC"] * 40 + ["TLE"] * 4
     assert "44 judged, 40 of them before" in result.output
+
+
+@pytest.mark.sandbox
+def test_what_went_wrong_is_told_as_if_the_program_ran_by_itself(tmp_path: Path) -> None:
+    """No frame of the interpreter that waits, nor a number of its descriptors: details are the same each time."""
+    _write_dmoj(tmp_path / "problems")
+    programs = ["def f():\n    return 1 / 0\nf()", "raise ValueError('x')", "this is no program"]
+    _, rows = judged(tmp_path, lines(*({**GOOD, "code": code} for code in programs)))
+    for row, last in zip(rows, ("ZeroDivisionError: division by zero", "ValueError: x", ""), strict=True):
+        assert "/proc/" not in row["detail"]
+        assert "harness" not in row["detail"]
+        assert row["detail"].endswith(last)
+    assert rows[0]["detail"].count("File ") == 2

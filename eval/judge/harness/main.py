@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from . import asserts, official, real
 from .common import MODULES, PATH, code
-from .plain import wait
+from .plain import as_its_own, wait
 
 PACKAGES = "/packages"
 _LOADED = (*MODULES, "typing", "decimal", "fractions", "threading", "shutil", "subprocess", "traceback")
@@ -26,7 +26,7 @@ def main() -> None:
     gc.freeze()
     what, *given = wait(library, control)
     sys.argv = [PATH]
-    RUNS[what](*given)
+    as_its_own(PATH, lambda: RUNS[what](*given))
 
 
 def _load_numpy() -> None:
