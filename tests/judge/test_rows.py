@@ -168,7 +168,7 @@ def test_an_interrupt_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) 
 
 @pytest.mark.sandbox
 def test_what_went_wrong_is_told_as_if_the_program_ran_by_itself(tmp_path: Path) -> None:
-    """No frame of the interpreter that waits, nor a number of its descriptors: details are the same each time."""
+    """No frame of the interpreter that waits, nor its descriptors: details are the same each time."""
     _write_dmoj(tmp_path / "problems")
     programs = ["def f():\n    return 1 / 0\nf()", "raise ValueError('x')", "this is no program"]
     _, rows = judged(tmp_path, lines(*({**GOOD, "code": code} for code in programs)))
