@@ -57,7 +57,7 @@ ROOMY: dict[str, tuple[str, str]] = {
 cost a busy machine more than 0.1 s."""
 OTHERS: dict[tuple[Format, str], dict[str, str]] = {
     ("dmoj", "standard"): {"exact.cpp": "AC", "exact.py": "AC", "first_right_second_wrong.py": "WA"},
-    ("dmoj", "precedence"): {"wa_ir_rte.cpp": "RTE"},
+    ("dmoj", "precedence"): {"wa_ir_rte.cpp": "WA"},
     ("dmoj", "endings"): {"right_but_exit_3.cpp": "RTE"},
     ("dmoj", "interactive"): {"right.cpp": "AC", "out_of_range.cpp": "WA"},
 }
