@@ -18,7 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from tessy.chat import FORMATS, Renderer
+from tessy.bench.plain import END, PlainRenderer
+from tessy.chat import Renderer
 from tessy.config.methods import METHODS
 from tessy.engines.scripted import ScriptedEngine
 from tessy.records import ROLES, Problem, Role
@@ -27,30 +28,16 @@ from tessy.synthesis.meters import Meters
 from tessy.synthesis.rollouts import Assignment, Author, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 
-END = 0x110000
 STRIDE, REACH, CONCURRENCY = 8, 64, 256
 
 
-class _Characters:
+class _Characters(PlainRenderer):
     """A renderer whose ids are code points."""
 
-    format = FORMATS["qwen3"]
     fingerprint = "characters"
-    thinking_end_ids = answer_end_ids = (END,)
 
     def prompt_ids(self, prompt: str, system: str = "") -> list[int]:
         return [*self.encode(prompt), ord("|")]
-
-    def open_thinking_ids(self) -> list[int]:
-        return []
-
-    def close_thinking_ids(self, thinking: str) -> list[int]:
-        return [END]
-
-    close_answer_ids = open_thinking_ids
-
-    def end_reason(self, part: str, token_id: int) -> str:
-        return "end"
 
     def encode(self, text: str) -> list[int]:
         return list(map(ord, text))

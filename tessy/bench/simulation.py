@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from tessy.chat import FORMATS, Renderer
+from tessy.bench.plain import END, PlainRenderer
+from tessy.chat import Renderer
 from tessy.config.methods import METHODS
 from tessy.engines import Continuation, EngineStats, Request
 from tessy.records import ROLES, Problem, Role
@@ -32,8 +33,8 @@ from tessy.synthesis.meters import Meters
 from tessy.synthesis.rollouts import Assignment, Author, samples_of
 from tessy.synthesis.scheduler import Schedule, write_all
 
-PROBLEM, END, WORDS = 1 << 20, 1 << 30, 4096
-"""Ids from `PROBLEM` on are problems; the last is the end marker. Each author has `WORDS` words."""
+PROBLEM, WORDS = 1 << 20, 4096
+"""Ids from `PROBLEM` on are problems. Each author has `WORDS` words."""
 LITERAL, STRIDE, REACH = 20, 16, 512
 
 
@@ -175,26 +176,13 @@ class TimedPredictor:
         """Nothing is kept."""
 
 
-class _Words:
+class _Words(PlainRenderer):
     """A renderer whose ids are words: even ones the student's, odd ones the teacher's."""
 
-    format = FORMATS["qwen3"]
     fingerprint = "words"
-    thinking_end_ids = answer_end_ids = (END,)
 
     def prompt_ids(self, prompt: str, system: str = "") -> list[int]:
         return [PROBLEM + int(prompt)]
-
-    def open_thinking_ids(self) -> list[int]:
-        return []
-
-    def close_thinking_ids(self, thinking: str) -> list[int]:
-        return [END]
-
-    close_answer_ids = open_thinking_ids
-
-    def end_reason(self, part: str, token_id: int) -> str:
-        return "end"
 
     def encode(self, text: str) -> list[int]:
         return [_IDS[word] for word in text.split()]

@@ -1,0 +1,26 @@
+"""What the benches' renderers share: a format with no marks but one id that ends a part."""
+
+from __future__ import annotations
+
+from tessy.chat import FORMATS
+
+END = 1 << 30
+"""The id that ends the thinking and the answer; no text has it."""
+
+
+class PlainRenderer:
+    """The parts of a renderer that do not depend on what its ids stand for."""
+
+    format = FORMATS["qwen3"]
+    thinking_end_ids = answer_end_ids = (END,)
+
+    def open_thinking_ids(self) -> list[int]:
+        return []
+
+    def close_thinking_ids(self, thinking: str) -> list[int]:
+        return [END]
+
+    close_answer_ids = open_thinking_ids
+
+    def end_reason(self, part: str, token_id: int) -> str:
+        return "end"
