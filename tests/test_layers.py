@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tessy.errors", "tessy.records"),
     ("tessy.config",),
+    ("tessy.curation",),
     ("tessy.artifacts", "tessy.digests", "tessy.estimate", "tessy.hub", "tessy.jsonl", "tessy.layout"),
     ("tessy.machine", "tessy.processes", "tessy.statistics", "tessy.terminal", "tessy.tracking"),
     ("tessy.chat",),

@@ -1,0 +1,121 @@
+"""What makes a training problem usable, new, and no benchmark's: settings of the rules in `tessy.curation`.
+
+Every threshold of those rules is here, with its unit and its default; tessy/curation/README.md has the
+measurements that the defaults come from.
+
+Not covered: sources, selection and sampling, which decide what the rules are shown and what becomes of the
+rest.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tessy.config.base import Positive, Section, Seed, Share
+
+Action = Literal["remove", "note"]
+"""What a finding does to its row: `remove` leaves it out, `note` only counts it."""
+KeepRule = Literal["source", "longest", "shortest", "first"]
+
+
+class Cleaning(Section):
+    """What is wrong with a prompt taken by itself. Repairs of characters are always made and counted."""
+
+    languages: list[str] = Field(default_factory=lambda: ["en"])
+    """Two-letter codes of the languages that stay; an empty list keeps all."""
+    language_probability: Share = 0.9
+    """Least probability of another language for a finding; below it the language counts as unknown, and
+    stays."""
+    min_words: Annotated[int, Field(ge=0)] = 8
+    """Words after normalisation."""
+    max_characters: Positive = 30_000
+    max_tokens: dict[str, Positive] = Field(default_factory=dict)
+    """Longest prompt in the tokens of each role; a recipe derives it from its contexts."""
+    code_share: Share = 0.9
+    """Share of the characters in lines of code from which on a prompt counts as code only."""
+    characters: Action = "note"
+    """Characters that were replaced because nothing can show or encode them: controls, lone surrogates."""
+    mojibake: Action = "remove"
+    """UTF-8 that was read as another encoding, and could not be read back."""
+    language: Action = "remove"
+    too_short: Action = "remove"
+    too_long: Action = "remove"
+    lost_formula: Action = "remove"
+    """A relation without one of its sides, empty brackets, or an empty formula: text whose formulas are
+    gone."""
+    lost_image: Action = "remove"
+    """A picture that the statement speaks of, or a picture's place."""
+    empty_example: Action = "note"
+    """A heading of an example with nothing under it."""
+    duplicate_example: Action = "note"
+    code_only: Action = "remove"
+    contains_answer: Action = "remove"
+    """A solution, an editorial or a boxed answer inside the prompt."""
+
+
+class Duplicates(Section):
+    """Which rows are the same problem, and which one of them stays."""
+
+    near: bool = True
+    """Off: only texts that are the same after normalisation."""
+    ngram_words: Positive = 3
+    """Words of a shingle."""
+    permutations: Annotated[int, Field(ge=16, le=1024)] = 128
+    """Hash values of a MinHash signature; 4 bytes each for every row, on disk."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Estimated Jaccard similarity of two rows' shingles from which on they are near-duplicates."""
+    keep: KeepRule = "source"
+    """Which row of near-duplicates stays: of the source that is listed first and then the longest; the
+    longest; the shortest; or the first. Ties go to the longer text, then by content."""
+
+
+class Decontamination(Section):
+    """Which rows are problems of the recipe's own benchmarks. A rule that is None is off."""
+
+    contained: bool = True
+    """The statement of a test as a whole inside the row, after normalisation."""
+    ngram_13: Share | None = 0.3
+    """Share of a test's 13-word shingles in the row."""
+    ngram_8: Share | None = 0.4
+    """Share of a test's 8-word shingles in the row."""
+    edit: Share | None = 0.7
+    """Edit similarity of the normalised texts (1 is equal; insertions and deletions) of a row and a test that
+    share shingles."""
+    masked: Share | None = 0.5
+    """Share of a test's 8-word shingles in the row once numbers, names of variables and proper names are
+    masked."""
+    min_words: Positive = 12
+    """A test with fewer words is only looked for as a whole: its shingles are anybody's."""
+    common: Annotated[int, Field(ge=2)] = 3
+    """A shingle of at least this many different tests is boilerplate, and counts for none."""
+    before: date | None = None
+    """Rows dated on or after this day are left out; rows without a date stay."""
+
+
+class HeldOut(Section):
+    """Problems kept out of training, by cluster of near-duplicates."""
+
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the rows that are left."""
+    seed: Seed = 0
+
+
+class Rules(Section):
+    """The rules of curation, in the order in which they are applied."""
+
+    cleaning: Cleaning = Cleaning()
+    duplicates: Duplicates = Duplicates()
+    decontamination: Decontamination = Decontamination()
+    held_out: HeldOut = HeldOut()
+
+    @model_validator(mode="after")
+    def _clusters_need_signatures(self) -> Self:
+        if self.held_out.share and not self.duplicates.near:
+            raise ValueError(
+                "held_out.share: with duplicates.near false, near-duplicates would be on both sides; "
+                "set it true"
+            )
+        return self
