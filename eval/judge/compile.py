@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -140,10 +140,27 @@ def _version(tool: str) -> str:
 
 
 def _compile(language: Language, source: Source, *first: str) -> bytes:
-    """`first` are flags that stand before the files."""
+    """`first` are flags that stand before the files. What the compiler objects to it says without precompiled
+    headers, in which its messages would name other places."""
+    header = _header(language, source)
+    if header is not None:
+        try:
+            return _compiled(language, source, first, header)
+        except CompileError:
+            pass
+    return _compiled(language, source, first, None)
+
+
+def _compiled(
+    language: Language, source: Source, first: Sequence[str], header: tuple[str, int, str] | None
+) -> bytes:
+    """Closes the descriptor of the precompiled `header`."""
     files = {f"/box/{name}": Sealed(content) for name, content in source.files.items()}
     out, err = scratch(), scratch()
-    flags, shown, links = _header(language, source)
+    flags, shown, links = [], [], {}
+    if header:
+        flags, shown = ["-isystem", headers.FOLDER], [header[1]]
+        links = {f"{headers.FOLDER}/{header[0]}.gch": inside(0), f"{headers.FOLDER}/{header[0]}": header[2]}
     try:
         units = [path for number, path in enumerate(files) if not number or Path(path).suffix in _UNITS]
         argv = [*_BUILD, language.tool, *flags, *first, *units, *language.flags, *source.flags]
@@ -161,23 +178,18 @@ def _compile(language: Language, source: Source, *first: str) -> bytes:
         _close(files, out, err, *shown)
 
 
-def _header(language: Language, source: Source) -> tuple[list[str], list[int], dict[str, str]]:
-    """What lets a compilation find the precompiled header it may have: flags, descriptors to close, links."""
-    name = headers.wanted(next(iter(source.files.values())))
-    if name is None or language.name != "cpp" or language.limits in (_PATIENT, _FOR_HEADERS):
-        return [], [], {}  # what is compiled once gains nothing
+def _header(language: Language, source: Source) -> tuple[str, int, str] | None:
+    """The precompiled header that a compilation may have, as `headers.precompiled` gives it."""
+    if language.name != "cpp" or language.limits in (_PATIENT, _FOR_HEADERS):
+        return None  # what is compiled once gains nothing
+    names = headers.wanted(next(iter(source.files.values())))
     flags = tuple(flag for flag in language.flags if not flag.startswith("-l"))  # nothing is linked
     patient = replace(language, flags=flags, limits=_FOR_HEADERS)
 
     def make(text: bytes) -> bytes:
         return _compile(patient, Source("cpp", {MAIN["cpp"]: text}), "-x", "c++-header")
 
-    made = headers.precompiled(name, repr((_version(language.tool), flags)), make)
-    if made is None:
-        return [], [], {}
-    place = f"{headers.FOLDER}/{name}"
-    links = {f"{place}.gch": inside(0), place: made.path}
-    return ["-isystem", headers.FOLDER], [made.content.reader()], links
+    return headers.precompiled(names, repr((_version(language.tool), flags)), make)
 
 
 def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Program:

@@ -1,99 +1,209 @@
-"""Precompiled headers: what most submissions include first, parsed once.
+"""Precompiled headers: what many submissions begin with, parsed once.
 
-A compiler that finds one, made with its own flags, loads it in place of the header; otherwise it goes on to
-the header itself. It makes the same binary either way. The judge makes it, in a sandbox of its own and from
-nothing but the header's name; a compilation sees it read-only, as sealed memory. On disk it lies with the
-built programs (`cache`), under the hash of all it was made from, and is used only if its own hash is right.
+Submissions begin with `#include` lines of standard headers, and parsing those takes most of a compilation. One
+that begins as others did is given the result of parsing that beginning, found under the name of its first
+header; a compiler that finds one, made with its own flags, loads it in place of the headers, and otherwise goes
+on to the headers themselves. It makes the same binary either way. The judge makes it, in a sandbox of its own
+and from nothing but the headers' names; a compilation sees it read-only, as sealed memory. On disk it lies with
+the built programs (`cache`), under the hash of all it was made from, and is used only if its own hash is right.
 
-Not covered: other headers than `HEADERS`, and any but the first that a program includes.
+Which beginnings are worth it: one is made when submissions have lost, for want of it, about what making it
+takes, both counted in bytes of headers. So whatever comes, at most twice as much is spent as if that had been known.
+
+Not covered: includes behind a macro, a pragma or a declaration, but for the very first.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import re
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from eval.judge import cache
-from eval.judge.records import CompileError
+from eval.judge.records import MIB, CompileError
 from eval.sandbox import SandboxError, Sealed
 
-HEADERS = ("bits/stdc++.h", "iostream")
 FOLDER = "/box/precompiled"
 """Where a compilation finds them, and nothing else; it is searched before the system's headers."""
+ALONE = frozenset({"bits/stdc++.h", "iostream"})
+"""Those that are precompiled where they are a submission's first, whatever stands before."""
+KNOWN = ALONE | frozenset(
+    """algorithm any array atomic bitset cassert cctype cerrno cfenv cfloat charconv chrono cinttypes climits
+    clocale cmath codecvt complex condition_variable csetjmp csignal cstdarg cstddef cstdint cstdio cstdlib
+    cstring ctime cuchar cwchar cwctype deque exception execution filesystem forward_list fstream functional
+    future initializer_list iomanip ios iosfwd istream iterator limits list locale map memory memory_resource
+    mutex new numeric optional ostream queue random ratio regex scoped_allocator set shared_mutex sstream stack
+    stdexcept streambuf string string_view system_error thread tuple type_traits typeindex typeinfo
+    unordered_map unordered_set utility valarray variant vector
+    assert.h ctype.h limits.h math.h stdint.h stdio.h stdlib.h string.h time.h""".split()
+)
+_MOST = 512 * MIB
+"""Bytes that are kept in memory; of what was used last at least one."""
+_COST = 2
+"""What making one takes, in parsings of its headers: the result is written, too."""
+_MARK = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<([^>\n]*)>", re.MULTILINE)
-_WORTH = 3
-"""Making one takes as long as a few compilations save, so it is made for the third that could use it."""
-
+# A backslash may continue a line, so the beginning ends before it; likewise at a lone carriage return.
+_BEGINNING = re.compile(
+    rb"[ \t\n]+|\r\n|//[^\r\n\\]*(?=\r?\n)|/\*[^\\]*?\*/"
+    rb"|#[ \t]*include[ \t]*<([^>\s\\]*)>[ \t]*(?=\r?\n|//|/\*|\Z)"
+)
 _DIGEST = hashlib.sha256().digest_size
+Names: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A precompiled header, and the header itself, for what includes it twice or not first."""
+    """Precompiled headers, and the first of them itself, for what includes it twice or not first."""
 
     content: Sealed
     path: str
 
 
-_lock = threading.Lock()
-_made: dict[tuple[str, str], Header | None] = {}
-_wanted: Counter[tuple[str, str]] = Counter()
+_lock, _making = threading.Lock(), threading.Lock()
+_made: dict[tuple[Names, str], Header | None] = {}
+"""The one used last comes last; None: it cannot be made."""
+_owed: Counter[tuple[Names, str]] = Counter()
 
 
-def wanted(source: bytes) -> str | None:
-    """The header that a program includes first, if it may be had precompiled."""
-    found = _FIRST.search(source)
-    name = found[1].decode(errors="replace") if found else None
-    return name if name in HEADERS else None
+def wanted(source: bytes) -> Names:
+    """The headers that a program begins with, in order, as far as they may be had precompiled."""
+    names = tuple(_beginning(source))
+    if not names and (found := _FIRST.search(source)):
+        name = found[1].decode(errors="replace")
+        return (name,) if name in ALONE else ()
+    return names
 
 
-def precompiled(header: str, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
-    """The precompiled `header` for a compiler and its flags, which `compiler` names in full; None as long as
-    it is not worth making, while another thread makes it, or where it cannot be made.
+def _beginning(source: bytes) -> Iterator[str]:
+    at = len(_MARK) if source.startswith(_MARK) else 0
+    while found := _BEGINNING.match(source, at):
+        at = found.end()
+        if found[1] is not None:
+            name = found[1].decode(errors="replace")
+            if name not in KNOWN:
+                return
+            yield name
 
-    `make` turns the source of a header into one that is precompiled.
+
+def precompiled(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> tuple[str, int, str] | None:
+    """The longest part, from the first on, of the headers `names` that there is precompiled for a compiler and
+    its flags, which `compiler` names in full: the first name, a new descriptor of it, and where that header
+    itself is. None if there is none.
+
+    It may be made for that, by this thread alone: `make` turns the source of a header into one that is precompiled.
     """
-    key = (header, compiler)
-    if not _lock.acquire(blocking=False):
-        return None
-    try:
-        _wanted[key] += 1
-        if key not in _made and _wanted[key] >= _WORTH:
-            _made[key] = _kept(header, compiler, make)
-        return _made.get(key)
-    finally:
-        _lock.release()
+    names = _needed(names)
+    due = _due(names, compiler)
+    if due and _making.acquire(blocking=False):
+        try:
+            if (due, compiler) not in _made:
+                made = _kept(due, compiler, make)
+                with _lock:
+                    _made[due, compiler] = made
+                    _make_room()
+        finally:
+            _making.release()
+    with _lock:
+        best = _best(names, compiler)
+        if not best:
+            return None
+        header = _made.pop((best, compiler))
+        assert header is not None
+        _made[best, compiler] = header
+        return best[0], header.content.reader(), header.path
 
 
-def _kept(header: str, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
-    source = f"#include <{header}>\n".encode()
+def _due(names: Names, compiler: str) -> Names:
+    """What is worth making for a program with these headers, and all that came before it."""
+    with _lock:
+        best = _best(names, compiler)
+        due: Names = ()
+        for count in range(len(best) + 1, len(names) + 1):
+            key = names[:count], compiler
+            if key in _made:
+                continue
+            _owed[key] += _size(key[0]) - _size(best)
+            if _owed[key] >= _COST * _size(key[0]):
+                due = key[0]
+        return due
+
+
+def _best(names: Names, compiler: str) -> Names:
+    counts = range(len(names), 0, -1)
+    return next((names[:count] for count in counts if _made.get((names[:count], compiler))), ())
+
+
+def _make_room() -> None:
+    """Let go of what was not used for longest; it is on disk."""
+    there = [key for key, header in _made.items() if header]
+    total = sum(header.content.size for header in _made.values() if header)
+    for key in there[:-1]:
+        header = _made[key]
+        if total <= _MOST or header is None:
+            return
+        total -= header.content.size
+        header.content.close()
+        del _made[key]
+
+
+def _kept(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
+    source = "".join(f"#include <{name}>\n" for name in names).encode()
     try:
-        inputs = _inputs(source)
-        key = hashlib.sha256(repr((source, compiler, _hash(inputs))).encode()).hexdigest()
+        key = hashlib.sha256(repr((source, compiler, _hash(_all(names)))).encode()).hexdigest()
         data = memoryview(cache.get(key) or b"")
         content = data[_DIGEST:]
         if data[:_DIGEST] != hashlib.sha256(content).digest():
             content = memoryview(make(source))
             cache.put(key, hashlib.sha256(content).digest() + content)
-        return Header(Sealed([content]), next(path for path in inputs if path.endswith(f"/{header}")))
-    except (CompileError, SandboxError, OSError, StopIteration):
+        return Header(Sealed([content]), _place(names[0]))
+    except (CompileError, SandboxError, OSError):
         return None  # without it everything takes longer, and nothing else
 
 
-def _inputs(source: bytes) -> list[str]:
-    """The paths of every header that `source` includes."""
+def _needed(names: Names) -> Names:
+    """Without those that an earlier one includes, and that therefore add nothing; up to one that is not there."""
+    needed: list[str] = []
+    for name in names:
+        if not _inputs(name):
+            break
+        if _place(name) not in _all(needed):
+            needed.append(name)
+    return tuple(needed)
+
+
+@functools.cache
+def _inputs(name: str) -> tuple[str, ...]:
+    """The paths of every file that a header is made of; none if there is no such header."""
     command = ["/usr/bin/g++", "-M", "-x", "c++", "-"]
-    listed = subprocess.run(command, input=source, capture_output=True, check=False).stdout.decode()
-    return [name for name in listed.replace("\\\n", " ").split() if name.startswith("/")]
+    source = f"#include <{name}>\n".encode()
+    done = subprocess.run(command, input=source, capture_output=True, check=False)
+    words = done.stdout.decode().replace("\\\n", " ").split() if done.returncode == 0 else []
+    return tuple(word for word in words if word.startswith("/"))
 
 
-def _hash(paths: list[str]) -> str:
+def _place(name: str) -> str:
+    return next(path for path in _inputs(name) if path.endswith(f"/{name}"))
+
+
+def _all(names: Iterable[str]) -> dict[str, None]:
+    return dict.fromkeys(path for name in names for path in _inputs(name))
+
+
+@functools.lru_cache(maxsize=4096)
+def _size(names: Names) -> int:
+    return sum(os.stat(path).st_size for path in _all(names))
+
+
+def _hash(paths: Iterable[str]) -> str:
     """What they hold, as an update of one must not go unseen."""
     digest = hashlib.sha256()
     for path in paths:

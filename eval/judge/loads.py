@@ -59,13 +59,22 @@ _USES = (
     "string s, all; long long sum = 0; while (cin >> s) { all += s + ' '; sum += stoll(s); }\n"
     "    set<char> used(all.begin(), all.end());\n    cout << (used.size() < SALT + 20 ? sum : -1) << '\\n';",
 )
-_HEADS = ("#include <bits/stdc++.h>\n", "".join(f"#include <{name}>\n" for name in (
-    "iostream", "vector", "algorithm", "numeric", "map", "queue", "set", "string"
-)))  # fmt: skip
+_HEADS = (  # as people and models write them: what the program needs, in several orders, and a little more
+    ("iostream vector algorithm numeric", "vector iostream numeric algorithm", "iostream map",
+     "iostream map string", "iostream queue", "iostream queue vector utility", "iostream string set",
+     "iostream set string"),
+    ("iostream vector algorithm numeric cmath", "algorithm iostream vector numeric", "iostream map vector",
+     "cstdio iostream map", "iostream vector queue algorithm", "queue iostream", "iostream string set map",
+     "iostream algorithm string set"),
+)  # fmt: skip
 _WHOLE = "{}using namespace std;\nint main() {{\n    ios::sync_with_stdio(false);\n    {}\n}}\n"
 _SMALL = {
-    "with bits/stdc++.h": [_WHOLE.format(_HEADS[0], uses) for uses in _USES],
-    "other C++": [_WHOLE.format(_HEADS[1], uses) for uses in _USES],
+    "with bits/stdc++.h": [_WHOLE.format("#include <bits/stdc++.h>\n", uses) for uses in _USES],
+    "other C++": [
+        _WHOLE.format("".join(f"#include <{name}>\n" for name in names.split()), _USES[number // 2])
+        for heads in _HEADS
+        for number, names in enumerate(heads)
+    ],
     "python": ["import sys\nprint(sum(int(x) for x in sys.stdin.read().split()) + SALT - SALT)\n"],
 }
 _COUNT = {

@@ -33,14 +33,15 @@ static int REFUSED[] = {
 };
 
 /* What a program that has to work alone may not do either: sleep, set a timer, run another program, wait for a
- * child. It is killed. The first exec, of the program itself, is told apart by what stands in for a directory. */
+ * child. It is killed. The first exec, of the program itself, is told apart by a number that stands in for a
+ * directory, which an absolute path leaves unused: drawn for the run, and nowhere but in the process that the exec
+ * replaces, and in the filter, which no program can read. */
 static const int COMPANY[] = {
     __NR_clock_nanosleep, __NR_pselect6, __NR_setitimer, __NR_execve, __NR_wait4, __NR_waitid,
 #ifdef __x86_64__
     __NR_alarm, __NR_pause,
 #endif
 };
-enum { FIRST_EXEC = -1000 };
 
 #if defined __x86_64__
 #define NATIVE AUDIT_ARCH_X86_64
@@ -85,21 +86,25 @@ static int install(const struct sock_filter *code, unsigned short length) {
     return syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
 }
 
-/* A filter of its own: of several the kernel obeys the strictest. Other architectures are the main one's. */
-static int refuse_company(void) {
-    enum { MOST = sizeof COMPANY / sizeof *COMPANY };
-    struct sock_filter code[MOST + 6] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+/* A filter of its own: of several the kernel obeys the strictest. Other architectures are the main one's. `first`
+ * is the exec that is let through, 0 if none is. */
+static int refuse_company(unsigned long long first) {
+    enum { MOST = sizeof COMPANY / sizeof *COMPANY, REST = 7, DIRECTORY = offsetof(struct seccomp_data, args[0]) };
+    struct sock_filter code[1 + MOST + REST] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
     for (int i = 0; i < MOST; i++)
-        code[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, COMPANY[i], MOST - i + 3, 0);
-    const struct sock_filter rest[] = {
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_execveat, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)FIRST_EXEC, 0, 1),
+        code[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, COMPANY[i], MOST - i + 5, 0);
+    const struct sock_filter rest[REST] = {
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_execveat, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, DIRECTORY),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)first, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, DIRECTORY + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(first >> 32), 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     };
-    for (int i = 0; i < 5; i++) code[1 + MOST + i] = rest[i];
-    return install(code, MOST + 6);
+    for (int i = 0; i < REST; i++) code[1 + MOST + i] = rest[i];
+    if (!first) code[1 + MOST] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_execveat, 5, 4);
+    return install(code, 1 + MOST + REST);
 }
 
 /* Puts this process, for good, under the filter; not 0 on failure. */

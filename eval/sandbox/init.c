@@ -47,6 +47,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -169,12 +170,14 @@ static void become_program(char **argv) {
     if (syscall(__NR_close_range, 3 + want.keep, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */)) die("close_range");
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int i = 0; i < want.env_count; i++) putenv(want.envs[i]);
-    if ((want.solo && refuse_company()) || filter_syscalls()) die("seccomp");
+    unsigned long long first = 0; /* this exec, among all that a filter sees */
+    if (want.solo && !LEAVES && getrandom(&first, sizeof first, 0) != sizeof first) die("getrandom");
+    if ((want.solo && refuse_company(first)) || filter_syscalls()) die("seccomp");
     if (LEAVES) {
         leave();
         return;
     }
-    syscall(__NR_execveat, FIRST_EXEC, argv[0], argv, environ, 0);
+    syscall(__NR_execveat, first, argv[0], argv, environ, 0);
     if (errno == ENOMEM) raise(SIGKILL); /* a program too big for its own limit */
     die(argv[0]);
 }

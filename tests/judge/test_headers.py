@@ -18,6 +18,7 @@ CPP = languages.DMOJ["cpp"]
 BODY = (
     "using namespace std;\nint main() { vector<int> v; for (int x; cin >> x;) v.push_back(x); cout << v[0]; }"
 )
+SEVERAL = "#include <iostream>\n#include <vector>\n\n#include <map> // sorted\n#include <cmath>\n"
 BITS, STREAMS = "#include <bits/stdc++.h>\n", "#include <iostream>\n#include <vector>\n"
 SOURCES = {
     "first": BITS + BODY,
@@ -28,11 +29,19 @@ SOURCES = {
     "behind another header": "#include <cstdio>\n" + BITS + BODY,
     "behind a declaration": "int before;\n" + BITS + BODY,
     "streams": STREAMS + BODY,
+    "several": SEVERAL + BODY,
+    "several, in another order": "".join(reversed(SEVERAL.splitlines(keepends=True))) + BODY,
+    "one of them": SEVERAL.splitlines(keepends=True)[0] + "#include <vector>\n" + BODY,
+    "more than those": SEVERAL + "#include <queue>\n#include <ext/rope>\n" + BODY,
+    "with a macro between": STREAMS + "#define _GLIBCXX_ASSERTIONS\n#include <map>\n" + BODY,
+    "an old name": SEVERAL + "#include <math.h>\nint half = abs(-2.5) * 2;\n" + BODY,
     "streams, then everything": STREAMS + BITS + BODY,
 }
 WRONG = {
     "a plain mistake": BITS + "int main() { sort(1); }",
     "a template's mistake": BITS + "struct A {}; int main() { std::set<A> s; s.insert(A()); }",
+    "a template's mistake after several": SEVERAL + "struct A {}; int main() { std::map<A, A> m; m[A()]; }",
+    "a header that is not included": SEVERAL + "int main() { std::deque<int> q; std::set<int> s; }",
 }
 
 
@@ -41,10 +50,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        for header in headers.HEADERS:
+        for beginning in MADE:
             for number in range(3):
-                built(f"#include <{header}>\nint main() {{ return {number}; }}")
+                built(f"{beginning}int main() {{ return {number}; }}")
         yield folder
+
+
+MADE = (BITS, "#include <iostream>\n", SEVERAL)
+NAMES = {("bits/stdc++.h",), ("iostream",), ("iostream", "vector", "map", "cmath")}
 
 
 def built(code: str) -> bytes | str:
@@ -60,8 +73,8 @@ def test_the_binary_is_that_of_the_header_itself(name: str, monkeypatch: pytest.
     code = {**SOURCES, **WRONG}[name]
     fast = built(code)
     assert isinstance(fast, bytes) == (name in SOURCES), fast
-    assert {header for header, _ in headers._made} == set(headers.HEADERS)
-    monkeypatch.setattr(headers, "HEADERS", ())
+    assert {names for names, _ in headers._made} >= NAMES
+    monkeypatch.setattr(headers, "wanted", lambda source: ())
     assert built(code) == fast
 
 
@@ -92,16 +105,63 @@ def test_programs_do_not_see_it() -> None:
 
 
 def test_what_lies_in_the_cache_is_used_only_if_it_is_whole(cache: Path) -> None:
-    kept = headers._kept("iostream", "some compiler", lambda source: b"made from " + source)
+    kept = headers._kept(("iostream",), "some compiler", lambda source: b"made from " + source)
     assert kept is not None
     assert kept.content.read() == b"made from #include <iostream>\n"
     (path,) = [path for path in (cache / "tessy" / "programs").iterdir() if b"made from" in path.read_bytes()]
     path.write_bytes(path.read_bytes().replace(b"made", b"fake"))
-    again = headers._kept("iostream", "some compiler", lambda source: b"made again")
+    again = headers._kept(("iostream",), "some compiler", lambda source: b"made again")
     assert again is not None
     assert again.content.read() == b"made again"
-    assert headers._kept("iostream", "another", broken) is None
+    assert headers._kept(("iostream",), "another", broken) is None
 
 
 def broken(source: bytes) -> bytes:
     raise CompileError("no such compiler")
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("#include <map>\n#include<set>\n#  include <queue> // why\nint x;\n#include <list>", "map set queue"),
+        ("// a\n/* b\n#include <set>\n*/\n\n#include <map>\n", "map"),
+        ("#include <map>\r\n#include <set>\r\n", "map set"),
+        ("#include <map>", "map"),
+        ("\ufeff#include <map>\n", "map"),
+        ("#include <map>\n// goes on \\\n#include <set>\n", "map"),
+        ("#include <map>\n#include <set> int x;\n", "map"),
+        ("#include <map>\n#ifdef A\n#include <set>\n", "map"),
+        ("#include <map>\n// an old line's end \r#include <set>\n", "map"),
+        ("#include <map>\n/* never ends\n#include <set>\n", "map"),
+        ("#include <map>\n#include <other.h>\n#include <set>\n", "map"),
+        ("#define X\n#include <map>\n", ""),
+        ("#define X\n#include <iostream>\n#include <map>\n", "iostream"),
+        ("#include <map>\n#include\n<set>\n", "map"),
+        ("int main() {}", ""),
+    ],
+)  # fmt: skip
+def test_only_what_a_program_surely_begins_with_is_precompiled(source: str, names: str) -> None:
+    assert headers.wanted(source.encode()) == tuple(names.split())
+
+
+def test_what_an_earlier_header_includes_adds_nothing() -> None:
+    assert headers._needed(("iostream", "string", "map", "iostream")) == ("iostream", "map")
+    assert headers._needed(("cmath", "math.h")) == ("cmath", "math.h"), "it declares more than the C library's"
+    assert headers._needed(("bits/stdc++.h", "map")) == ("bits/stdc++.h",)
+
+
+def test_one_is_made_when_its_want_has_cost_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bytes] = []
+    monkeypatch.setattr(headers, "_MOST", 1)
+    for _ in range(6):
+        if found := headers.precompiled(("iostream", "map"), "new", lambda source: made.append(source) or b"x"):
+            os.close(found[1])
+    assert found is not None
+    assert found[0] == "iostream"
+    assert made == [b"#include <iostream>\n#include <map>\n"]
+    for _ in range(6):
+        found = headers.precompiled(("iostream", "map", "set", "regex"), "new", lambda source: b"y")
+        assert found is not None
+        os.close(found[1])
+    there = [names for (names, compiler), header in headers._made.items() if header and compiler == "new"]
+    assert there == [("iostream", "map", "set", "regex")], "no room for both"

@@ -136,3 +136,24 @@ def test_a_forked_process_leaves_its_parents_sandbox_alone() -> None:
     outcomes = [shell("echo parent") for _ in range(10)]
     assert os.waitpid(child, 0)[1] == 0
     assert {said for _, said in outcomes} == {"parent\n"}
+
+
+EXEC = """import ctypes, platform
+number = 322 if platform.machine() == "x86_64" else 281
+argv = (ctypes.c_char_p * 3)(b"echo", b"ran", None)
+ctypes.CDLL(None).syscall(number, ctypes.c_long({directory}), b"/bin/echo", argv, None, {flags})
+print("refused, and alive")
+"""
+
+
+@pytest.mark.parametrize(
+    ("directory", "flags"), [("-1000", 0), ("-100", 0), ("0", 0), ("1 << 63", 0), ("-1", 0x1000)]
+)
+def test_a_program_that_works_alone_is_the_only_one_that_is_executed(directory: str, flags: int) -> None:
+    out, alone = scratch(), replace(LIMITS, memory=256 << 20, solo=True)
+    argv = ("/usr/bin/python3", "-c", EXEC.format(directory=directory, flags=flags))
+    outcome = run(argv, alone, files={}, stdin=None, stdout=out, stderr=out)
+    assert (outcome.ended, outcome.signal) == ("exit", signal.SIGSYS), read_all(out)
+    company = run(argv, replace(alone, solo=False), files={}, stdin=None, stdout=out, stderr=out)
+    assert (company.exit_code, read_all(out)) == (0, b"ran\n"), "the call means no exec, so this shows nothing"
+    os.close(out)
