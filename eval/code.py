@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks import JUDGE_FORMAT, Contest, load
+from eval.benchmarks import JUDGE_FORMAT, Contest, examined, load, summary
 from eval.judge import Judgement, Submission, interpreter, judge
 from eval.judge.formats import FORMATS
 from eval.sandbox import accounting
@@ -44,11 +44,16 @@ MOST_UNJUDGED = 0.01
 def run(job: Job[EvaluateStage]) -> None:
     tested = job.config.evaluate.benchmarks
     # All benchmarks are loaded before the first model, so that a failed download does not show after hours.
-    contests = {
-        name: load(one.benchmark, miniature_contest(job, one.benchmark)) for name, one in tested.items()
-    }
+    contests = {name: _contest(job, one.benchmark) for name, one in tested.items()}
     for name, one in tested.items():
         _test(job, one, contests[name])
+
+
+def _contest(job: Job[EvaluateStage], benchmark: CodeBenchmark) -> Contest:
+    contest = examined(benchmark, load(benchmark, miniature_contest(job, benchmark)))
+    if contest.unusable:
+        job.say(f"{benchmark.name}: {summary(contest)}; {SCORECARD} names all")
+    return contest
 
 
 def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Contest) -> None:

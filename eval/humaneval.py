@@ -9,11 +9,12 @@ inputs in place of tests and are not read. MBPP is problems 11 to 510, its autho
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from eval.judge.formats import asserts
+from eval.spoiled import Spoiled
 from tessy.errors import UserError
 from tessy.records import Problem
 
@@ -34,22 +35,26 @@ def installed() -> Path:
     return Path(found.origin).parent / "data"
 
 
-def problems(kind: str, tests: Path, prompt: Callable[[str, str], str]) -> list[Problem]:
-    """The problems of a folder or file, in its order. Raises `UserError`."""
+def problems(kind: str, tests: Path, prompt: Callable[[str, str], str], spoiled: Spoiled) -> list[Problem]:
+    """The problems of a folder or file, in its order; rows that are none go to `spoiled`. Raises `UserError`."""
+    found = []
     try:
-        return [
-            Problem(asserts.task_id(row), prompt(_asked(row), ""), "python", {"set": TITLES[kind]})
-            for row in _rows(kind, tests)
-        ]
-    except (ValueError, KeyError) as error:
+        for path in asserts.files(tests):
+            for number, row in enumerate(asserts.rows(path), start=1):
+                place = f"{path.name}, row {number}"
+                if isinstance(row, str):
+                    spoiled[place] = row
+                elif kind != "mbpp" or _in_mbpp_test(row):
+                    with spoiled.unless(place):
+                        asked = prompt(_asked(row), "")
+                        found.append(Problem(asserts.task_id(row), asked, "python", {"set": TITLES[kind]}))
+    except ValueError as error:
         raise UserError(f"benchmark {kind}: {tests}: {error}") from None
+    return found
 
 
-def _rows(kind: str, tests: Path) -> Iterator[Mapping[str, Any]]:
-    for path in [tests] if tests.is_file() else sorted(tests.rglob("*")):
-        for row in asserts.rows(path) if path.name.endswith(asserts.SUFFIXES) else ():
-            if kind != "mbpp" or int(row["task_id"]) in _MBPP_TEST:
-                yield row
+def _in_mbpp_test(row: Mapping[str, Any]) -> bool:
+    return str(row["task_id"]).isdigit() and int(row["task_id"]) in _MBPP_TEST
 
 
 def _asked(row: Mapping[str, Any]) -> str:

@@ -62,9 +62,9 @@ def scored(
 
 
 def failed(benchmark: CodeBenchmark, contest: Contest, samples: int) -> Iterator[dict[str, Any]]:
-    """Rows of the problems that cannot be judged: officially they count as failed. `fixed` has none."""
+    """Rows of the problems that officially cannot be judged: they count as failed. `fixed` has none."""
     for problem in contest.problems if benchmark.mode == "strict" else ():
-        if contest.judgeable(problem.problem_id):
+        if contest.judgeable(problem.problem_id) or not contest.counts(problem.problem_id):
             continue
         missing = problem.problem_id in contest.missing
         for number in range(samples):
@@ -172,12 +172,18 @@ def _pinned(source: str | None, revision: str | None) -> str | None:
 def coverage(benchmark: CodeBenchmark, contest: Contest) -> dict[str, Any]:
     """The problems that a score covers, and how those that cannot be judged were counted."""
     strict = benchmark.mode == "strict"
-    lost = sum(not contest.judgeable(problem.problem_id) for problem in contest.problems)
+    asked = [problem.problem_id for problem in contest.problems]
+    left_out = [name for name in asked if not contest.counts(name)]
+    lost = sum(not contest.judgeable(name) for name in asked) - len(left_out)
     return {
-        "denominator": len(contest.problems) - (0 if strict else lost),
+        "denominator": len(asked) - len(left_out) - (0 if strict else lost),
         "paper_denominator": None if benchmark.source == MINIATURE else KINDS[benchmark.kind].paper_problems,
         "without_tests": sorted(contest.missing),
         "undecidable": sorted(contest.undecidable),
         "those_count_as": ("failed" if strict else "left out") if lost else None,
+        "left_out": len(contest.unusable),
+        "left_out_because": {
+            name: why.replace(f"{contest.tests}/", "") for name, why in sorted(contest.unusable.items())
+        },
         "released": list(contest.released) if contest.released else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from benchmark_samples import lcb_row, livecodebench, ojbench, pro_statement, pro_zips, write_jsonl
 from pydantic import ValidationError
 
-from eval.benchmarks import KINDS, check, load
+from eval.benchmarks import KINDS, check, examined, load
 from eval.scores import difference, failed, scorecard, scored
 from tessy.config.evaluate import CodeBenchmark, Evaluate, LmEvalBenchmark
 from tessy.errors import UserError
@@ -38,11 +39,58 @@ def test_ojbench_asks_every_problem_in_both_languages(tmp_path: Path) -> None:
     assert not contest.missing
 
 
-def test_ojbench_without_tests_is_refused(tmp_path: Path) -> None:
-    (ojbench(tmp_path) / "NOI" / "loj-7" / "init.yml").unlink()
-    assert load(benchmark("ojbench", tmp_path)).missing == {"loj-7"}
-    with pytest.raises(UserError, match="problem 'loj-7': no tests"):
-        check(benchmark("ojbench", tmp_path))
+def test_one_bad_problem_takes_no_other_with_it(tmp_path: Path) -> None:
+    """Without tests, of a kind that is not supported, a row that is none: named with the reason, and not scored."""
+    folder = ojbench(tmp_path)
+    with (folder / "prompts" / "full.jsonl").open("a") as stream:
+        stream.write('\n{"id": "b", "prompt": "Double it."\n{"id": "c", "prompt": "Double it."}\n')
+        for name in ("no_tests", "scored_by_java"):
+            row = {"id": name, "prompt": "", "dataset": "ICPC", "language": "cpp", "difficulty": "easy"}
+            stream.write(json.dumps(row) + "\n")
+    (folder / "ICPC" / "scored_by_java").mkdir()
+    unsupported = {
+        "test_cases": [{}],
+        "checker": {"name": "bridged", "args": {"files": ["Main.java"], "lang": "JAVA"}},
+    }
+    (folder / "ICPC" / "scored_by_java" / "init.yml").write_text(json.dumps(unsupported))
+    given = benchmark("ojbench", folder)
+    check(given)
+    contest = examined(given, load(given))
+    assert dict(contest.unusable) == {
+        "full.jsonl, line 8": contains("line 8: not JSON"),
+        "full.jsonl, line 9": contains("line 9: no dataset, language, difficulty; each row needs"),
+        "no_tests": contains("problem 'no_tests': no tests in"),
+        "scored_by_java": contains("only C, C++ and Python 3 are supported"),
+    }
+    assert list(failed(given, contest, samples=1)), "what the official judge skips still counts"
+    assert {row["problem_id"] for row in failed(given, contest, samples=1)} == {"swerc2023_L"}
+    problems = scorecard(given, contest, {}, [], 0)["problems"]
+    assert (problems["denominator"], problems["left_out"]) == (6, 4)
+    assert list(problems["left_out_because"]) == sorted(contest.unusable)
+    assert str(tmp_path) not in problems["left_out_because"]["scored_by_java"]
+    refused = "4 of 7 problems cannot be used, the first because of: .*line 8: not JSON.*leave_out"
+    with pytest.raises(UserError, match=refused):
+        check(benchmark("ojbench", folder, unusable_problems="refuse"))
+
+
+class contains(str):
+    """Equals every text that it is a part of."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return str.__str__(self) in str(other)
+
+
+def test_a_benchmark_of_which_nothing_can_be_judged_is_refused(tmp_path: Path) -> None:
+    folder = ojbench(tmp_path)
+    for path in folder.rglob("init.yml"):
+        path.write_text("not: [closed")
+    with pytest.raises(UserError, match="cannot be used, the first because of: .*init.yml: cannot be read"):
+        check(benchmark("ojbench", folder))
+    (folder / "prompts" / "full.jsonl").write_text("{")
+    with pytest.raises(UserError, match="no problems are left; .*line 1: not JSON"):
+        check(benchmark("ojbench", folder))
 
 
 def test_livecodebench_pro_without_some_zips_names_them(tmp_path: Path) -> None:

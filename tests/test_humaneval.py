@@ -87,15 +87,18 @@ def test_every_layout_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("row", "said"),
-    [({"task_id": "x"}, "row 1: needs task_id and test"), ({"test": ""}, "row 1: needs task_id and test")],
+    [({"task_id": "x"}, "line 1: needs task_id and test"), ({"test": ""}, "line 1: needs task_id and test")],
 )
 def test_rows_without_tests_are_named(tmp_path: Path, row: dict[str, Any], said: str) -> None:
     write(tmp_path / "a.jsonl", row)
     with pytest.raises(UserError, match=said):
         load(benchmark("mbpp", tmp_path))
-    (tmp_path / "a.jsonl").write_text("{}\n{")
-    with pytest.raises(UserError, match="line 2: not JSON"):
-        load(benchmark("humaneval", tmp_path))
+    with (tmp_path / "a.jsonl").open("a") as stream:
+        stream.write("{\n\n" + json.dumps(ADD))
+    contest = load(benchmark("humaneval", tmp_path))
+    assert [problem.problem_id for problem in contest.problems] == ["Add/0"]
+    assert list(contest.unusable) == ["a.jsonl, row 1", "a.jsonl, row 2"]
+    assert "line 2: not JSON" in contest.unusable["a.jsonl, row 2"]
 
 
 def test_an_answer_is_its_last_program_or_all_of_it() -> None:

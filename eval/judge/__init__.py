@@ -25,7 +25,7 @@ Useful alone: no torch, no model, no container service.
 
 from eval.judge.extract import Format, extract_code
 from eval.judge.records import CaseResult, Judgement, Mode, Submission, Verdict
-from eval.judge.run import check_problems, judge
+from eval.judge.run import judge, unusable
 
 __all__ = [
     "CaseResult",
@@ -34,7 +34,7 @@ __all__ = [
     "Mode",
     "Submission",
     "Verdict",
-    "check_problems",
     "extract_code",
     "judge",
+    "unusable",
 ]

@@ -93,6 +93,8 @@ def _judge_file(
 
     decided_by = (format_, mode, commit or "", str(problems.resolve()), digest(responses))
     rows = list(read_rows(responses))
+    if format_ == "lcb":
+        _say_what_is_missing()
     show, tally = _Progress(), _Tally()
     with Results(out, decided_by) as results:
         for before in results.kept:
@@ -128,6 +130,16 @@ def _judge_file(
         results.finish()
     show.end()
     tally.report(f"{mode}, memory limited by {accounting().kind}", len(results.kept), out, mode == "both")
+
+
+def _say_what_is_missing() -> None:
+    from eval.judge.interpreter import missing
+    from eval.sandbox import require
+
+    require()
+    if reasons := missing():
+        listed = ", ".join(f"{name} ({why})" for name, why in reasons.items())
+        click.echo(f"warning: submissions do not find what is there officially: {listed}", err=True)
 
 
 class _Tally:

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from eval.judge.harness.main import PACKAGES as _INSIDE
-from eval.sandbox import Interpreter
+from eval.sandbox import Interpreter, Limits, SandboxError, run, scratch
+from eval.sandbox.files import read_all
 
 PYTHON, PYPY = "/usr/bin/python3", "/usr/bin/pypy3"
 _HARNESS = Path(__file__).with_name("harness")
@@ -51,21 +52,64 @@ def pypy() -> Interpreter:
 
 @functools.cache
 def described() -> str:
-    """Python and packages with their versions, for the record of a result."""
+    """Python and packages with their versions, and what submissions do not find and why, for the record of a
+    result."""
     done = subprocess.run([PYTHON, "--version"], capture_output=True, text=True)
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _found()]
-    return ", ".join([done.stdout.strip(), *(versions or ["no packages: not even numpy"])])
+    without = [f"without {name}: {why}" for name, why in missing().items()]
+    return ", ".join([done.stdout.strip(), *versions]) + "".join(f"; {one}" for one in without)
+
+
+def missing() -> Mapping[str, str]:
+    """The official packages that submissions do not find here, and why. What numpy says when the loaded
+    interpreter cannot load it is among the reasons."""
+    unlike = _unlike()
+    if unlike:
+        return {"all packages": unlike}
+    found = {name: _why_not(parts) for name, parts in PACKAGES.items() if name not in _found()}
+    if "numpy" in _found() and (said := _said_of_numpy()):
+        found["numpy"] = said
+    return found
+
+
+@functools.cache
+def _said_of_numpy() -> str:
+    out, limits = scratch(), Limits(cpu_s=30, wall_s=90, memory=1 << 30, stdout=1 << 16)
+    try:
+        outcome = run(
+            ("numpy",), limits, files={}, stdin=None, stdout=out, stderr=out, interpreter=interpreter()
+        )
+    except SandboxError as error:
+        return str(error)
+    else:
+        said = read_all(out).decode(errors="replace").strip()
+        return said if outcome.exit_code == 0 else f"it could not be asked for: {outcome} {said}"
+    finally:
+        os.close(out)
 
 
 @functools.cache
 def _found() -> Mapping[str, tuple[Path, ...]]:
     """Packages of this environment, if the system's Python loads what this one does and they can be read by
     anybody, as root judges as somebody else."""
-    ours = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    if sys.implementation.name != "cpython" or Path(PYTHON).resolve().name != ours:
+    if _unlike():
         return {}
-    found = {name: tuple(_places(parts)) for name, parts in PACKAGES.items()}
+    found = {name: tuple(filter(_open_to_all, _places(parts))) for name, parts in PACKAGES.items()}
     return {name: paths for name, paths in found.items() if paths}
+
+
+def _unlike() -> str:
+    """Why the system's Python cannot load what this one does; empty if it can."""
+    ours = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    system = Path(PYTHON).resolve().name
+    if sys.implementation.name == "cpython" and system == ours:
+        return ""
+    return f"{PYTHON} is {system} and cannot load those of this environment, which is {ours}; make one with {PYTHON}"
+
+
+def _why_not(parts: tuple[str, ...]) -> str:
+    closed = next((path for path in _places(parts) if not _open_to_all(path)), None)
+    return f"{closed} cannot be read by everybody" if closed else "not installed"
 
 
 def _places(parts: tuple[str, ...]) -> Iterator[Path]:
@@ -74,9 +118,7 @@ def _places(parts: tuple[str, ...]) -> Iterator[Path]:
         return
     first = Path(spec.origin)
     folder = first.parent if first.name == parts[0] else first.parent.parent
-    for part in parts:
-        if (folder / part).exists() and _open_to_all(folder / part):
-            yield folder / part
+    yield from (folder / part for part in parts if (folder / part).exists())
 
 
 def _open_to_all(path: Path) -> bool:

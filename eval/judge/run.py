@@ -63,15 +63,13 @@ def _language(format: Format, submission: Submission) -> str:
     )
 
 
-def check_problems(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, Place]:
-    """Where each problem's tests are; `wanted` narrows to some ids and makes each of them required.
+def unusable(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, str]:
+    """The problems whose tests cannot be used, and why; `wanted` names those that there should be, None: all.
 
-    Every one is loaded, which looks up all its files. Raises `ValueError` naming what is missing or broken.
+    Each is loaded, which looks up all its files. Problems that are skipped officially are not among them. Raises
+    `ValueError` where there is no problem at all.
     """
-    where, trouble = _places(format, problems, _found(format, problems) if wanted is None else wanted)
-    for why in trouble.values():
-        raise ValueError(why)
-    return where
+    return _places(format, problems, _found(format, problems) if wanted is None else wanted)[1]
 
 
 def _found(format: Format, problems: Path) -> dict[str, Place]:

@@ -1,7 +1,7 @@
 """Documents and scoring of the lm-eval tasks whose answer is a program: the judge, called from a filter.
 
 A filter sees all responses at once, so they are judged in parallel and in the sandbox; without one nothing is
-run. Problems that cannot be judged count as the benchmark's `mode` says (`eval.benchmarks`). Set
+run. Problems that cannot be judged count as the benchmark's `mode` says, or are left out (`eval.benchmarks`). Set
 TESSY_JUDGE_WORKERS for other than one program per physical core.
 
 Not covered: several ranks; each judges its own share on the same machine.
@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from eval import answers
-from eval.benchmarks import KINDS, Contest, load
+from eval.benchmarks import KINDS, Contest, examined, load
 from eval.judge import Judgement, Submission, judge
 from eval.scores import PREFIXES, decided, prefix_passed
 from tessy.config.evaluate import CodeBenchmark
@@ -38,7 +38,7 @@ def documents(kind: str, **metadata: Any) -> dict[str, Any]:
     except ValidationError as error:
         example = f'--metadata \'{{"{kind}": {{"source": "FOLDER"}}}}\''
         raise ValueError(f"task tessy_{kind}: say where its data is: {example}; {error}") from None
-    return {"test": Dataset.from_list(list(_docs(benchmark, load(benchmark))))}
+    return {"test": Dataset.from_list(list(_docs(benchmark, examined(benchmark, load(benchmark)))))}
 
 
 ojbench = partial(documents, "ojbench")
@@ -50,7 +50,7 @@ livecodebench_v6 = partial(documents, "livecodebench_v6")
 def _docs(benchmark: CodeBenchmark, contest: Contest) -> Iterator[dict[str, Any]]:
     for problem in contest.problems:
         judgeable = contest.judgeable(problem.problem_id)
-        if judgeable or benchmark.mode == "strict":
+        if judgeable or (benchmark.mode == "strict" and contest.counts(problem.problem_id)):
             yield {
                 "problem_id": problem.problem_id,
                 "prompt": problem.prompt,

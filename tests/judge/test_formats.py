@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problem_files import CONFIG, SIMPLE, TEST, dmoj, lightcp, livecodebench, packed, zipped
 
-from eval.judge import check_problems
+from eval.judge import unusable
 from eval.judge.formats import lcb, lines
 from eval.judge.formats import packed as unpacking
 
@@ -71,7 +71,8 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "init.yml").write_text(SIMPLE)
     zipped(folder / "a.zip", {"1.in": b"", "1.out": b""})
-    assert list(check_problems("dmoj", tmp_path, ["2133", "3897", "nwerc2023_H"])) == ["2133"]
+    assert unusable("dmoj", tmp_path, ["2133", "3897", "nwerc2023_H"]) == {}
+    assert list(unusable("dmoj", tmp_path, ["2133", "2134"])) == ["2134"]
 
 
 @pytest.mark.parametrize(

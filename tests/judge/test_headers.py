@@ -146,7 +146,9 @@ def test_only_what_a_program_surely_begins_with_is_precompiled(source: str, name
 
 def test_what_an_earlier_header_includes_adds_nothing() -> None:
     assert headers._needed(("iostream", "string", "map", "iostream")) == ("iostream", "map")
-    assert headers._needed(("cmath", "math.h")) == ("cmath", "math.h"), "it declares more than the C library's"
+    assert headers._needed(("cmath", "math.h")) == ("cmath", "math.h"), (
+        "it declares more than the C library's"
+    )
     assert headers._needed(("bits/stdc++.h", "map")) == ("bits/stdc++.h",)
 
 
@@ -154,7 +156,9 @@ def test_one_is_made_when_its_want_has_cost_as_much(monkeypatch: pytest.MonkeyPa
     made: list[bytes] = []
     monkeypatch.setattr(headers, "_MOST", 1)
     for _ in range(6):
-        if found := headers.precompiled(("iostream", "map"), "new", lambda source: made.append(source) or b"x"):
+        if found := headers.precompiled(
+            ("iostream", "map"), "new", lambda source: made.append(source) or b"x"
+        ):
             os.close(found[1])
     assert found is not None
     assert found[0] == "iostream"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from eval.judge import Submission, check_problems, judge
+from eval.judge import Submission, judge, unusable
 from eval.judge.command import judge_command
 from eval.judge.selftest import _write_dmoj, _write_lightcp
 from tessy.errors import UserError
@@ -93,9 +93,9 @@ def test_unusable_input_is_refused_before_anything_runs(problems: Path, tmp_path
     with pytest.raises(ValueError, match="does not judge language 'python'"):
         judge([Submission("sum", "python", code="")], format="lightcp", problems=problems)
     with pytest.raises(ValueError, match="no such directory"):
-        check_problems("dmoj", tmp_path / "nowhere")
+        unusable("dmoj", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="holds no OJBench"):
-        check_problems("dmoj", tmp_path)
+        unusable("dmoj", tmp_path)
     with pytest.raises(ValueError, match="exactly one of"):
         Submission("sum", "cpp", code="", response="")
 

@@ -155,5 +155,7 @@ def test_a_program_that_works_alone_is_the_only_one_that_is_executed(directory: 
     outcome = run(argv, alone, files={}, stdin=None, stdout=out, stderr=out)
     assert (outcome.ended, outcome.signal) == ("exit", signal.SIGSYS), read_all(out)
     company = run(argv, replace(alone, solo=False), files={}, stdin=None, stdout=out, stderr=out)
-    assert (company.exit_code, read_all(out)) == (0, b"ran\n"), "the call means no exec, so this shows nothing"
+    assert (company.exit_code, read_all(out)) == (0, b"ran\n"), (
+        "the call means no exec, so this shows nothing"
+    )
     os.close(out)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eval.judge import Judgement, Submission, judge
+from eval.judge import interpreter as packages
 from eval.judge.interpreter import PYPY, interpreter, pypy
 from eval.judge.verdicts import confine
 from eval.sandbox import Interpreter, Limits, Sealed, run, scratch
@@ -165,6 +168,32 @@ def test_a_stopped_judge_does_not_wait_for_the_program(tmp_path: Path) -> None:
     assert time.monotonic() - start < 3
 
 
+# What submissions do not find
+
+
+def test_a_numpy_that_does_not_load_says_why() -> None:
+    with tempfile.TemporaryDirectory() as name:  # open to others, unlike pytest's own
+        package = Path(name, "numpy")
+        package.mkdir()
+        Path(name).chmod(0o755)
+        (package / "__init__.py").write_text("raise ImportError('no library for matrices')\n")
+        broken = replace(interpreter(), shown=((str(package), "/packages/numpy"),))
+        assert output("", broken, "numpy") == "no library for matrices"
+    assert output("", replace(broken, shown=()), "numpy") == "No module named 'numpy'"
+    assert output("", None, "numpy") == ""
+
+
+def test_what_is_not_installed_or_closed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed_to_others").mkdir()
+    (tmp_path / "closed_to_others" / "__init__.py").touch()
+    tmp_path.chmod(0o700)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert packages._why_not(("nowhere_to_be_found",)) == "not installed"
+    if os.geteuid() == 0:
+        assert "cannot be read by everybody" in packages._why_not(("closed_to_others",))
+    assert packages.described().startswith("Python 3.")
+
+
 # A fork of the interpreter in place of a process of its own
 
 LOOK = """
@@ -212,9 +241,9 @@ print([hasattr(one, "mark") for one in (builtins, sys, string, numpy)], "MARK" i
 """
 
 
-def output(code: str, loaded: Interpreter | None = None) -> str:
+def output(code: str, loaded: Interpreter | None = None, what: str = "program") -> str:
     out, err = scratch(), scratch()
-    argv = ("program", "/box/main.py") if loaded else ("program",)
+    argv = (what, "/box/main.py") if loaded else (what,)
     limits = Limits(cpu_s=5, wall_s=10, memory=512 << 20, stdout=1 << 20, tmp=1 << 20)
     with Sealed(code.encode()) as content:
         outcome = run(

@@ -14,6 +14,7 @@ import functools
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,50 +32,68 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 
 def find(root: Path) -> dict[str, Place]:
     """Task id to its row: `offset` is the row's number."""
-    files = [root] if root.is_file() else sorted(root.rglob("*"))
     return {
         task_id(row): Place(path, len(str(row)), number)
-        for path in files
-        if path.name.endswith(SUFFIXES)
-        for number, row in enumerate(rows(path))
+        for path in files(root)
+        for number, row in enumerate(_read(path, path.stat().st_mtime_ns))
+        if not isinstance(row, str)
     }
+
+
+def files(root: Path) -> list[Path]:
+    found = [root] if root.is_file() else sorted(root.rglob("*"))
+    return [path for path in found if path.name.endswith(SUFFIXES)]
 
 
 def task_id(row: Mapping[str, Any]) -> str:
     return str(row["task_id"])
 
 
-def rows(path: Path) -> list[Mapping[str, Any]]:
-    """All rows of a file. Raises `ValueError` naming the line that is none, or has no tests."""
-    read = _read(path, path.stat().st_mtime_ns)
-    for number, row in enumerate(read, start=1):
-        if not isinstance(row, dict) or "task_id" not in row or not {"test", "test_list"} & set(row):
-            raise ValueError(f"{path}, row {number}: needs task_id and test, or test_list; download it again")
-    return read
+def rows(path: Path) -> list[Mapping[str, Any] | str]:
+    """All rows of a file; of one that is none, or has no tests, what is wrong with it. Raises `ValueError` for
+    a file that cannot be read at all."""
+    return _read(path, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: Path, version: int) -> list[Mapping[str, Any]]:
+def _read(path: Path, version: int) -> list[Mapping[str, Any] | str]:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
-        table: list[Mapping[str, Any]] = parquet.read_table(path).to_pylist()
-        return table
+        table = parquet.read_table(path).to_pylist()
+        return [_row(path, f"row {number}", row) for number, row in enumerate(table, start=1)]
     data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                found.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: not JSON ({error}); download it again") from None
-    return found
+    try:
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); download it again") from None
+    return [
+        _parsed(path, f"line {number}", line)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    ]
+
+
+def _parsed(path: Path, where: str, line: str) -> Mapping[str, Any] | str:
+    try:
+        return _row(path, where, json.loads(line))
+    except (ValueError, RecursionError) as error:
+        return f"{path}, {where}: not JSON ({error}); download it again"
+
+
+def _row(path: Path, where: str, row: Any) -> Mapping[str, Any] | str:
+    named = isinstance(row, dict) and isinstance(row.get("task_id"), str | int)
+    if not named or not {"test", "test_list"} & {name for name in row if row[name] is not None}:
+        return f"{path}, {where}: needs task_id and test, or test_list; download it again"
+    known: Mapping[str, Any] = row
+    return known
 
 
 def load(problem_id: str, place: Place) -> JudgeProblem:
     """One problem with its single test, the statements."""
     row = rows(place.path)[place.offset]
+    if isinstance(row, str):
+        raise ValueError(row)
     test, answer = statements(row).encode(errors="replace"), PASSED
     case = Case(
         name="1",

@@ -21,20 +21,25 @@ def main() -> None:
     sys.path[:] = [*(place for place in sys.path if place != archive), PACKAGES]
     for name in _LOADED:
         importlib.import_module(name)
-    _load_numpy()
+    unloaded = _load_numpy()
     gc.collect()
     gc.freeze()
     what, *given = wait(library, control)
+    if what == "numpy":
+        print(unloaded)
+        return
     sys.argv = [PATH]
     as_its_own(PATH, lambda: RUNS[what](*given))
 
 
-def _load_numpy() -> None:
+def _load_numpy() -> str:
+    """Why it is not there; empty if it is."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process with threads must not be forked
     try:
         importlib.import_module("numpy")
-    except ImportError:
-        return
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 def check(_: str = PATH) -> None:
