@@ -77,10 +77,10 @@ JUDGE_FORMAT: Mapping[str, Format] = {name: kind.format for name, kind in KINDS.
 class Contest:
     """A loaded benchmark: `problems` in file order, and `tests` for the judge.
 
-    `asked` tells which prompt is around each statement. `missing` problems have no published tests, `undecidable`
-    ones have tests that the benchmark's authors skip or that cannot tell a right answer; `unusable` are those
-    that are left out for want of readable, supported tests, and rows that are no problem, with the reasons.
-    `released` are the first and last contest dates, where there are any.
+    `asked` tells which prompt is around each statement. `missing` problems have no published tests,
+    `undecidable` ones have tests that the benchmark's authors skip or that cannot tell a right answer;
+    `unusable` are those that are left out for want of readable, supported tests, and rows that are no
+    problem, with the reasons. `released` are the first and last contest dates, where there are any.
     """
 
     problems: tuple[Problem, ...]
@@ -103,8 +103,8 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
     """The problems of `benchmark`, fetched if it is on the hub; raises `UserError` naming file and line where
     none is left.
 
-    `miniature` is the folder of the miniature's contest of this kind, if that is the source. Tests are looked for,
-    not read: `examined` does that.
+    `miniature` is the folder of the miniature's contest of this kind, if that is the source. Tests are looked
+    for, not read: `examined` does that.
     """
     how, spoiled = asking(benchmark), Spoiled()
     problems, tests = _READERS[benchmark.kind](benchmark, miniature, how.prompt, spoiled)

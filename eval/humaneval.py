@@ -36,7 +36,8 @@ def installed() -> Path:
 
 
 def problems(kind: str, tests: Path, prompt: Callable[[str, str], str], spoiled: Spoiled) -> list[Problem]:
-    """The problems of a folder or file, in its order; rows that are none go to `spoiled`. Raises `UserError`."""
+    """The problems of a folder or file, in its order; rows that are none go to `spoiled`. Raises
+    `UserError`."""
     found = []
     try:
         for path in asserts.files(tests):

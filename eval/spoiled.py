@@ -1,5 +1,5 @@
-"""What is left out of a benchmark because it cannot be read, by name with the reason: one bad row or problem never
-takes the others with it."""
+"""What is left out of a benchmark because it cannot be read, by name with the reason: one bad row or problem
+never takes the others with it."""
 
 from __future__ import annotations
 

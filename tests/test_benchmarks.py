@@ -40,7 +40,8 @@ def test_ojbench_asks_every_problem_in_both_languages(tmp_path: Path) -> None:
 
 
 def test_one_bad_problem_takes_no_other_with_it(tmp_path: Path) -> None:
-    """Without tests, of a kind that is not supported, a row that is none: named with the reason, and not scored."""
+    """Without tests, of a kind that is not supported, a row that is none: named with the reason, and not
+    scored."""
     folder = ojbench(tmp_path)
     with (folder / "prompts" / "full.jsonl").open("a") as stream:
         stream.write('\n{"id": "b", "prompt": "Double it."\n{"id": "c", "prompt": "Double it."}\n')
@@ -86,10 +87,10 @@ def test_a_benchmark_of_which_nothing_can_be_judged_is_refused(tmp_path: Path) -
     folder = ojbench(tmp_path)
     for path in folder.rglob("init.yml"):
         path.write_text("not: [closed")
-    with pytest.raises(UserError, match="cannot be used, the first because of: .*init.yml: cannot be read"):
+    with pytest.raises(UserError, match=r"cannot be used, the first because of: .*init.yml: cannot be read"):
         check(benchmark("ojbench", folder))
     (folder / "prompts" / "full.jsonl").write_text("{")
-    with pytest.raises(UserError, match="no problems are left; .*line 1: not JSON"):
+    with pytest.raises(UserError, match=r"no problems are left; .*line 1: not JSON"):
         check(benchmark("ojbench", folder))
 
 

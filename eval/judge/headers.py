@@ -1,14 +1,16 @@
 """Precompiled headers: what many submissions begin with, parsed once.
 
-Submissions begin with `#include` lines of standard headers, and parsing those takes most of a compilation. One
-that begins as others did is given the result of parsing that beginning, found under the name of its first
-header; a compiler that finds one, made with its own flags, loads it in place of the headers, and otherwise goes
-on to the headers themselves. It makes the same binary either way. The judge makes it, in a sandbox of its own
-and from nothing but the headers' names; a compilation sees it read-only, as sealed memory. On disk it lies with
-the built programs (`cache`), under the hash of all it was made from, and is used only if its own hash is right.
+Submissions begin with `#include` lines of standard headers, and parsing those takes most of a compilation.
+One that begins as others did is given the result of parsing that beginning, found under the name of its first
+header; a compiler that finds one, made with its own flags, loads it in place of the headers, and otherwise
+goes on to the headers themselves. It makes the same binary either way. The judge makes it, in a sandbox of
+its own and from nothing but the headers' names; a compilation sees it read-only, as sealed memory. On disk it
+lies with the built programs (`cache`), under the hash of all it was made from, and is used only if its own
+hash is right.
 
 Which beginnings are worth it: one is made when submissions have lost, for want of it, about what making it
-takes, both counted in bytes of headers. So whatever comes, at most twice as much is spent as if that had been known.
+takes, both counted in bytes of headers. So whatever comes, at most twice as much is spent as if that had been
+known.
 
 Not covered: includes behind a macro, a pragma or a declaration, but for the very first.
 """
@@ -35,100 +37,19 @@ FOLDER = "/box/precompiled"
 """Where a compilation finds them, and nothing else; it is searched before the system's headers."""
 ALONE = frozenset({"bits/stdc++.h", "iostream"})
 """Those that are precompiled where they are a submission's first, whatever stands before."""
-KNOWN = ALONE | frozenset(
-    [
-        "algorithm",
-        "any",
-        "array",
-        "atomic",
-        "bitset",
-        "cassert",
-        "cctype",
-        "cerrno",
-        "cfenv",
-        "cfloat",
-        "charconv",
-        "chrono",
-        "cinttypes",
-        "climits",
-        "clocale",
-        "cmath",
-        "codecvt",
-        "complex",
-        "condition_variable",
-        "csetjmp",
-        "csignal",
-        "cstdarg",
-        "cstddef",
-        "cstdint",
-        "cstdio",
-        "cstdlib",
-        "cstring",
-        "ctime",
-        "cuchar",
-        "cwchar",
-        "cwctype",
-        "deque",
-        "exception",
-        "execution",
-        "filesystem",
-        "forward_list",
-        "fstream",
-        "functional",
-        "future",
-        "initializer_list",
-        "iomanip",
-        "ios",
-        "iosfwd",
-        "istream",
-        "iterator",
-        "limits",
-        "list",
-        "locale",
-        "map",
-        "memory",
-        "memory_resource",
-        "mutex",
-        "new",
-        "numeric",
-        "optional",
-        "ostream",
-        "queue",
-        "random",
-        "ratio",
-        "regex",
-        "scoped_allocator",
-        "set",
-        "shared_mutex",
-        "sstream",
-        "stack",
-        "stdexcept",
-        "streambuf",
-        "string",
-        "string_view",
-        "system_error",
-        "thread",
-        "tuple",
-        "type_traits",
-        "typeindex",
-        "typeinfo",
-        "unordered_map",
-        "unordered_set",
-        "utility",
-        "valarray",
-        "variant",
-        "vector",
-        "assert.h",
-        "ctype.h",
-        "limits.h",
-        "math.h",
-        "stdint.h",
-        "stdio.h",
-        "stdlib.h",
-        "string.h",
-        "time.h",
-    ]
-)
+KNOWN = ALONE | {
+    "algorithm", "any", "array", "atomic", "bitset", "cassert", "cctype", "cerrno", "cfenv", "cfloat",
+    "charconv", "chrono", "cinttypes", "climits", "clocale", "cmath", "codecvt", "complex",
+    "condition_variable", "csetjmp", "csignal", "cstdarg", "cstddef", "cstdint", "cstdio", "cstdlib",
+    "cstring", "ctime", "cuchar", "cwchar", "cwctype", "deque", "exception", "execution", "filesystem",
+    "forward_list", "fstream", "functional", "future", "initializer_list", "iomanip", "ios", "iosfwd",
+    "istream", "iterator", "limits", "list", "locale", "map", "memory", "memory_resource", "mutex", "new",
+    "numeric", "optional", "ostream", "queue", "random", "ratio", "regex", "scoped_allocator", "set",
+    "shared_mutex", "sstream", "stack", "stdexcept", "streambuf", "string", "string_view", "system_error",
+    "thread", "tuple", "type_traits", "typeindex", "typeinfo", "unordered_map", "unordered_set", "utility",
+    "valarray", "variant", "vector", "assert.h", "ctype.h", "limits.h", "math.h", "stdint.h", "stdio.h",
+    "stdlib.h", "string.h", "time.h",
+}  # fmt: skip
 _MOST = 512 * MIB
 """Bytes that are kept in memory; of what was used last at least one."""
 _COST = 2
@@ -179,11 +100,12 @@ def _beginning(source: bytes) -> Iterator[str]:
 
 
 def precompiled(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> tuple[str, int, str] | None:
-    """The longest part, from the first on, of the headers `names` that there is precompiled for a compiler and
-    its flags, which `compiler` names in full: the first name, a new descriptor of it, and where that header
-    itself is. None if there is none.
+    """The longest part, from the first on, of the headers `names` that there is precompiled for a compiler
+    and its flags, which `compiler` names in full: the first name, a new descriptor of it, and where that
+    header itself is. None if there is none.
 
-    It may be made for that, by this thread alone: `make` turns the source of a header into one that is precompiled.
+    It may be made for that, by this thread alone: `make` turns the source of a header into one that is
+    precompiled.
     """
     names = _needed(names)
     due = _due(names, compiler)
@@ -254,7 +176,8 @@ def _kept(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> Header
 
 
 def _needed(names: Names) -> Names:
-    """Without those that an earlier one includes, and that therefore add nothing; up to one that is not there."""
+    """Without those that an earlier one includes, and that therefore add nothing; up to one that is not
+    there."""
     needed: list[str] = []
     for name in names:
         if not _inputs(name):

@@ -104,7 +104,7 @@ def _unlike() -> str:
     system = Path(PYTHON).resolve().name
     if sys.implementation.name == "cpython" and system == ours:
         return ""
-    return f"{PYTHON} is {system} and cannot load those of this environment, which is {ours}; make one with {PYTHON}"
+    return f"{PYTHON} is {system} and cannot load those of this environment of {ours}; make one with {PYTHON}"
 
 
 def _why_not(parts: tuple[str, ...]) -> str:

@@ -66,8 +66,8 @@ def _language(format: Format, submission: Submission) -> str:
 def unusable(format: Format, problems: Path, wanted: Iterable[str] | None = None) -> dict[str, str]:
     """The problems whose tests cannot be used, and why; `wanted` names those that there should be, None: all.
 
-    Each is loaded, which looks up all its files. Problems that are skipped officially are not among them. Raises
-    `ValueError` where there is no problem at all.
+    Each is loaded, which looks up all its files. Problems that are skipped officially are not among them.
+    Raises `ValueError` where there is no problem at all.
     """
     return _places(format, problems, _found(format, problems) if wanted is None else wanted)[1]
 

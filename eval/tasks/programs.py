@@ -1,8 +1,8 @@
 """Documents and scoring of the lm-eval tasks whose answer is a program: the judge, called from a filter.
 
 A filter sees all responses at once, so they are judged in parallel and in the sandbox; without one nothing is
-run. Problems that cannot be judged count as the benchmark's `mode` says, or are left out (`eval.benchmarks`). Set
-TESSY_JUDGE_WORKERS for other than one program per physical core.
+run. Problems that cannot be judged count as the benchmark's `mode` says, or are left out (`eval.benchmarks`).
+Set TESSY_JUDGE_WORKERS for other than one program per physical core.
 
 Not covered: several ranks; each judges its own share on the same machine.
 """

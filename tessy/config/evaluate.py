@@ -50,8 +50,8 @@ class CodeBenchmark(Section):
     """`strict` decides as the official judge does; `fixed` repairs its known faults, and leaves out
     problems that cannot be judged, which strictly count as failed."""
     unusable_problems: Literal["leave_out", "refuse"] = "leave_out"
-    """What becomes of problems whose tests or rows cannot be read or are not supported: `leave_out` counts and
-    names them in the scorecard and scores the others, `refuse` stops before anything runs."""
+    """What becomes of problems whose tests or rows cannot be read or are not supported: `leave_out` counts
+    and names them in the scorecard and scores the others, `refuse` stops before anything runs."""
     judge_commit: Commit | None = None
     """LiveCodeBench: the commit of the official code that `strict` follows, by default the newest known."""
     instruction: str = OFFICIAL

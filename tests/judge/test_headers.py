@@ -123,7 +123,7 @@ def broken(source: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("source", "names"),
     [
-        ("#include <map>\n#include<set>\n#  include <queue> // why\nint x;\n#include <list>", "map set queue"),
+        ("#include <map>\n#include<set>\n#  include <queue> // z\nint x;\n#include <list>", "map set queue"),
         ("// a\n/* b\n#include <set>\n*/\n\n#include <map>\n", "map"),
         ("#include <map>\r\n#include <set>\r\n", "map set"),
         ("#include <map>", "map"),

@@ -50,8 +50,8 @@ def task_id(row: Mapping[str, Any]) -> str:
 
 
 def rows(path: Path) -> list[Mapping[str, Any] | str]:
-    """All rows of a file; of one that is none, or has no tests, what is wrong with it. Raises `ValueError` for
-    a file that cannot be read at all."""
+    """All rows of a file; of one that is none, or has no tests, what is wrong with it. Raises `ValueError`
+    for a file that cannot be read at all."""
     return _read(path, path.stat().st_mtime_ns)
 
 
