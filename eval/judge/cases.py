@@ -7,6 +7,7 @@ is at fault.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -87,7 +88,7 @@ def _run_once(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
             )  # fmt: skip
             words, note = _faults(bench, outcome, case), _said(err)
             if len(words) < len(bench.modes):
-                passed, note = _check(bench, case, given, *called or (out,))
+                passed, note = _check(bench, case, outcome, given, *called or (out,))
                 words = {**passed, **words}
     results = {
         mode: CaseResult(
@@ -110,19 +111,19 @@ def _faults(bench: Bench, outcome: Outcome, case: Case) -> dict[Mode, Word]:
     return {mode: word for mode, word in faults if word}
 
 
-def _check(bench: Bench, case: Case, given: Sealed, out: int) -> tuple[Words, str]:
+def _check(bench: Bench, case: Case, ended: Outcome, given: Sealed, out: int) -> tuple[Words, str]:
     """Compare what stands in `out`, the standard output or the result of a call, with the answer."""
     checker = case.checker or bench.problem.checker
     if checker.program is not None:
         with _sealed(case.answer) as answer:
-            return _run_checker(bench, checker.program, case, given, out, answer)
+            return _run_checker(bench, checker.program, case, ended, given, out, answer)
     wanted = case.answer.read() if case.answer else b""
     passed = BUILT_IN[checker.name](read_all(out), wanted, checker.options)
     return dict.fromkeys(bench.modes, verdicts.word(bench.format, "AC" if passed else "WA")), ""
 
 
 def _run_checker(
-    bench: Bench, checker: Helper, case: Case, given: Sealed, out: int, answer: Sealed
+    bench: Bench, checker: Helper, case: Case, ended: Outcome, given: Sealed, out: int, answer: Sealed
 ) -> tuple[Words, str]:
     program = bench.checkers[id(checker)]
     output = os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC)
@@ -130,13 +131,31 @@ def _run_checker(
     try:
         with _scratch() as said, _scratch() as err:
             outcome = run(
-                (*program.argv, *checker.arguments), verdicts.CHECKER_LIMITS,
+                (*program.argv, *_told(bench, checker, case, ended)), verdicts.CHECKER_LIMITS,
                 files=program.files, stdin=None, stdout=said, stderr=err, shown=shown, links=_FOLDER,
             )  # fmt: skip
             return _checked(bench, checker, case, outcome, err), _note(outcome, err)
     finally:
         for fd in shown:
             os.close(fd)
+
+
+def _told(bench: Bench, helper: Helper, case: Case, ended: Outcome | None = None) -> tuple[str, ...]:
+    """A checker's or interactor's arguments."""
+    if Helper.FACTS not in helper.arguments:
+        return helper.arguments
+    facts = json.dumps(
+        {
+            "problem": bench.problem.problem_id,
+            "position": next(at for at, one in enumerate(bench.problem.cases) if one is case),
+            "points": 1 if case.points is None else case.points,
+            "batch": case.batch or 0,
+            "binary": case.input is not None and not case.input.text,
+            "language": "CPP17" if bench.program.interpreter is None else "PYPY3",
+            "seconds": ended.cpu_s if ended else 0,
+        }
+    )
+    return tuple(facts if argument == Helper.FACTS else argument for argument in helper.arguments)
 
 
 def _talk(
@@ -151,7 +170,7 @@ def _talk(
         judge = program = None
         try:
             judge = start(
-                (*interactor.argv, *helper.arguments), verdicts.interactor_limits(case),
+                (*interactor.argv, *_told(bench, helper, case)), verdicts.interactor_limits(case),
                 files=interactor.files, stdin=from_program, stdout=to_program, stderr=said, shown=shown,
                 links=_FOLDER, environment=interactor.environment,
             )  # fmt: skip

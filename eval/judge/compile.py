@@ -180,8 +180,8 @@ def _compiled(
 
 def _header(language: Language, source: Source) -> tuple[str, int, str] | None:
     """The precompiled header that a compilation may have, as `headers.precompiled` gives it."""
-    if language.name != "cpp" or language.limits in (_PATIENT, _FOR_HEADERS):
-        return None  # what is compiled once gains nothing
+    if language.name != "cpp" or source.flags or language.limits in (_PATIENT, _FOR_HEADERS):
+        return None  # what is compiled once gains nothing, and other flags need another
     names = headers.wanted(next(iter(source.files.values())))
     flags = tuple(flag for flag in language.flags if not flag.startswith("-l"))  # nothing is linked
     patient = replace(language, flags=flags, limits=_FOR_HEADERS)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, ClassVar, Literal
 
 Verdict = Literal["AC", "WA", "TLE", "MLE", "OLE", "RTE", "CE", "NO_CODE", "IE", "SKIP"]
 Mode = Literal["strict", "fixed"]
@@ -112,14 +112,17 @@ class Place:
 class Helper:
     """A checker or interactor that is a program.
 
-    It runs in a folder of its own with `INPUT`, `OUTPUT` and `ANSWER`, or what `arguments` name of them.
-    `exits` says what its exit codes mean: testlib's, or 0 right, 1 wrong and nothing else. `unbuffered`: what
-    it writes is read at once, flushed or not.
+    It runs in a folder of its own with `INPUT`, `OUTPUT` and `ANSWER`, or what `arguments` name of them; in
+    place of the argument `FACTS` it gets what is known of the test, as JSON. `exits` says what its exit codes
+    mean: testlib's; `coci`, with shares of the points in another form; or plainly 0 right, 1 wrong and
+    nothing else. `unbuffered`: what it writes is read at once, flushed or not.
     """
+
+    FACTS: ClassVar[str] = "{facts}"
 
     source: Source
     arguments: tuple[str, ...]
-    exits: Literal["testlib", "plain"] = "testlib"
+    exits: Literal["testlib", "coci", "plain"] = "testlib"
     unbuffered: bool = False
 
 
@@ -141,7 +144,8 @@ class JudgeProblem:
 
     `functional` names the function to call where tests are calls, not input (LiveCodeBench). `links` are
     symbolic links in the submission's folder, `unbuffered` is as in `Helper`. `starter` is a function and the
-    text that ends in its head, which a submission completes (HumanEval).
+    text that ends in its head, which a submission completes (HumanEval). `beside` are a header and a program
+    that calls what it declares, by file name: submissions define that (DMOJ).
     """
 
     problem_id: str
@@ -153,6 +157,7 @@ class JudgeProblem:
     links: Mapping[str, str] = field(default_factory=dict)
     unbuffered: bool = False
     starter: tuple[str, str] | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ Word: TypeAlias = tuple[Verdict, str]
 
 CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB, tmp=64 * MIB)
 _POINTS = re.compile(rb"points\s+(-?\d+(?:\.\d*)?)")
+_SHARE = re.compile(rb"partial\s+(\d+(?:\.\d*)?)\s*/\s*(\d+(?:\.\d*)?)")
 
 WORDS: dict[Format, dict[Verdict, str]] = {
     "dmoj": {"AC": "AC", "WA": "WA", "TLE": "TLE", "MLE": "MLE", "OLE": "OLE", "RTE": "RTE", "CE": "CE",
@@ -124,13 +125,18 @@ def checked(format: Format, helper: Helper, case: Case, outcome: Outcome, said: 
     """A checker's or interactor's word, from its exit and, for points, from what it said: testlib's exits are
     0 ok, 1 wa, 2 pe, 3 fail, 7 points. In DMOJ any share of a test's points passes, and more is a fault."""
     code = outcome.exit_code if outcome.ended == "exit" else None
-    if code == 0 or (format == "dmoj" and code == 7 and helper.exits == "testlib" and _payable(case, said)):
+    if code == 0 or (format == "dmoj" and code == 7 and _payable(helper, case, said)):
         return word(format, "AC")
     wrong = (1,) if helper.exits == "plain" else (1, 2) if format == "dmoj" else (1, 2, 7)
     return word(format, "IE" if code not in wrong and (format == "dmoj" or mode == "fixed") else "WA")
 
 
-def _payable(case: Case, said: bytes) -> bool:
+def _payable(helper: Helper, case: Case, said: bytes) -> bool:
+    if helper.exits == "plain":
+        return False
+    if helper.exits == "coci":
+        share = _SHARE.search(said)
+        return share is not None and 0 < float(share[2]) >= float(share[1])
     points = _POINTS.search(said)
     return points is None or case.points is None or 0 <= float(points[1]) <= case.points
 

@@ -49,15 +49,10 @@ def as_is(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source
     return Source(language, {languages.MAIN[language]: code.encode(errors="replace")})
 
 
-def after_a_mark(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
-    """As DMOJ does: Python follows a byte order mark, so that another encoding than UTF-8 is an error."""
-    return as_is(problem, language, "\ufeff" * (language == "python") + code, mode)
-
-
 FORMATS: Mapping[Format, Benchmark] = {
     "dmoj": Benchmark(
         "OJBench (DMOJ)", "<ICPC|NOI>/<problem>/init.yml", dmoj.find, dmoj.key, dmoj.load,
-        languages.DMOJ, after_a_mark, skipped=dmoj.SKIPPED,
+        languages.DMOJ, dmoj.source, skipped=dmoj.SKIPPED,
     ),
     "lightcp": Benchmark(
         "LiveCodeBench-Pro (LightCPVerifier)", "<problem_id>.zip", lightcp.find, str, lightcp.load,

@@ -5,8 +5,8 @@ its parents say; a loose file beats the archive; without `test_cases` the cases 
 archive; keys that say nothing here are ignored. OJBench judges everything with the same limits, whatever the
 statement says.
 
-Not covered, and refused by name: generators, checkers that are Python modules, custom judges, graders, file
-input and output.
+Not covered, and refused by name: file input and output, and of code that comes with a problem what
+`dmoj_programs` does not read.
 """
 
 from __future__ import annotations
@@ -14,31 +14,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import shlex
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, TypeAlias
 
 import yaml
 
-from eval.judge import compile
 from eval.judge.archive import Archive, holds, open_archive
 from eval.judge.checkers import DMOJ
-from eval.judge.records import (
-    ANSWER,
-    INPUT,
-    MIB,
-    OUTPUT,
-    Case,
-    Checker,
-    Helper,
-    JudgeProblem,
-    Place,
-    Source,
-)
+from eval.judge.compile import MAIN
+from eval.judge.formats.dmoj_programs import Programs, called
+from eval.judge.generated import Generated
+from eval.judge.records import MIB, Case, Checker, Helper, JudgeProblem, Mode, Place, Source
 
 TIME_S, MEMORY = 10.0, 1024 * MIB
 """OJBench's limits, for every problem."""
@@ -47,15 +36,10 @@ SKIPPED = frozenset({"nwerc2023_H", "swerc2023_L", "loj-3897"})
 _MOST_OUTPUT = 25165824
 _MOST_REPETITIONS, _LONGEST_NAME, _MOST_LINKS = 3, 200, 16
 _STREAMS = {f"/dev/{name}": f"/proc/self/fd/{fd}" for fd, name in enumerate(("stdin", "stdout", "stderr"))}
-_FILES = {"input_file": INPUT, "output_file": OUTPUT, "answer_file": ANSWER}
-_CHECKER_ARGUMENTS = "{input_file} {output_file} {answer_file}"
-_LANGUAGE = re.compile(
-    r"(?i)(?P<cpp>(?:CPP|C\+\+|CLANGX)(?P<standard>\d*))|(?P<python>PY3|PYPY3)|C(?:11|17)?|CLANG"
-)
 _Name: TypeAlias = tuple[()] | tuple[int, int, str]
 
 Node = MutableMapping[str, Any]
-_UNSUPPORTED = {"generator", "generator_args", "custom_judge", "grader", "signature_grader", "file_io"}
+_UNSUPPORTED = {"grader", "file_io"}
 
 
 def find(root: Path) -> dict[str, Place]:
@@ -95,7 +79,19 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
         wall_factor=loader.number(top, "wall_time_factor", 3),
         links=loader.links(top),
         unbuffered=bool(top.get("unbuffered")),
+        beside=loader.programs.signature(top["signature_grader"]) if top.get("signature_grader") else {},
     )
+
+
+def source(problem: JudgeProblem, language: str, code: str, mode: Mode) -> Source:
+    """The submission, or with what calls it. Python follows a byte order mark, so that another encoding than
+    UTF-8 is an error. Raises `ValueError` where a submission in this language cannot be called."""
+    if problem.beside:
+        if language != "cpp":
+            raise ValueError("the problem calls the submission's functions, which have to be in C++")
+        return called(problem.beside, code)
+    mark = "\ufeff" * (language == "python")
+    return Source(language, {MAIN[language]: (mark + code).encode(errors="replace")})
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -130,6 +126,7 @@ class _Loader:
 
     def __init__(self, where: Path, files: Archive, names: Sequence[str]) -> None:
         self.where, self.files, self.names = where, files, names
+        self.programs = Programs(where, files)
         self.checkers: dict[int, Checker] = {}
         self.count = 0
 
@@ -162,7 +159,7 @@ class _Loader:
     def supported(self, node: Mapping[str, Any]) -> None:
         for name in node:
             if name in _UNSUPPORTED and node[name]:
-                raise self.wrong(f"{short(name)} is not supported: the problem judges by code of its own")
+                raise self.wrong(f"{short(name)} is not supported")
 
     def links(self, top: Mapping[str, Any]) -> dict[str, str]:
         """Symbolic links in the submission's folder; standard streams are where they lead."""
@@ -195,10 +192,16 @@ class _Loader:
         text = not node.get("binary_data", False)
         given, expected = node.get("in"), node.get("out")
         self.count += 1
+        name = str(next((name for name in (given, expected) if name is not None), self.count))
+        made = None
+        if given is None and node.get("generator"):
+            generator = self.programs.generator(node["generator"], node.get("generator_args"))
+            made = Generated(f"test {name} of {self.where.parent.name}", generator)
+        files = [None if file is None else self.files.stream(str(file), text) for file in (given, expected)]
         return Case(
-            name=str(next((name for name in (given, expected) if name is not None), self.count)),
-            input=None if given is None else self.files.stream(str(given), text),
-            answer=None if expected is None else self.files.stream(str(expected), text),
+            name=name,
+            input=files[0] or (made.input(text) if made else None),
+            answer=files[1] or (made.answer(text) if made else None),
             time_s=TIME_S,
             memory=MEMORY,
             output=int(self.number(node, "output_limit_length", _MOST_OUTPUT)),
@@ -232,9 +235,11 @@ class _Loader:
                 f"checker {short(name)} has args {short(options)}; they must map names to values"
             )
         if name == "bridged":
-            return Checker(name, program=self.bridged(options, _CHECKER_ARGUMENTS))
+            return Checker(name, program=self.programs.bridged(options, interactive=False))
+        if name.endswith(".py"):
+            return Checker(name, program=self.programs.python_checker(name, options))
         if name not in DMOJ:
-            known = ", ".join(sorted([*DMOJ, "bridged"]))
+            known = ", ".join(sorted([*DMOJ, "bridged", "a file of Python"]))
             raise self.wrong(f"checker {short(name)} is not supported; known are {known}")
         try:
             DMOJ[name](b"", b"", options)
@@ -245,60 +250,10 @@ class _Loader:
     def interactor(self, node: Mapping[str, Any]) -> Helper | None:
         options = node.get("interactive")
         if not options:
-            return None
+            return self.programs.custom_judge(node["custom_judge"]) if node.get("custom_judge") else None
         if not isinstance(options, dict):
             raise self.wrong(f"interactive is {short(options)}; it must map `files` and `type`")
-        testlib = options.get("type") == "testlib"
-        usual = _CHECKER_ARGUMENTS if testlib else "{input_file} {answer_file}"
-        return replace(self.bridged(options, usual), unbuffered=True)
-
-    def bridged(self, options: Mapping[str, Any], usual_arguments: str) -> Helper:
-        kind = options.get("type") or "default"
-        if kind not in ("default", "testlib"):
-            raise self.wrong(
-                f"checker or interactor type {short(kind)} is not supported; known are default, testlib"
-            )
-        names = options.get("files")
-        names = [names] if isinstance(names, str) else names
-        if not isinstance(names, list) or not names:
-            raise self.wrong(
-                f"a checker or interactor has files {short(names)}; it must name its source files"
-            )
-        flags = options.get("flags") or []
-        if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-            raise self.wrong(f"a checker or interactor has flags {short(flags)}; it must list the compiler's")
-        language, standard = self.language(str(options.get("lang") or "AUTO"), str(names[0]))
-        arguments = self.arguments(str(options.get("args_format_string") or usual_arguments))
-        files = {Path(str(name)).name: self.files.stream(str(name)).read() for name in names}
-        if language != "python":
-            files["testlib.h"] = compile.testlib()
-        return Helper(
-            Source(language, files, flags=(*standard, *flags)),
-            arguments,
-            "testlib" if kind == "testlib" else "plain",
-        )
-
-    def language(self, name: str, file: str) -> tuple[str, tuple[str, ...]]:
-        """The language of a checker or interactor, and the flag for its standard if it is not the usual."""
-        if name.upper() == "AUTO":
-            name = {".c": "C", ".py": "PY3"}.get(Path(file).suffix.lower(), "CPP17")
-        found = _LANGUAGE.fullmatch(name)
-        if not found:
-            raise self.wrong(
-                f"a checker or interactor is in {short(name)}; only C, C++ and Python 3 are supported"
-            )
-        if found["cpp"] and found["standard"] not in ("", "03", "17"):
-            return "cpp", (f"-std=gnu++{found['standard']}",)
-        return ("cpp" if found["cpp"] else "python" if found["python"] else "c"), ()
-
-    def arguments(self, pattern: str) -> tuple[str, ...]:
-        """What a checker or interactor is called with: the names of its files in the pattern's order."""
-        try:
-            text = re.sub(r"\{(\w+)\}", lambda found: _FILES[found[1]], pattern)
-            return tuple(shlex.split(text))
-        except (KeyError, ValueError):
-            known = ", ".join(f"{{{name}}}" for name in _FILES)
-            raise self.wrong(f"args_format_string is {short(pattern)}; known in it are {known}") from None
+        return self.programs.bridged(options, interactive=True)
 
     def guessed(self, pattern: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Pair the archive's inputs and outputs by the numbers in their names, or by given patterns."""

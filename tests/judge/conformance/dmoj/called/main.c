@@ -1,0 +1,10 @@
+#include "valid.h"
+#include <stdio.h>
+
+static int n;
+
+int main() {
+    scanf("%d", &n);
+    puts(is_even(n) ? "even" : "odd");
+    return 0;
+}

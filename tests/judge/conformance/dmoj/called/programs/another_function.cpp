@@ -1,0 +1,2 @@
+// expect: CE CE
+bool is_odd(int n) { return n % 2; }

@@ -1,0 +1,2 @@
+# expect: IE IE
+print("even")

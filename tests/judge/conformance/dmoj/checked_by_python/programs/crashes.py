@@ -1,0 +1,2 @@
+# expect: RTE IR
+1 / 0

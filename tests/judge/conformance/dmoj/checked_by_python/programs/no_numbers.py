@@ -1,0 +1,2 @@
+# expect: WA WA
+print('x')

@@ -1,0 +1,3 @@
+// expect: AC AC
+#include <cstdio>
+int main() { puts("15 15"); }

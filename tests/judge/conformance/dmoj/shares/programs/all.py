@@ -1,0 +1,2 @@
+# expect: AC AC
+print("5")
