@@ -14,6 +14,7 @@ from rich.console import Console
 from tessy.runtime.display import Display
 from tessy.tracking import Tracker, read_metrics
 from tests.wandb_files import OfflineRun, offline_runs
+from tests.wandb_server import server, sync
 
 UPLOADS = [
     ("none", "dataset", False), ("datasets", "dataset", True), ("datasets", "model", False),
@@ -111,6 +112,40 @@ def test_a_resumed_stage_goes_on_with_its_run_and_loses_no_row(tmp_path: Path) -
     assert [row["step"] for part in parts for row in part.metrics()] == [1, 2, 3, 2, 3, 4]
     assert [row["_step",] for part in parts for row in part.history] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_what_was_written_offline_arrives_whole_by_wandb_sync(tmp_path: Path) -> None:
+    """By the real command; the server is a stand-in that keeps what it is sent."""
+    folder = sealed(tmp_path)
+    for steps in ((1, 2, 3), (3, 4)):
+        t = tracker(
+            tmp_path, "offline", tmp_path / "mirror", upload="datasets", identity=tmp_path / "work" / "run"
+        )
+        for step in steps:
+            t.log({"loss": 1.0 / step}, step=step)
+        t.table(f"rows/{len(steps)}", [{"a": step, "b": "x"} for step in steps])
+        t.close()
+        time.sleep(1.1)  # W&B names the folders of a run's parts by the second.
+    t = tracker(tmp_path, "offline", tmp_path / "mirror", upload="datasets")
+    t.artifact(folder, "made", "dataset", MANIFEST)
+    t.artifact(folder, "trained", "model", MANIFEST)
+    t.close(exit_code=1)
+    finished_runs(tmp_path / "mirror", 3)
+    with server() as (address, received):
+        sync(tmp_path / "mirror", address)
+    resumed = (tmp_path / "work" / "run").read_text()
+    rows = [row for row in received.history[resumed] if "loss" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3, 3, 4]
+    assert [row["loss"] for row in rows] == [row["loss"] for row in read_metrics(tmp_path)]
+    assert received.table(resumed, "rows/3") == [[1, "x"], [2, "x"], [3, "x"]]
+    assert received.table(resumed, "rows/2") == [[3, "x"], [4, "x"]]
+    assert received.artifact("made")["file.txt"] == b"content"
+    assert set(received.artifact("trained")) == {"wandb_manifest.json"}, "a reference: the files stay here"
+    (other,) = set(received.runs) - {resumed}
+    assert received.runs[other]["displayName"] == "n"
+    assert (received.ended[resumed], received.ended[other]) == (0, 1)
+    assert received.unknown == []
 
 
 class OnlineRun:

@@ -92,7 +92,7 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         ("archive: a.zip\ntest_cases: [{points: x}]\n", "points is 'x'"),
         ("archive: a.zip\ntest_cases: [{in: 2.in, out: 1.out}]\n", "no file '2.in'"),
         ("archive: a.zip\ntest_cases: [{in: ../../../etc/passwd, out: 1.out}]\n", "no file"),
-        ("test_cases: [{generator: g.cpp}]\n", "no file 'g.cpp'"),
+        ("archive: a.zip\ntest_cases: [{generator: g.cpp}]\n", "no file 'g.cpp'"),
         ("test_cases: [{generator: {name: g.hs, language: HASK}}]\n", "a generator is in 'HASK'"),
         ("test_cases: [{generator: g.cpp, generator_args: [[1]]}]\n", "must list plain values"),
         (SIMPLE + "custom_judge: 1.in\n", "only a class Grader with `interact`"),
