@@ -23,6 +23,7 @@ from tessy.config.load import load
 from tessy.experiment import plan
 from tessy.tracking import read_metrics
 from tests.wandb_files import offline_runs
+from tests.wandb_server import server, sync
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[1]
@@ -125,6 +126,24 @@ def test_what_waits_for_wandb_sync_is_whole(calm: Path) -> None:
         for name in tables if stage.kind.name == "evaluate" else ():
             assert len(tables[name]) == len(read_rows(artifact / name / "verdicts.parquet"))
         assert "was lost" not in (artifact / "stage.log").read_text()
+
+
+def test_wandb_sync_brings_all_of_a_run_to_a_server(calm: Path) -> None:
+    mirrored = {run.name: run for run in offline_runs(calm / "wandb")}
+    with server() as (address, received):
+        sync(calm / "wandb", address)
+    assert received.unknown == []
+    for name, run in mirrored.items():
+        arrived = received.history.get(run.run_id, [])
+        own = [{key: one for key, one in row.items() if key[0] != "_"} for row in arrived]
+        metrics = [{key: one for key, one in row.items() if not isinstance(one, dict)} for row in own]
+        assert [row for row in metrics if row] == run.metrics(), name
+        for table, rows in run.tables().items():
+            assert received.table(run.run_id, table) == rows, name
+        assert received.ended[run.run_id] == run.exit_code == 0
+    logged = {one.name for run in mirrored.values() for one in run.artifacts}
+    committed = {received.artifacts[key]["artifactCollectionName"] for key in received.committed}
+    assert committed == logged
 
 
 def test_trajectories_load_as_a_dataset(calm: Path) -> None:

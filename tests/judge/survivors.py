@@ -21,6 +21,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
+import itertools
 import json
 import math
 import multiprocessing
@@ -238,7 +239,7 @@ class Likeness:
 
 def _ordered(value: list[Any]) -> bool:
     try:
-        return all(a <= b for a, b in zip(value, value[1:], strict=False))
+        return all(a <= b for a, b in itertools.pairwise(value))
     except TypeError:
         return False
 
