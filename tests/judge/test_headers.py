@@ -50,13 +50,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        for beginning in MADE:
+        for beginning in MADE:  # the longer before what it begins with
             for number in range(3):
                 built(f"{beginning}int main() {{ return {number}; }}")
         yield folder
 
 
-MADE = (BITS, "#include <iostream>\n", SEVERAL)
+MADE = (BITS, SEVERAL, "#include <iostream>\n")
 NAMES = {("bits/stdc++.h",), ("iostream",), ("iostream", "vector", "map", "cmath")}
 
 
