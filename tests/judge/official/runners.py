@@ -9,7 +9,8 @@ With `"follow": true` in it our judge is asked to follow that commit, not the ne
 Where `about.json` says `"fixed": true`, programs are judged in that mode, too. What passes officially must
 pass there as well, but for rows with a `quirk`: why the program is right by the official code's fault only.
 
-    python -m tests.judge.official.runners [GROUP ...]     prints the agreement by kind
+    python -m tests.judge.official.runners [GROUP ...]     prints the agreement by kind,
+                                                           and what mode fixed repairs
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge import Judgement, Submission, extract_code, judge
+from tests.judge.official import repairs
 
 HERE = Path(__file__).parent
 Row = Mapping[str, Any]
@@ -135,6 +137,12 @@ def table(group: Path, compared: Sequence[Compared]) -> str:
         on_purpose = f", {meant[kind]} differ on purpose" if meant[kind] else ""
         more = f", {repaired[kind]} more pass in mode fixed" if repaired[kind] else ""
         lines.append(f"  {kind:40} {agree[kind]:4} of {count}{on_purpose}{more}")
+    if known.get("fixed"):
+        failing = [one for one in compared if one.row["official"] == "fail"]
+        repaired = [(one.row["name"], one.row["code"]) for one in failing if one.fixed]
+        lines += repairs.listed(repaired, len(failing))
+        quirks = sum("quirk" in one.row for one in compared)
+        lines.append(f"  {quirks} pass officially by a fault of the official code, and fail in mode fixed")
     return "\n".join([*lines, *(f"  WRONG {one.trouble}" for one in compared if one.trouble)])
 
 
