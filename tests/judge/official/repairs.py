@@ -1,4 +1,5 @@
-"""What mode `fixed` repairs of LiveCodeBench, by the kind of program that fails officially and passes there."""
+"""What mode `fixed` repairs of LiveCodeBench, by the kind of program that fails officially and passes
+there."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import re
 from collections.abc import Iterable
 
 KINDS: tuple[tuple[str, str], ...] = (
-    ("what survives from one test to the next", r"state|memo|result_in_init|_stays|_marked|module_attribute|"
-     r"counter_in_self|decimal_precision"),
+    ("what survives from one test to the next", r"state|memo|result_in_init|_stays|_marked|"
+     r"module_attribute|counter_in_self|decimal_precision"),
     ("waiting, which is no computing", r"\.sleep\(|swallows_the_alarm"),
     ("names and modules that are taken away", r"\bquit\(\)|import resource|subprocess|tempfile|shutil\.|"
      r"os\.(getcwd|system|fork|kill|remove|chdir|_exit)"),
