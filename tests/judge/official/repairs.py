@@ -22,8 +22,8 @@ KINDS: tuple[tuple[str, str], ...] = (
      r"import stdout|__stdout__"),
     ("from __future__", r"from __future__"),
     ("a main guard of another form or place", r"__main__"),
-    ("class Solution where none is meant, or unseen", r"class +Solution( is| here| would| in|'|:\n    def add)|"
-     r"class  Solution|Solution = "),
+    ("class Solution where none is meant, or unseen", r"class  Solution|Solution = |"
+     r"class +Solution( is| here| would| in|'|:\n    def add)"),
     ("names of the top level, which is none", r"\bglobal |globals\(\)|exec\(|pickle|dataclass"),
     ("results that are tuples or arrays", r"np\.array|\(x, ?x|zip\("),
     ("very deep recursion, very long integers", r"depth_|digits_"),
