@@ -20,7 +20,7 @@ import json
 import math
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, cast
 
@@ -195,6 +195,9 @@ def interact(scope: dict[str, Any], _: dict[str, Any], facts: dict[str, Any], *d
     return bool(result.passed if isinstance(result, CheckerResult) else result)
 
 
+RUNS: Mapping[str, Callable[..., bool]] = {"check": check, "interact": interact}
+
+
 def main() -> None:
     what, path, args, facts, *files = sys.argv[1:]
     sys.meta_path.insert(0, cast(Any, Documented()))
@@ -202,9 +205,7 @@ def main() -> None:
     data = [Path(name).read_bytes() for name in files]
     try:
         exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), scope)
-        right = {"check": check, "interact": interact}[what](
-            scope, json.loads(args), json.loads(facts), *data
-        )
+        right = RUNS[what](scope, json.loads(args), json.loads(facts), *data)
     except SystemExit as error:
         raise RuntimeError(f"{path} ended the process") from error
     sys.exit(0 if right else 1)

@@ -17,6 +17,8 @@ Verdict = Literal["AC", "WA", "TLE", "MLE", "OLE", "RTE", "CE", "NO_CODE", "IE",
 Mode = Literal["strict", "fixed"]
 """`strict`: as the official judge decides. `fixed`: with that judge's known faults repaired."""
 
+Exits = Literal["testlib", "coci", "plain"]
+
 MIB = 1 << 20
 _CHUNK = MIB
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, OverflowError, NotImplementedError)
@@ -122,7 +124,7 @@ class Helper:
 
     source: Source
     arguments: tuple[str, ...]
-    exits: Literal["testlib", "coci", "plain"] = "testlib"
+    exits: Exits = "testlib"
     unbuffered: bool = False
 
 

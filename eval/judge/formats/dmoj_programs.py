@@ -21,7 +21,7 @@ from typing import Any
 from eval.judge import compile
 from eval.judge.archive import Archive
 from eval.judge.generated import Generator
-from eval.judge.records import ANSWER, INPUT, MIB, OUTPUT, Helper, Source
+from eval.judge.records import ANSWER, INPUT, MIB, OUTPUT, Exits, Helper, Source
 
 BRIDGE = Path(__file__).parents[1] / "dmoj_bridge.py"
 CHECKER_ARGUMENTS, PLAIN_INTERACTOR = "{input_file} {output_file} {answer_file}", "{input_file} {answer_file}"
@@ -29,6 +29,7 @@ _FILES = {"input_file": INPUT, "output_file": OUTPUT, "answer_file": ANSWER}
 _LANGUAGE = re.compile(
     r"(?i)(?P<cpp>(?:CPP|C\+\+|CLANGX)(?P<standard>\d*))|(?P<python>PY3|PYPY3)|C(?:11|17)?|CLANG"
 )
+_EXITS: Mapping[str, Exits] = {"default": "plain", "testlib": "testlib", "coci": "coci"}
 _GENERATOR_S, _GENERATOR_MEMORY = 60.0, 1024 * MIB
 _MOST_ARGUMENTS = 512
 _SIGNATURE_FLAGS = ("-std=c++14",)
@@ -48,16 +49,15 @@ class Programs:
     def bridged(self, options: Mapping[str, Any], interactive: bool) -> Helper:
         """A checker or interactor that is a program."""
         kind = options.get("type") or "default"
-        if kind not in ("default", "testlib", "coci"):
-            raise self.wrong(
-                f"checker or interactor type {short(kind)} is not supported; known are default, testlib, coci"
-            )
+        if kind not in _EXITS:
+            known = ", ".join(_EXITS)
+            raise self.wrong(f"checker or interactor type {short(kind)} is not supported; known are {known}")
         usual = PLAIN_INTERACTOR if interactive and kind != "testlib" else CHECKER_ARGUMENTS
         arguments = self.arguments(str(options.get("args_format_string") or usual))
         source = self.source(
             options.get("files"), options.get("lang"), options.get("flags"), "a checker or interactor"
         )
-        return Helper(source, arguments, "plain" if kind == "default" else kind, unbuffered=interactive)
+        return Helper(source, arguments, _EXITS[kind], unbuffered=interactive)
 
     def source(self, names: Any, language: Any, flags: Any, what: str) -> Source:
         names = [names] if isinstance(names, str) else names
