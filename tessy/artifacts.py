@@ -14,7 +14,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,6 +140,23 @@ def write_parquet(
             if not group:
                 break
             table = pa.Table.from_pylist(group, schema=schema)
+    os.replace(temporary, path)
+    write_text(path.with_name("README.md"), _card(path, name, about, schema, count))
+    return count
+
+
+def join_parquet(path: Path, parts: Sequence[Path], name: str, about: str) -> int:
+    """Write the rows of `parts`, one after the other, as one file with a dataset card; returns the row count.
+    One part at a time is in memory."""
+    import pyarrow.parquet as pq
+
+    temporary, count = path.with_name(f".{path.name}.tmp"), 0
+    schema = _open_parquet(parts[0]).schema_arrow
+    with pq.ParquetWriter(temporary, schema) as writer:
+        for part in parts:
+            table = pq.read_table(part).cast(schema)
+            writer.write_table(table)
+            count += table.num_rows
     os.replace(temporary, path)
     write_text(path.with_name("README.md"), _card(path, name, about, schema, count))
     return count

@@ -14,9 +14,11 @@ from tessy.errors import UserError
 
 ELSEWHERE = {
     "bench": "tessy.bench.command:bench_command",
+    "export": "tessy.commands.share:export_command",
     "inspect": "tessy.commands.inspect:inspect_command",
     "judge": "eval.judge.command:judge_command",
     "lexicon": "tessy.commands.lexicon:lexicon_command",
+    "publish": "tessy.commands.share:publish_command",
 }
 """Commands that live in another room, imported when they are asked for."""
 

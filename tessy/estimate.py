@@ -197,21 +197,24 @@ def hours_of(shape: Shape, recipe: Recipe, tokens: float) -> float:
 def training_tokens(recipe: Recipe) -> float | None:
     """The maximum over all methods, seeds and epochs; None where neither a file nor a limit gives the number
     of problems."""
-    problems = _problems(recipe)
-    if problems is None:
+    written = recipe.synthesis.written
+    sets = [_problems(recipe) for _ in written] + [one.limit for one in recipe.synthesis.given.values()]
+    rows = [one for one in sets if one is not None]
+    if len(rows) < len(sets):
         return None
-    runs = len(recipe.synthesis.methods) * len(recipe.train.seeds) * recipe.train.epochs
-    return float(problems * recipe.train.max_length * runs)
+    return float(sum(rows) * recipe.train.max_length * len(recipe.train.seeds) * recipe.train.epochs)
 
 
 def _problems(recipe: Recipe) -> int | None:
+    if recipe.problems is None:
+        return None
     path = Path(recipe.problems.source)
     if recipe.world is not None and recipe.problems.source == MINIATURE:
         found = recipe.world.train_problems
     elif path.suffix == ".jsonl" and path.is_file():
         with path.open("rb") as lines:
             found = sum(1 for line in lines if line.strip())
-    elif path.is_file():
+    elif path.suffix == ".parquet" and path.is_file():
         import pyarrow.parquet as pq
 
         found = int(pq.ParquetFile(path).metadata.num_rows)

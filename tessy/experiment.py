@@ -11,6 +11,7 @@ from tessy.runtime.plan import Graph, Plan
 from tessy.stages import (
     annotate,
     evaluate,
+    given,
     instrument,
     lm_eval,
     predictor,
@@ -32,10 +33,11 @@ def plan(recipe: Recipe) -> Plan:
     """Every stage of `recipe`; runs nothing."""
     graph = Graph()
     made = _Sources(recipe, graph)
-    traces = {name: made.method(name) for name in recipe.synthesis.methods}
+    traces = {name: made.method(name) for name in recipe.synthesis.titles}
     # Long, and only the report needs it: started first, so that it fills gaps instead of running last.
     if made.world is not None and instrument.is_miniature(recipe):
-        instrument.plan(recipe, graph, made.world, made.models, traces)
+        written = {name: traces[name] for name in recipe.synthesis.written}
+        instrument.plan(recipe, graph, made.world, made.models, written)
         if recipe.predictors:
             compared = switches.plan(recipe, graph, made.world, made.models, made.predictors)
             switch_verdicts.plan(recipe, graph, made.world, compared)
@@ -54,14 +56,19 @@ def plan(recipe: Recipe) -> Plan:
 
 
 class _Sources:
-    """The inputs that most stages share, and the stages made from them."""
+    """The inputs that most stages share, and the stages made from them. Where all traces are given, there are
+    neither problems nor predictors."""
 
     def __init__(self, recipe: Recipe, graph: Graph) -> None:
         self.recipe, self.graph = recipe, graph
         self.world = world.plan(recipe, graph)
-        self.models = {role: pretrain.plan(recipe, graph, role, self.world) for role in ROLES}
-        self.problems = problems.plan(recipe, graph, self.world)
-        self.predictors = {role: self._predictor(role) for role in ROLES if recipe.predictors}
+        writes = recipe.models_write
+        used = ROLES if writes else ("student",)
+        self.models = {
+            role: pretrain.plan(recipe, graph, role, self.world) if role in used else None for role in ROLES
+        }
+        self.problems = problems.plan(recipe, graph, self.world, self.models) if writes else ""
+        self.predictors = {role: self._predictor(role) for role in ROLES if writes and recipe.predictors}
 
     def _predictor(self, role: Role) -> str:
         annotations = annotate.plan(self.recipe, self.graph, role, self.models, self.problems)
@@ -71,6 +78,8 @@ class _Sources:
         """The stage that ends with the trajectories of the method called `name`."""
         if name in METHODS:
             return self.written(name)
+        if name in self.recipe.synthesis.given:
+            return given.plan(self.recipe, self.graph, name, self.models["student"], self.predictors)
         derived = {
             "teacher_mix": self._mix,
             "teacher_reference": self._with_reference,

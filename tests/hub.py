@@ -1,11 +1,11 @@
 """A model and dataset hub on this machine: its wire format over folders, for the real client libraries.
 
 It answers what huggingface_hub, datasets and transformers ask in order to read: what a repository is, its
-tree, and its files, large ones by way of another host as a content network serves them. A repository may be
-told to misbehave (`Hub.faults`). Clients read HF_ENDPOINT when they are imported, so they run in a process of
-their own (`Hub.run`).
+tree, and its files, large ones by way of another host as a content network serves them; what they ask in
+order to write is in `tests.hub_writing`. A repository may be told to misbehave (`Hub.faults`). Clients read
+HF_ENDPOINT when they are imported, so they run in a process of their own (`Hub.run`).
 
-Not covered: writing, searching, tokens, xet, the dataset viewer. How a real hub reports gated and missing
+Not covered: searching, tokens for reading, xet, the dataset viewer. How a real hub reports gated and missing
 repositories was read from its clients' source; no real one has been compared.
 """
 
@@ -24,6 +24,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.hub_writing import Writing
 
 REPOSITORY = Path(__file__).parents[1]
 LARGE = (".safetensors", ".parquet", ".zip", ".bin")
@@ -46,6 +48,7 @@ class Hub:
         self.asked: list[str] = []
         self.faults: dict[str, Fault] = {}
         self._commits: dict[tuple[str, str], dict[str, Path]] = {}
+        self.written = Writing(self)
 
     def publish(self, kind: Literal["models", "datasets"], repository: str, folder: Path) -> str:
         """Make `folder` the newest revision of a repository, and its branch `main`; returns the commit."""
@@ -68,6 +71,7 @@ class Hub:
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_XET": "1",
             "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}",
             "no_proxy": "*",
         }
@@ -101,13 +105,20 @@ class _Request(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are in `Hub.asked`."""
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        token = self.headers.get("Authorization", "")
+        if self.command in ("POST", "PUT") and (done := self.hub.written.answer(path, content, token)):
+            return self._send(done[0], json.dumps(done[1]).encode(), {"Content-Type": "application/json"})
+        body = content.decode()
         if found := _FILE.fullmatch(path):
             kind, repository, revision, name = found.groups()
             self._within(
@@ -130,6 +141,7 @@ class _Request(BaseHTTPRequestHandler):
             self._within(kind, repository, revision or "main", about)
         else:
             self._refuse(404, "")
+        return None
 
     def _within(self, kind: str, repository: str, revision: str, answer: Callable[[str, Path], None]) -> None:
         """Answer from the revision's folder, or with what is wrong with it."""

@@ -57,6 +57,9 @@ class CharacterRenderer:
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [chr(token) for token in ids]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.pieces(ids))
+
 
 class CasePredictor:
     """Foreign to the student is upper case, to the teacher lower case; signs are nobody's."""

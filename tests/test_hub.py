@@ -249,3 +249,67 @@ def test_lm_eval_s_own_command_and_ours_read_tasks_from_the_hub(hub: Hub, tmp_pa
     kept, other = json.loads(printed("", old, new)[-1])
     assert kept == ["One?"]
     assert f"at revision {new}: the hub did not give it, and the cache holds another one" in other
+
+
+TABLE = """
+import json, sys
+from tessy.config.sources import Source
+from tessy.errors import UserError
+from tessy.sources import LeftOut, open_table
+
+said = []
+for fields in json.loads(sys.argv[1]):
+    try:
+        table = open_table(Source(**fields), "problems")
+        said.append([table.commit, table.said, [row for row in table.rows(LeftOut())]])
+    except UserError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+"""Prints, for each source, its commit, what was chosen, and its rows, or what its user is told."""
+
+
+def write_splits(folder: Path, word: str) -> Path:
+    """A data set of two configurations: one with two splits, one with a file by that name."""
+    card = (
+        "---\nconfigs:\n- config_name: code\n  data_files:\n"
+        "  - {split: train, path: code/train.jsonl}\n  - {split: test, path: code/test.jsonl}\n"
+        "- config_name: maths\n  data_files: maths/*.jsonl\n---\n"
+    )
+    for name in ("code/train", "code/test", "maths/a", "maths/b"):
+        write_jsonl(folder / f"{name}.jsonl", [{"prompt": f"{word} {name}"}])
+    (folder / "README.md").write_text(card)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_table_is_read_from_the_files_of_its_split_at_one_commit(hub: Hub, tmp_path: Path) -> None:
+    name = "o/traces"
+    old = hub.publish("datasets", name, write_splits(tmp_path / "old", "old"))
+    new = hub.publish("datasets", name, write_splits(tmp_path / "new", "new"))
+    wanted = [
+        {"source": name, "revision": old, "subset": "code"},
+        {"source": name, "subset": "code", "split": "test"},
+        {"source": name, "subset": "maths", "limit": 1},
+        {"source": name, "subset": "code", "split": "dev"},
+        {"source": name, "subset": "arts"},
+        {"source": name, "revision": GONE, "subset": "code"},
+        {"source": str(tmp_path / "old"), "subset": "code", "split": "test"},
+    ]
+
+    def read(home: str, **environment: str) -> list[Any]:
+        out: list[Any] = json.loads(hub.run(TABLE, tmp_path / home, json.dumps(wanted), **environment))
+        return out
+
+    first, second, third, dev, arts, gone, local = read("home")
+    assert first == [old, ["split train"], [[{"prompt": "old code/train"}, "code/train.jsonl:1"]]]
+    assert second == [new, [], [[{"prompt": "new code/test"}, "code/test.jsonl:1"]]]
+    assert third[2] == [[{"prompt": "new maths/a"}, "maths/a.jsonl:1"]]
+    assert "problems.split: o/traces has the splits train, test; name one" in dev
+    assert "maths" in arts
+    assert "set `subset`" in arts
+    assert f"data set {name} at revision {GONE}: the repository has no such revision" in gone
+    assert local[2] == [[{"prompt": "old code/test"}, "code/test.jsonl:1"]]
+    asked = [path for path in hub.asked if path.startswith("GET") and path.endswith(".jsonl")]
+    assert not [path for path in asked if "/old" in path and "test" in path]
+    assert read("home", HF_HUB_OFFLINE="1")[:2] == [first, second]

@@ -1,17 +1,25 @@
-"""Problems from files: any text is taken as it is, and what is no text is named with its row."""
+"""Problems from tables: any text is taken as it is, and a row without a prompt is counted with its place."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_text import hostile_text
 from hypothesis import given
+from jobs import job_at
 
+from tessy.artifacts import read_json, read_parquet
 from tessy.bench.servers import read_problems
+from tessy.config.execution import Execution
+from tessy.config.problems import Problems
 from tessy.errors import UserError
-from tessy.stages.problems import read_file
+from tessy.layout import LEFT_OUT, PROBLEMS
+from tessy.records import Problem
+from tessy.runtime.job import Job
+from tessy.stages.problems import ProblemsStage, run
 
 GOOD = '{"id": 1, "prompt": "one"}'
 
@@ -22,6 +30,18 @@ def written(folder: Path, *rows: bytes) -> Path:
     return path
 
 
+def ran(folder: Path, path: Path, **fields: Any) -> Job[ProblemsStage]:
+    (folder / "run").mkdir(exist_ok=True)
+    config = ProblemsStage(problems=Problems(source=str(path), **fields))
+    job = job_at(folder / "run", "problems", config)
+    run(job)
+    return job
+
+
+def read(job: Job[ProblemsStage]) -> list[tuple[str, str]]:
+    return [(one.problem_id, one.prompt) for one in read_parquet(job.out / PROBLEMS, Problem)]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("problems")
@@ -29,52 +49,56 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(text=hostile_text.map("x".__add__))
 def test_whatever_text_a_prompt_is_it_is_read_as_it_stands(folder: Path, text: str) -> None:
-    row = json.dumps({"id": text, "prompt": text}, ensure_ascii=False)
+    row = json.dumps({"id": "x", "prompt": text}, ensure_ascii=False)
     path = written(folder, row.encode())
-    assert [(problem.problem_id, problem.prompt) for problem in read_file(path)] == [
-        ("1", "one"),
-        (text, text),
-    ]
-    assert read_problems(path) == [("1", "one"), (text, text)]
+    assert read_problems(path) == [("1", "one"), ("x", text)]
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "rule", "detail"),
     [
-        (b'{"id": 2, "prompt": "so \\ud83d"}', "row 2: `prompt` is no UTF-8 text at character 3"),
-        (b'{"id": 2, "prompt": "so \xff"}', "row 2: `prompt` is no UTF-8 text at character 3"),
-        (b'{"id": 2, "prompt": " "}', "row 2: `prompt` is ' '; it must be text that is not empty"),
-        (b'{"id": 2}', "row 2: `prompt` is None"),
-        (b"[2]", "row 2: list where an object is needed"),
-        (b"{", "row 2: not JSON"),
+        (b'{"id": 2, "prompt": "so \\ud83d"}', "not UTF-8", "`prompt` at character 3"),
+        (b'{"id": 2, "prompt": "so \xff"}', "not UTF-8", "byte 24 of the line"),
+        (b'{"id": 2, "prompt": " "}', "empty prompt", ""),
+        (b'{"id": 2}', "empty prompt", ""),
+        (b'{"id": 2, "prompt": [2]}', "prompt is no text", "it is list"),
+        (b"[2]", "not an object", "list where an object is needed"),
+        (b"{", "not JSON", "Expecting property name"),
     ],
 )
-def test_what_is_no_problem_is_named_with_its_row(tmp_path: Path, row: bytes, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        list(read_file(written(tmp_path, row)))
+def test_a_row_that_is_no_problem_is_counted_and_the_others_are_used(
+    tmp_path: Path, row: bytes, rule: str, detail: str
+) -> None:
+    path = written(tmp_path, row, b'{"id": 3, "prompt": "three"}')
+    job = ran(tmp_path, path)
+    assert read(job) == [("1", "one"), ("3", "three")]
+    kept = read_json(job.out / LEFT_OUT)
+    assert kept["counts"] == {rule: 1}
+    assert kept["examples"][rule][0].startswith(f"problems.jsonl:2: {detail}".removesuffix(": "))
+    with pytest.raises(UserError, match=rf"problems\.jsonl: 1 rows left out, {rule}"):
+        read_problems(path)
 
 
-@pytest.mark.parametrize(
-    "row", [b'{"id": 2, "prompt": "\\ud83d"}', b'{"id": 2, "prompt": "\xff"}', b'{"id": 2}']
-)
-def test_the_bench_names_it_as_well(tmp_path: Path, row: bytes) -> None:
-    with pytest.raises(UserError, match=r"problems\.jsonl"):
-        read_problems(written(tmp_path, row))
+def test_where_no_row_can_be_used_the_reasons_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_text('{"id": 1, "prompt": ""}\n')
+    with pytest.raises(UserError, match="no row can be used; 1 rows left out, empty prompt"):
+        ran(tmp_path, path)
 
 
-def test_a_table_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_row_without_an_id_is_called_by_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"prompt": "two"}')
+    assert read(ran(tmp_path, path)) == [("1", "one"), ("problems.jsonl:2", "two")]
+    assert read(ran(tmp_path, path, limit=1)) == [("1", "one")]
+
+
+def test_what_is_wrong_with_a_table_is_known_before_anything_runs(tmp_path: Path) -> None:
+    def faults(source: str) -> list[str]:
+        return list(ProblemsStage(problems=Problems(source=source)).faults(Execution()))
+
     (tmp_path / "problems.parquet").write_bytes(b"id,prompt")
-    with pytest.raises(UserError, match=r"problems\.parquet: cannot be read"):
-        list(read_file(tmp_path / "problems.parquet"))
-
-
-def test_blank_lines_and_a_byte_order_mark_are_no_rows(folder: Path) -> None:
-    path = folder / "problems.jsonl"
-    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode() + b"\n\n  \n")
-    assert [problem.problem_id for problem in read_file(path)] == ["1"]
-
-
-@pytest.mark.parametrize("row", [b"[" * 100_000, b'{"id": ' + b"9" * 5000 + b"}", b'{"id": 2}'])
-def test_a_row_that_cannot_be_read_is_named(folder: Path, row: bytes) -> None:
-    with pytest.raises(UserError, match="row 2: "):
-        list(read_file(written(folder, row)))
+    (tmp_path / "other.jsonl").write_text('{"x": 1}\n')
+    assert faults(str(written(tmp_path))) == faults("miniature") == faults("owner/on-the-hub") == []
+    assert "no such file or folder" in faults("./nowhere.jsonl")[0]
+    assert "problems.parquet: cannot be read" in faults(str(tmp_path / "problems.parquet"))[0]
+    assert "no column looks like prompts" in faults(str(tmp_path / "other.jsonl"))[0]

@@ -21,6 +21,7 @@ from tessy.chat import Renderer
 from tessy.chat.decoder import token_bytes
 from tessy.errors import UserError
 from tessy.records import Span, SpanKind, Trajectory
+from tessy.sources import LeftOut, Unfit
 
 KINDS: tuple[SpanKind, ...] = get_args(SpanKind)
 PROMPT = -1
@@ -55,27 +56,44 @@ class Limits:
 
 
 def examples(
-    trajectories: Iterable[Trajectory], renderer: Renderer, limits: Limits, system: str = ""
+    trajectories: Iterable[Trajectory],
+    renderer: Renderer,
+    limits: Limits,
+    system: str = "",
+    left_out: LeftOut | None = None,
 ) -> list[Example]:
-    """Every finished trajectory, checked, its prompt behind `system` where given. Raises `UserError`
-    naming the first that does not fit."""
+    """Every finished trajectory, checked, its prompt behind `system` where given. One that is too long is
+    added to `left_out`. Raises `UserError` naming the first that would train on something else."""
     if limits.max_length > limits.context:
         raise UserError(
             f"train.max_length {limits.max_length} is over the model's context of {limits.context} tokens "
             "(max_position_embeddings in its config.json); lower it"
         )
-    finished = (t for t in trajectories if t.stop_reason == "finished")
-    found = [example(behind(system, t, renderer) if system else t, renderer, limits) for t in finished]
+    counted = LeftOut() if left_out is None else left_out
+    found = []
+    for one in trajectories:
+        if one.stop_reason != "finished":
+            continue
+        sample = behind(system, one, renderer) if system else one
+        try:
+            found.append(example(sample, renderer, limits))
+        except Unfit as why:
+            counted.add(f"sample {one.sample_id}", why)
     if not found:
         raise UserError(
-            "trajectories: none is finished, so there is nothing to train on; look at their stop_reason"
+            "trajectories: none can be trained on, "
+            + ("; ".join(counted.lines()) or "none is finished: look at their stop_reason")
+            + "; raise train.max_length or lower synthesis.max_tokens" * bool(counted.rows)
         )
     return found
 
 
 def example(trajectory: Trajectory, renderer: Renderer, limits: Limits) -> Example:
-    """One trajectory as a training sequence; raises `UserError` where it would train on something else."""
+    """One trajectory as a training sequence; raises `Unfit` where it is too long, and `UserError` where it
+    would train on something else."""
     ids, prompt = np.array(trajectory.student_token_ids), trajectory.prompt_tokens
+    if len(ids) > limits.max_length:
+        raise Unfit("too long", f"{len(ids)} tokens, train.max_length is {limits.max_length}")
     fault = _fault_in_tokenizer(trajectory, renderer) or _fault_in_ids(ids, prompt, limits)
     if fault is None:
         decoded = renderer.decode(ids[prompt:].tolist())
@@ -114,11 +132,6 @@ def _fault_in_ids(ids: NDArray[np.int64], prompt: int, limits: Limits) -> str | 
         return (
             f"id {outside} is outside the vocabulary of {limits.vocabulary}; synthesise again with this "
             "student, or train one with its vocabulary"
-        )
-    if len(ids) > limits.max_length:
-        return (
-            f"{len(ids)} tokens, train.max_length is {limits.max_length}; raise it or lower "
-            "synthesis.max_tokens"
         )
     return None
 

@@ -24,9 +24,10 @@ from tessy.artifacts import read_parquet, write_json
 from tessy.chat import Renderer, load_tokenizer
 from tessy.config.train import EPOCHS, TrainExecution, Training
 from tessy.errors import UserError
-from tessy.layout import TRAJECTORIES
+from tessy.layout import LEFT_OUT, TRAJECTORIES
 from tessy.records import Trajectory
 from tessy.runtime.job import Job, Source
+from tessy.sources import LeftOut
 from tessy.stages.sft import SftStage
 from train.answer import require_answer
 from train.attention import check_packing
@@ -58,9 +59,12 @@ def fine_tune(job: Job[SftStage]) -> None:
     source, revision = origin
     config = AutoConfig.from_pretrained(source, revision=revision)
     tokenizer = load_tokenizer(source, revision)
-    found = load_examples(job, config, tokenizer)
+    left_out = LeftOut()
+    found = load_examples(job, config, tokenizer, left_out)
     rows = in_rows(found, config, settings, spread)
     job.say(f"{len(found)} trajectories in {len(rows)} rows, {sum(map(len, found)):,} tokens")
+    for line in left_out.lines():
+        job.say(line)
     require_disk(job.out, disk_needed(config, settings))
     if config.num_attention_heads % spread.sequence_parallel:
         raise UserError(
@@ -81,10 +85,13 @@ def fine_tune(job: Job[SftStage]) -> None:
     export(trainer, origin, job.out / "model")
     if trainer.is_world_process_zero():
         write_json(job.out / "losses.json", totals(trainer.state.log_history))
+        write_json(job.out / LEFT_OUT, left_out.values())
 
 
-def load_examples(job: Job[SftStage], config: Any, tokenizer: Any) -> list[Example]:
-    """The job's trajectories as training sequences, all of them checked."""
+def load_examples(
+    job: Job[SftStage], config: Any, tokenizer: Any, left_out: LeftOut | None = None
+) -> list[Example]:
+    """The job's trajectories as training sequences, all of them checked; those too long are in `left_out`."""
     settings = job.config.train
     vocabulary = min(config.vocab_size, 1 + max(tokenizer.get_vocab().values()))
     return examples(
@@ -92,6 +99,7 @@ def load_examples(job: Job[SftStage], config: Any, tokenizer: Any) -> list[Examp
         Renderer(tokenizer, job.config.model.format),
         Limits(settings.max_length, config.max_position_embeddings, vocabulary),
         settings.system_prompt,
+        left_out,
     )
 
 

@@ -6,7 +6,6 @@ tokenizer's markers, the window from the predictor.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,10 +19,14 @@ from tessy.bench.harness import Harness, Models, trajectories
 from tessy.boundary.operating_point import FILE as OPERATING_POINT
 from tessy.chat import FORMATS, load_tokenizer
 from tessy.config.base import Sampler
+from tessy.config.sources import Columns, Source
 from tessy.engines.codec import WAYS
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError, described
 from tessy.records import ROLES, Role, Trajectory
+from tessy.sources import layout_of, open_table
+from tessy.stages.problems import problems_of
+from tessy.stages.tables import Reading
 from tessy.synthesis.meters import Meters
 
 NEEDED = ("student", "teacher", "problems", "student_predictor", "teacher_predictor")
@@ -107,27 +110,14 @@ async def run(options: Options, scheduler: str, scratch: Path) -> tuple[Meters, 
 
 
 def read_problems(path: Path) -> list[tuple[str, str]]:
-    """(id, prompt) of every line; raises `UserError` naming the line that has none."""
-    out = []
-    try:
-        # Not `splitlines`: JSON may hold what else Python takes for the end of a line.
-        with path.open(encoding="utf-8") as stream:
-            lines = list(stream)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"problems {path}: cannot be read: {error}") from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            problem = str(row["id"]), str(row["prompt"])
-            "".join(problem).encode()
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}, line {number}: needs the fields `id` and `prompt` ({described(error)})"
-            ) from None
-        out.append(problem)
-    if not out:
-        raise UserError(f"problems {path}: no lines; write one JSON object with `id` and `prompt` each")
-    return out
+    """(id, prompt) of every row; raises `UserError` where one has no prompt, or there is none."""
+    table = open_table(Source(source=str(path)), "problems")
+    layout = layout_of(Columns(), (row.values for row in table.first_rows()), "problems")
+    reading = Reading(table, layout)
+    found = [(problem.problem_id, problem.prompt) for problem in problems_of(reading)]
+    if reading.left_out.rows or not found:
+        raise UserError(f"problems {path}: " + ("; ".join(reading.left_out.lines()) or "no rows"))
+    return found
 
 
 async def _served(url: str) -> tuple[str, int]:

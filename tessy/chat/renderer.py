@@ -66,6 +66,18 @@ class Renderer:
         """The id that ends a finished answer."""
         return self._render(self.format.close_answer)
 
+    def response_ids(self, thinking: str, answer: str) -> list[int]:
+        """Ids of a whole response as the family's template and tokenizer have it: text between two markers is
+        encoded in one piece, with the line breaks that the template puts there."""
+        form = self.format
+        whole = f"{form.open_thinking}{{thinking}}{form.close_thinking}{{answer}}{form.close_answer}"
+        return self._render(whole, {"thinking": thinking, "answer": answer})
+
+    @property
+    def markers(self) -> frozenset[str]:
+        """The texts that are a token of their own in this format."""
+        return frozenset(self._markers)
+
     def encode(self, text: str) -> list[int]:
         """Ids of text; never special ones.
 

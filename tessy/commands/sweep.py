@@ -25,7 +25,6 @@ from tessy.artifacts import read_json
 from tessy.commands.run import INTERRUPTED, RESULTS, check, run_planned
 from tessy.config.base import Name, Section
 from tessy.config.load import load
-from tessy.config.methods import TITLES
 from tessy.config.recipe import Recipe
 from tessy.errors import UserError, nearest
 from tessy.experiment import plan
@@ -180,7 +179,7 @@ def plan_points(sweep: Sweep, runs_dir: Path) -> list[Point]:
 
 
 def _require_metric(metric: Metric, recipe: Recipe) -> None:
-    methods = [STUDENT, *(TITLES[method] for method in recipe.synthesis.methods)]
+    methods = [STUDENT, *recipe.synthesis.titles.values()]
     benchmarks = [(b.name, getattr(b, "metric", "pass@1")) for b in recipe.evaluate.benchmarks]
     known = [score_name(method, name, main) for method in methods for name, main in benchmarks]
     if metric.name.rpartition("/")[0] not in {name.rpartition("/")[0] for name in known}:

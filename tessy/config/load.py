@@ -11,8 +11,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tessy.config.evaluate import CodeKind
+from tessy.config.given import BY_NAME, GIVEN
 from tessy.config.recipe import Recipe
 from tessy.errors import UserError, nearest
+
+UNIONS = (*get_args(CodeKind), "lm_eval", BY_NAME, GIVEN)
+"""Kinds of a field's values, which stand in the place of an error and in no recipe."""
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -79,6 +83,9 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     *sections, last = key.split(".")
     place: Any = raw
     for part in sections:
+        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+            place = place[int(part)]
+            continue
         place = place.setdefault(part, {}) if isinstance(place, dict) else None
         if place is None:
             raise UserError(f"override {override!r}: {part!r} is not a section; check the dotted path")
@@ -93,7 +100,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"] if part not in (*get_args(CodeKind), "lm_eval")]
+    location = [str(part) for part in detail["loc"] if part not in UNIONS]
     field, message = ".".join(location) or "recipe", detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{field}: unknown key{nearest(location[-1], _siblings(detail['loc']))}"

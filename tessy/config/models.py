@@ -75,10 +75,13 @@ class Model(Section):
 
 class Models(Section):
     student: Model
-    teacher: Model
+    teacher: Model | None = None
+    """Required where anything is written or marked; sets of traces that exist already need none."""
 
     def of(self, role: Role) -> Model:
-        return self.student if role == "student" else self.teacher
+        model = self.student if role == "student" else self.teacher
+        assert model is not None, "the recipe's schema requires it where it is used"
+        return model
 
 
 class ModelReference(Section):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from tessy.config.base import Positive, Section
+from typing import Literal
+
+from tessy.config.sources import Source
 
 
-class Problems(Section):
+class Problems(Source):
     """Where training prompts come from; their responses are always synthesised."""
 
     source: str
-    """`miniature`, or a .jsonl or .parquet file with the columns `id` and `prompt`."""
-    limit: Positive | None = None
-    """Use only this many, from the front."""
+    """`miniature`, or a table of prompts: a file, a folder, or a hub id (`tessy.config.sources`)."""
+    too_long: Literal["leave_out", "refuse"] = "leave_out"
+    """What becomes of a prompt that leaves no room for a response of `synthesis.max_tokens` in
+    `train.max_length`, or in what a model can read at once: it is left out and counted, or nothing is run."""

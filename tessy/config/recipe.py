@@ -30,7 +30,8 @@ class Experiment(Section):
     name: Name
     description: str
     seed: Seed
-    problems: Problems
+    problems: Problems | None = None
+    """Required where anything is written or marked."""
     world: WorldConfig | None = None
     """Dials of the miniature contest; required where anything is `miniature`, refused otherwise."""
     models: Models
@@ -42,9 +43,14 @@ class Experiment(Section):
 
     @property
     def uses_world(self) -> bool:
-        sources = [self.problems.source, self.models.student.source, self.models.teacher.source]
-        sources += [benchmark.source for benchmark in self.evaluate.code]
-        return MINIATURE in sources
+        named = [self.problems, self.models.student, self.models.teacher, *self.evaluate.code]
+        return any(one is not None and one.source == MINIATURE for one in named)
+
+    @property
+    def models_write(self) -> bool:
+        """Whether the recipe's models write or mark anything: not so where all traces are given."""
+        marking = any(one.spans for one in self.synthesis.given.values())
+        return bool(self.synthesis.written) or (marking and self.synthesis.switch.kind == "trained")
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
@@ -56,8 +62,13 @@ class Experiment(Section):
             raise ValueError(
                 "section `world` has no effect: nothing here has the source 'miniature'; remove it"
             )
-        watched = [m for m in self.synthesis.methods if cooperative(m)]
-        if watched and self.predictors is None and self.synthesis.switch.kind == "trained":
+        if self.models_write and (self.problems is None or self.models.teacher is None):
+            section = "problems" if self.problems is None else "models.teacher"
+            raise ValueError(f"section `{section}` is missing, and the recipe's models write traces; add it")
+        synthesis = self.synthesis
+        watched = [name for name in synthesis.written if cooperative(name)]
+        watched += [name for name, one in synthesis.given.items() if one.spans]
+        if watched and self.predictors is None and synthesis.switch.kind == "trained":
             raise ValueError(f"section `predictors` is missing, and {', '.join(watched)} needs it; add it")
         if self.models.student.format != "qwen3":
             raise ValueError(
@@ -69,7 +80,19 @@ class Experiment(Section):
                 f"train.max_length {self.train.max_length} is under synthesis.max_tokens "
                 f"{self.synthesis.max_tokens}: traces would not fit; raise the one or lower the other"
             )
+        kept = [name for name, one in synthesis.given.items() if one.system == "keep"]
+        if kept and self.train.system_prompt:
+            raise ValueError(
+                f"train.system_prompt would replace the system prompts that the given set {kept[0]!r} keeps; "
+                "leave one of them out"
+            )
         switch = self.synthesis.switch
+        for name, one in synthesis.given.items():
+            if one.spans and switch.kind in ("entropy", "margin", "every_tokens", "never"):
+                raise ValueError(
+                    f"given set {name!r}: `spans: predictor` needs a switch that reads text, and "
+                    f"synthesis.switch is {switch.title!r}; use trained, checkpoints or lexicon"
+                )
         sliding = self.synthesis.compat.window == "sliding"
         if sliding and switch.kind == "checkpoints" and any(one.threshold is not None for one in switch.both):
             raise ValueError(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tessy.config.base import Generation, Positive, Sampler, Section
+from tessy.config.given import GivenMethod, GivenTraces, Method
 from tessy.config.methods import TITLES
 from tessy.config.shipped import prompt_file
 from tessy.config.switches import Switch, TrainedSwitch
@@ -139,8 +140,8 @@ class Cooperation(ChunkedGeneration):
 class Synthesis(Cooperation):
     """How training responses are written."""
 
-    methods: Annotated[list[str], Field(min_length=1)]
-    """Compared methods, by name (`tessy.config.methods`)."""
+    methods: Annotated[list[Method], Field(min_length=1)]
+    """Compared methods: names (`tessy.config.methods`), and sets of traces that exist already (`given`)."""
     chunk_tokens: ChunkTokens
     """k of Algorithm 1: tokens written before the boundary predictor is asked. One number, or one for each
     author (paper: 20; release: 5 for the student, 10 for the teacher)."""
@@ -148,15 +149,37 @@ class Synthesis(Cooperation):
     teacher_score: TeacherScore | None = None
     """Required by the method `teacher_score`."""
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """Every method's title by its name, in order."""
+        return {
+            one if isinstance(one, str) else one.name: TITLES[one] if isinstance(one, str) else one.title
+            for one in self.methods
+        }
+
+    @property
+    def given(self) -> dict[str, GivenTraces]:
+        """The given sets by name."""
+        return {one.name: one.given for one in self.methods if isinstance(one, GivenMethod)}
+
+    @property
+    def written(self) -> list[str]:
+        """The methods whose responses are written by the recipe's models."""
+        return [one for one in self.methods if isinstance(one, str)]
+
     @model_validator(mode="after")
     def _methods_exist_once(self) -> Self:
-        for method in self.methods:
+        for method in self.written:
             if method not in TITLES:
                 raise ValueError(
                     f"unknown method {method!r}{nearest(method, TITLES)}; methods: {', '.join(TITLES)}"
                 )
-        if "teacher_score" in self.methods and self.teacher_score is None:
+        if "teacher_score" in self.written and self.teacher_score is None:
             raise ValueError("section `teacher_score` is missing, and its method needs it; add it")
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError(f"methods {self.methods} names one twice; name each once")
+        taken = [name for name in self.given if name in TITLES]
+        if taken:
+            raise ValueError(f"given.name {taken[0]!r} is that of a method of ours; choose another")
+        if len(set(self.titles.values())) != len(self.methods):
+            names = [one if isinstance(one, str) else one.name for one in self.methods]
+            raise ValueError(f"methods {names} names one twice; name each once, with a title of its own")
         return self

@@ -101,12 +101,14 @@ class Paired(_Record):
 
 
 class Synthesis(_Record):
-    """A method's synthesis. `mean_tokens` is the mean length of a response in the student's vocabulary."""
+    """A method's traces. `mean_tokens` is the mean length of a response in the student's vocabulary. Of a
+    given set it is unknown who wrote a token; rows of it that could not be used are counted by rule."""
 
     trajectories: Count
     failed: Count
     mean_tokens: NonNegative
-    teacher_token_share: Fraction
+    teacher_token_share: Fraction | None
+    left_out: dict[str, Count] = {}
 
 
 class Predictor(_Record):

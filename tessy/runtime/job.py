@@ -130,9 +130,14 @@ class Job(Generic[C_co]):
                 write_json(self.work / COMMITS, known)
         return Source(source, known[key])
 
+    def record_commit(self, source: str, revision: str | None, commit: str | None) -> None:
+        """Record at which commit a hub data set was read; nothing for a local one."""
+        if commit is not None:
+            write_json(self.work / COMMITS, {**self.commits, recorded_as(source, revision): commit})
+
     @property
     def commits(self) -> dict[str, str]:
-        """Commits of the hub models read so far, by `SOURCE@REVISION`."""
+        """Commits of the hub models and data sets read so far, by `SOURCE@REVISION`."""
         path = self.out / WORK / COMMITS
         found: dict[str, str] = read_json(path) if path.exists() else {}
         return found

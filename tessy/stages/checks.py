@@ -12,9 +12,11 @@ from tessy.config.base import MINIATURE
 from tessy.config.engines import EngineSettings
 from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
+from tessy.config.sources import Source
 from tessy.config.switches import PredictorCheckpoint, Switch
 from tessy.errors import UserError
 from tessy.records import Role
+from tessy.sources import layout_of, open_table
 
 
 def local(sources: Iterable[str]) -> list[str]:
@@ -97,6 +99,17 @@ def _require_predictor(checkpoint: PredictorCheckpoint, window_tokens: int | Non
     from tessy.boundary.predictor import classifier_tokenizer
 
     classifier_tokenizer(checkpoint.source, point.window_tokens)
+
+
+def table_faults(source: Source, field: str) -> Iterator[str]:
+    """What is wrong with a local table: none there, or columns that are not what the recipe says."""
+    if source.is_local:
+        yield from fault(_require_columns, source, field)
+
+
+def _require_columns(source: Source, field: str) -> None:
+    rows = open_table(source, field).first_rows()
+    layout_of(source.columns, (row.values for row in rows), field)
 
 
 def sandbox_faults() -> Iterator[str]:

@@ -47,8 +47,10 @@ KIND = Kind(
 
 def is_miniature(recipe: Recipe) -> bool:
     """Whether problems and both models are the miniature's: only then is the ground truth known."""
+    if recipe.problems is None or recipe.models.teacher is None:
+        return False
     sources = [recipe.problems.source, *(recipe.models.of(role).source for role in ROLES)]
-    return set(sources) == {MINIATURE}
+    return set(sources) == {MINIATURE} and bool(recipe.synthesis.written)
 
 
 def plan(

@@ -33,8 +33,8 @@ KIND = Kind(
 
 def plan(recipe: Recipe, graph: Graph, role: Role, world: str | None) -> str | None:
     """The stage that trains `role`'s model, if that is the miniature's."""
-    model = recipe.models.of(role)
-    if model.source != MINIATURE or model.pretraining is None:
+    model = recipe.models.student if role == "student" else recipe.models.teacher
+    if model is None or model.source != MINIATURE or model.pretraining is None:
         return None
     config = PretrainStage(role=role, pretraining=model.pretraining, seed=recipe.seed)
     return graph.add(KIND, f"model-{role}", config, {"world": world})

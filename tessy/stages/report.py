@@ -14,7 +14,6 @@ import yaml
 from tessy.artifacts import manifest_of, read_json, read_parquet
 from tessy.config.base import part
 from tessy.config.evaluate import Benchmark
-from tessy.config.methods import TITLES
 from tessy.config.recipe import Experiment, Recipe
 from tessy.layout import ANNOTATIONS, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
 from tessy.machine import merged
@@ -52,7 +51,7 @@ def run(job: Job[ReportStage]) -> None:
     from tessy.report import LineageRow, ReportInput, scores, write_report
 
     recipe = job.config.recipe
-    methods, benchmarks = recipe.synthesis.methods, recipe.evaluate.benchmarks
+    titles, benchmarks = recipe.synthesis.titles, recipe.evaluate.benchmarks
     manifests = {name: manifest_of(folder) or {} for name, folder in job.inputs.items()}
     environment = _environment(manifests)
     tested, environment = _tested_models(recipe), _environment(manifests)
@@ -61,7 +60,7 @@ def run(job: Job[ReportStage]) -> None:
         "fingerprint": job.out.name.removesuffix(".partial").rpartition("-")[2],
         "created": max(str(manifest["created"]) for manifest in manifests.values()),
         "rows": [],
-        "synthesis": {TITLES[m]: _synthesis(job, m) for m in methods},
+        "synthesis": {title: _synthesis(job, name) for name, title in titles.items()},
         "timing": {name: manifest["seconds"] for name, manifest in manifests.items()},
         "breakdown": [],
         "paired": [],
@@ -111,8 +110,8 @@ def _tested_models(recipe: Experiment) -> dict[str, dict[int, str]]:
     from tessy.report.scores import STUDENT
 
     tuned = {
-        TITLES[method]: {seed: f"{method}-seed{seed}" for seed in recipe.train.seeds}
-        for method in recipe.synthesis.methods
+        title: {seed: f"{method}-seed{seed}" for seed in recipe.train.seeds}
+        for method, title in recipe.synthesis.titles.items()
     }
     return {STUDENT: {0: "student"}, **tuned}
 
@@ -122,25 +121,28 @@ def _epoch_cells(job: Job[ReportStage], recipe: Experiment, benchmark: Benchmark
     from tessy.report import scores
 
     for epoch in recipe.train.evaluate_epochs:
-        for method in recipe.synthesis.methods:
+        for method, title in recipe.synthesis.titles.items():
             labels = {seed: f"{method}-seed{seed}-epoch{epoch}" for seed in recipe.train.seeds}
             runs = scores.read_runs(job.inputs, labels, benchmark)
-            cell = next(iter(scores.cells(TITLES[method], benchmark, runs, ())))
+            cell = next(iter(scores.cells(title, benchmark, runs, ())))
             yield {"epoch": epoch, **cell.model_dump()}
 
 
 def _losses(job: Job[ReportStage], recipe: Experiment) -> dict[str, dict[str, Any]]:
     """Per training run, the loss by kind of token: tokens, mean nll, share of the whole."""
     return {
-        f"{TITLES[method]} seed {seed}": read_json(job.inputs[f"train-{method}-seed{seed}"] / "losses.json")
-        for method in recipe.synthesis.methods
+        f"{title} seed {seed}": read_json(job.inputs[f"train-{method}-seed{seed}"] / "losses.json")
+        for method, title in recipe.synthesis.titles.items()
         for seed in recipe.train.seeds
     }
 
 
 def _synthesis(job: Job[ReportStage], method: str) -> dict[str, Any]:
     summary = read_json(job.inputs[f"synthesize-{method}"] / SYNTHESIS)
-    return {key: summary[key] for key in ("trajectories", "failed", "mean_tokens", "teacher_token_share")}
+    left_out = {"left_out": summary["left_out"]} if "left_out" in summary else {}
+    return left_out | {
+        key: summary[key] for key in ("trajectories", "failed", "mean_tokens", "teacher_token_share")
+    }
 
 
 def _training(job: Job[ReportStage], role: Role) -> dict[str, Any]:
@@ -164,19 +166,19 @@ def _instrument(job: Job[ReportStage]) -> dict[str, Any]:
 
 def _curves(job: Job[ReportStage], recipe: Experiment) -> dict[str, list[dict[str, float]]]:
     return {
-        f"{TITLES[method]} seed {seed}": json.loads(
+        f"{title} seed {seed}": json.loads(
             (job.inputs[f"train-{method}-seed{seed}"] / "curve.json").read_text()
         )
-        for method in recipe.synthesis.methods
+        for method, title in recipe.synthesis.titles.items()
         for seed in recipe.train.seeds
     }
 
 
 def _traces(job: Job[ReportStage], recipe: Experiment) -> Iterable[Trajectory]:
-    for method in recipe.synthesis.methods:
+    for method, title in recipe.synthesis.titles.items():
         trajectories = read_parquet(job.inputs[f"synthesize-{method}"] / TRAJECTORIES, Trajectory)
         finished = (t for t in trajectories if t.stop_reason == "finished")
-        yield from (replace(t, method=TITLES[method]) for t in islice(finished, TRACES_PER_METHOD))
+        yield from (replace(t, method=title) for t in islice(finished, TRACES_PER_METHOD))
 
 
 def _environment(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

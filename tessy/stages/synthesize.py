@@ -75,7 +75,7 @@ class SynthesizeStage(StageConfig):
 KIND = Kind(
     "synthesize",
     SynthesizeStage,
-    revision=3,
+    revision=4,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     join=f"{__name__}:join",
@@ -136,11 +136,12 @@ def write_set(
     method: str,
     trajectories: Iterable[Trajectory],
     more: Callable[[], Mapping[str, Any]] = dict,
+    title: str = "",
 ) -> None:
     """Write the training set of `method` and a summary of it. `more` gives further counts; it is called after
-    the last trajectory."""
+    the last trajectory. `title` is that of a method of the recipe's own."""
     summary = Summary()
-    about = f"Training responses by the method {TITLES[method]}."
+    about = f"Training responses by the method {title or TITLES[method]}."
     write_parquet(
         job.out / TRAJECTORIES, summary.watch(trajectories), job.name, about, rows_at_once=ROWS_AT_ONCE
     )
@@ -211,6 +212,16 @@ class Summary:
             for span in t.spans:
                 self._count[span.author] += span.tokens
             yield t
+
+    def plain(self) -> dict[str, dict[str, int]]:
+        """Everything counted so far, for `add_all`."""
+        return {"count": dict(self._count), "reasons": dict(self._reasons), "failures": dict(self._failures)}
+
+    def add_all(self, plain: Mapping[str, Mapping[str, int]]) -> None:
+        """Add what another summary counted."""
+        self._count.update(plain["count"])
+        self._reasons.update(plain["reasons"])
+        self._failures.update(plain["failures"])
 
     def values(self) -> dict[str, Any]:
         """The counts as flat values. Tokens of thinking are counted by their authors' tokenizers."""

@@ -57,7 +57,7 @@ class TeacherReferenceStage(StageConfig):
 KIND = Kind(
     "teacher_reference",
     TeacherReferenceStage,
-    revision=1,
+    revision=2,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     join=f"{__name__}:join",

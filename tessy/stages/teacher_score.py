@@ -83,7 +83,7 @@ def plan(recipe: Recipe, graph: Graph, teacher: str | None, candidates: str) -> 
     config = TeacherScoreStage(
         candidates=settings.candidates,
         scorer=settings.scorer,
-        teacher=reference(recipe.models.teacher),
+        teacher=reference(recipe.models.of("teacher")),
         engine=recipe.execution.engines.teacher.numerics,
         seed=recipe.seed,
     )

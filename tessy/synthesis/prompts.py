@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from tessy.chat import Renderer
+from tessy.chat import Renderer, conversation
 from tessy.errors import UserError
 from tessy.records import Trajectory
 
@@ -42,7 +42,7 @@ def answering(trajectory: Trajectory, prompt: str, renderer: Renderer, system: s
     return replace(
         trajectory,
         prompt=prompt,
-        messages=[{"role": "user", "content": prompt}],
+        messages=conversation(renderer, prompt, response, system),
         student_token_ids=ids + response,
         prompt_tokens=len(ids),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from tessy.boundary import Predictor, TokenRule
-from tessy.chat import Renderer, close_thinking_text
+from tessy.chat import Renderer, close_thinking_text, conversation
 from tessy.config.methods import Method
 from tessy.config.synthesis import Compatibility
 from tessy.engines import Engine, FinishReason, Request
@@ -281,7 +281,9 @@ class Rollout:
             problem_id=self.sample.problem.problem_id,
             method=assignment.name,
             prompt=self.sample.problem.prompt,
-            messages=[{"role": "user", "content": self.sample.problem.prompt}],
+            messages=conversation(
+                view.renderer, self.sample.problem.prompt, ids[view.prompt_tokens :], assignment.system
+            ),
             spans=spans(self.turns, cooperative=assignment.cooperative, closing=closing if thinks else None),
             student_token_ids=ids,
             prompt_tokens=view.prompt_tokens,

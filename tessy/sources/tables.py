@@ -1,0 +1,155 @@
+"""The files of a source, and their rows.
+
+A hub data set is read from its own files at one commit; `datasets` says which belong to a configuration and
+split. The same holds for a folder where the recipe names a subset or split; otherwise all its tables count.
+
+Not covered: data sets that need a script, archives, images and sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tessy.config.sources import Source
+from tessy.errors import UserError
+from tessy.hub import TIMEOUT_S, is_commit, snapshot, unusable
+from tessy.sources.files import is_table, rows_about, rows_of
+from tessy.sources.leftout import LeftOut
+
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder
+
+GUESSED_FROM = 50
+"""Rows that a guess about columns is made from."""
+_CARD = "README.md"
+
+
+class Row(NamedTuple):
+    """A row and its place, `file:number`, counted from 1 and relative to the source."""
+
+    values: Mapping[str, object]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The files of a source below `root`, in order. `commit` is that of a hub data set. `said` is what was
+    chosen where the recipe did not say it."""
+
+    source: Source
+    field: str
+    root: Path
+    files: tuple[Path, ...]
+    commit: str | None = None
+    said: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.files)
+
+    def count(self) -> int | None:
+        """About how many rows there are, where that is quickly known."""
+        counts = [rows_about(file) for file in self.files]
+        found = sum(count or 0 for count in counts)
+        known = found if None not in counts else None
+        limit = self.source.limit
+        return limit if known is None else known if limit is None else min(known, limit)
+
+    def rows(self, left_out: LeftOut) -> Iterator[Row]:
+        """Rows that can be read, at most `source.limit`; the others are added to `left_out`. Raises
+        `UserError` for a file that is damaged as a whole."""
+        return islice(self._all(left_out), self.source.limit)
+
+    def first_rows(self) -> list[Row]:
+        """The first rows, to look at."""
+        return list(islice(self.rows(LeftOut()), GUESSED_FROM))
+
+    def _all(self, left_out: LeftOut) -> Iterator[Row]:
+        for file in self.files:
+            name = str(file.relative_to(self.root))
+            for number, values in rows_of(file, name, left_out):
+                yield Row(values, f"{name}:{number}")
+
+
+def open_table(source: Source, field: str) -> Table:
+    """The table at `source`, which the recipe's `field` names; raises `UserError` where there is none."""
+    if not source.is_local:
+        return _on_the_hub(source, field)
+    path = Path(source.source).expanduser()
+    if path.is_file():
+        if not is_table(path):
+            raise UserError(f"{field}.source {path}: {_KNOWN}")
+        return Table(source, field, path.parent, (path,))
+    if not path.is_dir():
+        raise UserError(f"{field}.source {source.source!r}: no such file or folder; give an existing one")
+    if source.subset or source.split:
+        return _of_split(source, field, path, None)
+    files = tuple(file for file in sorted(path.rglob("*")) if _counts(file, path))
+    if not files:
+        raise UserError(f"{field}.source {path}: no table in this folder; {_KNOWN}")
+    return Table(source, field, path, files)
+
+
+_KNOWN = "a table ends in .jsonl, .ndjson, .json, .csv, .tsv (also with .gz, .zst or .bz2) or .parquet"
+
+
+def _counts(file: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+    return file.is_file() and is_table(file) and not hidden
+
+
+def _on_the_hub(source: Source, field: str) -> Table:
+    """The table's files, fetched into the hub's cache, or found there without access to it."""
+    from huggingface_hub import HfApi
+
+    name, revision = source.source, source.revision or "main"
+    try:
+        commit = HfApi().dataset_info(name, revision=revision, timeout=TIMEOUT_S).sha
+        builder = _builder(source, name, revision=commit)
+    except UserError:
+        raise
+    except Exception:
+        # `snapshot` finds what the cache has of it, or says what is wrong.
+        root = snapshot(name, revision)
+        return _of_split(source, field, root, revision if is_commit(revision) else root.name)
+    files = _files(builder, source, field)
+    inside = [file.partition(f"@{commit}/")[2] or file for file in files[1]]
+    root = snapshot(name, str(commit), [_CARD, *inside])
+    return Table(source, field, root, tuple(root / file for file in inside), commit, files[0])
+
+
+def _of_split(source: Source, field: str, root: Path, commit: str | None) -> Table:
+    """The files of a folder that belong to the subset and split."""
+    said, names = _files(_builder(source, str(root)), source, field)
+    return Table(source, field, root, tuple(Path(name) for name in names), commit, said)
+
+
+def _builder(source: Source, place: str, **more: Any) -> DatasetBuilder:
+    """What `datasets` makes of the repository or folder `place`."""
+    from datasets import load_dataset_builder
+    from datasets.exceptions import DataFilesNotFoundError
+
+    try:
+        return load_dataset_builder(place, source.subset, **more)
+    except DataFilesNotFoundError as error:
+        raise UserError(unusable(f"data set {source.source}", source.revision, error)) from error
+    except ValueError as error:
+        if "BuilderConfig" not in str(error) and "Config name" not in str(error):
+            raise
+        raise UserError(f"data set {source.source}: {error}; set `subset`") from None
+
+
+def _files(builder: DatasetBuilder, source: Source, field: str) -> tuple[tuple[str, ...], list[str]]:
+    """What was chosen, and the names of the split's files."""
+    by_split = {str(split): files for split, files in (builder.config.data_files or {}).items()}
+    split = source.split or ("train" if "train" in by_split else next(iter(by_split), ""))
+    if split not in by_split or (source.split is None and split != "train" and len(by_split) > 1):
+        raise UserError(f"{field}.split: {source.source} has the splits {', '.join(by_split)}; name one")
+    names = [str(name) for name in by_split[split]]
+    if unknown := [name for name in names if not is_table(Path(name))]:
+        raise UserError(f"{field}.source {source.source}: {Path(unknown[0]).name} is no table; {_KNOWN}")
+    return (() if source.split else (f"split {split}",)), names
