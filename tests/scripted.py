@@ -58,7 +58,7 @@ class CharacterRenderer:
         return [chr(token) for token in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return "".join(self.pieces(ids))
+        return "".join("" if token == END else chr(token) for token in ids)
 
 
 class CasePredictor:
