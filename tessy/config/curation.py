@@ -24,36 +24,34 @@ KeepRule = Literal["source", "longest", "shortest", "first"]
 class Cleaning(Section):
     """What is wrong with a prompt taken by itself. Repairs of characters are always made and counted."""
 
-    languages: list[str] = Field(default_factory=lambda: ["en"])
+    languages: tuple[str, ...] = ("en",)
     """Two-letter codes of the languages that stay; an empty list keeps all."""
     language_probability: Share = 0.9
     """Least probability of another language for a finding; below it the language counts as unknown, and
     stays."""
     min_words: Annotated[int, Field(ge=0)] = 8
-    """Words after normalisation."""
+    """Words after normalisation; a character of a script without spaces is a word."""
     max_characters: Positive = 30_000
     max_tokens: dict[str, Positive] = Field(default_factory=dict)
     """Longest prompt in the tokens of each role; a recipe derives it from its contexts."""
     code_share: Share = 0.9
     """Share of the characters in lines of code from which on a prompt counts as code only."""
-    characters: Action = "note"
-    """Characters that were replaced because nothing can show or encode them: controls, lone surrogates."""
-    mojibake: Action = "remove"
-    """UTF-8 that was read as another encoding, and could not be read back."""
-    language: Action = "remove"
     too_short: Action = "remove"
     too_long: Action = "remove"
+    lost_characters: Action = "remove"
+    """U+FFFD: characters that some decoding before this one could not read."""
+    language: Action = "remove"
     lost_formula: Action = "remove"
     """A relation without one of its sides, empty brackets, or an empty formula: text whose formulas are
     gone."""
     lost_image: Action = "remove"
     """A picture that the statement speaks of, or a picture's place."""
-    empty_example: Action = "note"
-    """A heading of an example with nothing under it."""
-    duplicate_example: Action = "note"
     code_only: Action = "remove"
     contains_answer: Action = "remove"
-    """A solution, an editorial or a boxed answer inside the prompt."""
+    """A solution, an editorial, a boxed answer or another turn of a conversation inside the prompt."""
+    empty_example: Action = "note"
+    """A heading of an input or output with nothing under it."""
+    duplicate_example: Action = "note"
 
 
 class Duplicates(Section):

@@ -1,6 +1,6 @@
 """The first pass over a source: a chunk of prompts becomes compact arrays, and its texts are let go.
 
-Chunks are independent, so any number of processes can describe them in any order; concatenate what they give.
+Chunks are independent, so any number of processes can sketch them in any order; concatenate what they give.
 """
 
 from __future__ import annotations
@@ -12,21 +12,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates
+from tessy.curation.signatures import Signatures
+from tessy.curation.text import digest, normalise
 
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
     """What later rules need of `n` rows: 24 bytes and the signature (512 bytes by default) for each.
 
-    `digests` uint64 (n, 2) is equal for equal normalised texts, `signatures` uint32 (n, permutations) is
-    their MinHash, with no columns where near-duplicates are off, `words` int64 (n,) their length.
+    `digests` uint64 (n, 2) are equal for equal normalised texts, `signatures` uint32 (n, permutations) are
+    their MinHash, with no columns where near-duplicates are off, and `words` int64 (n,) are their lengths.
+    Signatures may be a memory map.
     """
 
     digests: NDArray[np.uint64]
     signatures: NDArray[np.uint32]
     words: NDArray[np.int64]
 
+    def __len__(self) -> int:
+        return len(self.digests)
+
 
 def sketch(prompts: Sequence[str], settings: Duplicates) -> Sketches:
     """The sketches of `prompts`, row by row."""
-    raise NotImplementedError
+    normal = [normalise(prompt) for prompt in prompts]
+    # Prompts without words are equal only as they stand.
+    contents = b"".join(digest(words or prompt) for words, prompt in zip(normal, prompts, strict=True))
+    columns = settings.permutations if settings.near else 0
+    signatures = np.empty((len(prompts), columns), np.uint32)
+    if settings.near:
+        kind = Signatures(settings)
+        for row, text in enumerate(normal):
+            signatures[row] = kind.of(text)
+    return Sketches(
+        np.frombuffer(contents, np.uint64).reshape(-1, 2),
+        signatures,
+        np.array([text.count(" ") + 1 if text else 0 for text in normal], np.int64),
+    )
+
+
+def joined(chunks: Sequence[Sketches]) -> Sketches:
+    """The sketches of all chunks in their order."""
+    return Sketches(
+        np.concatenate([chunk.digests for chunk in chunks]),
+        np.concatenate([chunk.signatures for chunk in chunks]),
+        np.concatenate([chunk.words for chunk in chunks]),
+    )

@@ -1,0 +1,1 @@
+"""What the rules of curation find and what they cost, on problems whose duplicates and leaks are known."""

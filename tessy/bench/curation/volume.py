@@ -1,0 +1,237 @@
+"""Time and memory of all rules but model-based selection, on invented rows with planted duplicates and leaks.
+
+Rows are a JSON lines file: `prompt`, and what is planted in `copy_of` (a row before it) or `leak_of` (a
+benchmark statement), with the kind of edit in `kind`. The measurement reads the file once, in chunks, with a
+process for each core; signatures go to disk, and everything after the pass works on arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tessy.bench.curation.edits import EDITS
+from tessy.bench.curation.problems import Problems
+from tessy.config.curation import HeldOut, Rules
+from tessy.curation.characters import repair
+from tessy.curation.chunks import Sketches, sketch
+from tessy.curation.cleaning import clean
+from tessy.curation.decontamination import BenchmarkIndex, Statement
+from tessy.curation.duplicates import clusters, keep, preference
+from tessy.curation.held_out import split
+
+CHUNK = 500
+"""Rows that a process is given at once."""
+COPIES, LEAKS = 0.15, 0.002
+"""Shares of the rows."""
+_RECENT = 2000
+"""Rows that a copy may be of: those before it in its block."""
+Say = Callable[[str], None]
+
+
+def benchmark(count: int) -> list[Statement]:
+    """Statements that rows may leak."""
+    problems = Problems(seed=1_000_003)
+    return [Statement(f"benchmark {n % 4}", str(n), problems.one()) for n in range(count)]
+
+
+def write(path: Path, rows: int, statements: Sequence[Statement], processes: int) -> None:
+    """Write the rows, the same for every number of processes."""
+    starts = range(0, rows, _RECENT)
+    make = partial(_block, rows=rows, statements=[one.text for one in statements])
+    with path.open("w", encoding="utf-8") as out, multiprocessing.Pool(processes) as pool:
+        for lines in pool.imap(make, starts):
+            out.write(lines)
+
+
+def _block(start: int, rows: int, statements: Sequence[str]) -> str:
+    draw, problems = random.Random(start), Problems(start)
+    texts: list[str] = []
+    lines: list[str] = []
+    for number in range(start, min(start + _RECENT, rows)):
+        row: dict[str, Any] = {"id": number}
+        chance = draw.random()
+        if texts and chance < COPIES + LEAKS:
+            kind = draw.choice(list(EDITS))
+            leak = chance < LEAKS
+            of = draw.randrange(len(statements) if leak else len(texts))
+            text = EDITS[kind]((statements if leak else texts)[of], draw)
+            row |= {"kind": kind, "leak_of" if leak else "copy_of": of if leak else start + of}
+        else:
+            text = problems.one()
+        texts.append(text)
+        lines.append(json.dumps({**row, "prompt": text}, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+# One pass -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What is left of a chunk: its arrays, counts of findings, and matches as (row, rule, statement)."""
+
+    sketches: Sketches
+    removed: Counter[str]
+    matches: list[tuple[int, str, int]]
+
+
+class _Worker:
+    """Describes chunks with an index that every process makes once."""
+
+    rules: Rules
+    index: BenchmarkIndex
+    numbers: dict[int, int]
+
+    @classmethod
+    def prepare(cls, rules: Rules, statements: Sequence[Statement]) -> None:
+        cls.rules, cls.index = rules, BenchmarkIndex(statements, rules.decontamination)
+        cls.numbers = {id(one): number for number, one in enumerate(cls.index.statements)}
+
+    @classmethod
+    def describe(cls, lines: list[bytes]) -> _Described:
+        prompts = [repair(json.loads(line)["prompt"])[0] for line in lines]
+        removed: Counter[str] = Counter()
+        matches = []
+        for row, prompt in enumerate(prompts):
+            removed.update(one.rule for one in clean(prompt, {}, cls.rules.cleaning) if one.removes)
+            for match in cls.index.matches(prompt):
+                matches.append((row, match.rule, cls.numbers[id(match.statement)]))
+        return _Described(sketch(prompts, cls.rules.duplicates), removed, matches)
+
+
+def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) -> dict[str, Any]:
+    """Make the rows in `folder` unless they are there, apply the rules; figures and what was found of the
+    planted."""
+    tests, rules = benchmark(statements), Rules(held_out=HeldOut(share=0.02))
+    path = folder / f"rows-{rows}-{statements}.jsonl"
+    if not path.exists():
+        say(f"writing {rows} rows")
+        write(path.with_suffix(".part"), rows, tests, processes)
+        path.with_suffix(".part").rename(path)
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    sketches, removed, matches = _describe(path, tests, rules, folder, processes, say)
+    seconds["cleaning, signatures, decontamination"] = time.perf_counter() - started
+    started = time.perf_counter()
+    labels = clusters(sketches, rules.duplicates, lambda what, share: say(f"{what}: {share:.0%}"))
+    seconds["clusters"] = time.perf_counter() - started
+    started = time.perf_counter()
+    kept = keep(
+        labels,
+        preference("source", sketches, np.zeros(len(sketches), np.int64)),
+        sketches,
+        rules.duplicates,
+    )
+    held = split(labels, sketches.digests, rules.held_out.share, rules.held_out.seed)
+    seconds["what stays, held-out split"] = time.perf_counter() - started
+    return {
+        "rows": len(sketches),
+        "characters": path.stat().st_size,
+        "processes": processes,
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "memory_mib": _memory(),
+        "removed_by_cleaning": dict(removed),
+        "stay_after_duplicates": int(kept.mask.sum()),
+        "held_out": int(held.sum()),
+        **_found(path, labels, matches),
+    }
+
+
+def _describe(
+    path: Path, tests: Sequence[Statement], rules: Rules, folder: Path, processes: int, say: Say
+) -> tuple[Sketches, Counter[str], dict[int, set[int]]]:
+    """One pass over the file; the signatures are a memory map of a file in `folder`."""
+    signatures = folder / "signatures.u32"
+    digests, words, removed = [], [], Counter[str]()
+    matches: dict[int, set[int]] = {}
+    done, started = 0, time.perf_counter()
+    with (
+        signatures.open("wb") as out,
+        multiprocessing.Pool(processes, _Worker.prepare, (rules, tests)) as pool,
+    ):
+        for one in pool.imap(_Worker.describe, _chunks(path)):
+            out.write(one.sketches.signatures.tobytes())
+            digests.append(one.sketches.digests)
+            words.append(one.sketches.words)
+            removed += one.removed
+            for row, _, statement in one.matches:
+                matches.setdefault(done + row, set()).add(statement)
+            done += len(one.sketches)
+            if done % 20_000 == 0:
+                say(f"{done} rows, {done / (time.perf_counter() - started):.0f} a second")
+    shape = (done, rules.duplicates.permutations)
+    return (
+        Sketches(
+            np.concatenate(digests), np.memmap(signatures, np.uint32, "r", shape=shape), np.concatenate(words)
+        ),
+        removed,
+        matches,
+    )
+
+
+def _chunks(path: Path) -> Iterator[list[bytes]]:
+    with path.open("rb") as stream:
+        while lines := list(islice(stream, CHUNK)):
+            yield lines
+
+
+def _memory() -> dict[str, int]:
+    """Peak resident memory of this process and of the largest of its children."""
+    kinds = {"main": resource.RUSAGE_SELF, "each worker": resource.RUSAGE_CHILDREN}
+    return {name: resource.getrusage(kind).ru_maxrss // 1024 for name, kind in kinds.items()}
+
+
+def _found(path: Path, labels: Any, matches: dict[int, set[int]]) -> dict[str, Any]:
+    """Recall of what was planted, by kind of edit, and what was found that was not."""
+    planted: dict[str, Counter[str]] = {"copies": Counter(), "leaks": Counter()}
+    found: dict[str, Counter[str]] = {"copies": Counter(), "leaks": Counter()}
+    origin = np.arange(len(labels))
+    leaks: dict[int, int] = {}
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream):
+            row = json.loads(line)
+            if "copy_of" in row:
+                origin[number] = origin[row["copy_of"]]
+                if row["copy_of"] in leaks:
+                    leaks[number] = leaks[row["copy_of"]]
+                planted["copies"][row["kind"]] += 1
+                found["copies"][row["kind"]] += int(labels[number] == labels[row["copy_of"]])
+            elif "leak_of" in row:
+                leaks[number] = row["leak_of"]
+                origin[number] = -1 - row["leak_of"]
+                planted["leaks"][row["kind"]] += 1
+                found["leaks"][row["kind"]] += int(row["leak_of"] in matches.get(number, ()))
+    recall = {
+        name: {kind: round(found[name][kind] / count, 4) for kind, count in sorted(kinds.items())}
+        for name, kinds in planted.items()
+    }
+    _, sizes = np.unique(labels, return_counts=True)
+    _, right = np.unique(np.stack([labels, origin]), axis=1, return_counts=True)
+    pairs, right_pairs = (int((s * (s - 1) // 2).sum()) for s in (sizes, right))
+    return {
+        "recall": recall,
+        "joined_pairs": pairs,
+        "joined_pairs_of_different_problems": pairs - right_pairs,
+        "rows_wrongly_taken_for_leaks": sum(
+            number not in leaks or leaks[number] not in them for number, them in matches.items()
+        ),
+    }
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0))
