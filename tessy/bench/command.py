@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from tessy.artifacts import write_json
+from tessy.bench.curation.command import curation_command
 from tessy.records import to_row
 
 PARTS: dict[str, str] = {
@@ -31,7 +32,10 @@ NEEDS_MODELS = ("synthesis", "predictors")
 
 @click.group()
 def bench_command() -> None:
-    """Measure the speed of synthesis, boundary predictors, the judge and training."""
+    """Measure the speed of synthesis, boundary predictors, the judge, training and curation."""
+
+
+bench_command.add_command(curation_command)
 
 
 @bench_command.command(

@@ -59,8 +59,11 @@ class Duplicates(Section):
 
     near: bool = True
     """Off: only texts that are the same after normalisation."""
-    ngram_words: Positive = 3
+    ngram_words: Positive = 2
     """Words of a shingle."""
+    common_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """A shingle that more of the rows have, as far as a sample tells, is boilerplate, and counts for none; 1
+    counts all."""
     permutations: Annotated[int, Field(ge=16, le=1024)] = 128
     """Hash values of a MinHash signature; 4 bytes each for every row, on disk."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5

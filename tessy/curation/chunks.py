@@ -5,15 +5,15 @@ Chunks are independent, so any number of processes can sketch them in any order;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates
-from tessy.curation.signatures import Signatures
-from tessy.curation.text import digest, normalise
+from tessy.curation.signatures import NONE, Signatures
+from tessy.curation.text import Hashes, digest, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,16 @@ class Sketches:
         return len(self.digests)
 
 
-def sketch(prompts: Sequence[str], settings: Duplicates) -> Sketches:
-    """The sketches of `prompts`, row by row."""
+def sketch(prompts: Sequence[str], settings: Duplicates, common: Hashes = NONE) -> Sketches:
+    """The sketches of `prompts`, row by row. `common` are the shingles that count for none
+    (`tessy.curation.signatures.boilerplate`)."""
     normal = [normalise(prompt) for prompt in prompts]
     # Prompts without words are equal only as they stand.
     contents = b"".join(digest(words or prompt) for words, prompt in zip(normal, prompts, strict=True))
     columns = settings.permutations if settings.near else 0
     signatures = np.empty((len(prompts), columns), np.uint32)
     if settings.near:
-        kind = Signatures(settings)
+        kind = Signatures(settings, common)
         for row, text in enumerate(normal):
             signatures[row] = kind.of(text)
     return Sketches(
@@ -58,3 +59,25 @@ def joined(chunks: Sequence[Sketches]) -> Sketches:
         np.concatenate([chunk.signatures for chunk in chunks]),
         np.concatenate([chunk.words for chunk in chunks]),
     )
+
+
+class Sample:
+    """A sample of a stream of prompts that does not depend on their order: those with the smallest
+    digests."""
+
+    def __init__(self, size: int = 2000) -> None:
+        self._size = size
+        self._kept: dict[bytes, str] = {}
+
+    def add(self, prompts: Iterable[str]) -> None:
+        for prompt in prompts:
+            self._kept[digest(prompt)] = prompt
+        if len(self._kept) > 2 * self._size:
+            self._kept = dict(self._smallest())
+
+    def _smallest(self) -> list[tuple[bytes, str]]:
+        return sorted(self._kept.items())[: self._size]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [prompt for _, prompt in self._smallest()]

@@ -22,7 +22,7 @@ RULES = ("contained", "ngram_13", "ngram_8", "edit", "masked")
 """From the most certain to the least; a match is listed under its first."""
 CANDIDATE_WORDS = 5
 """Words of the shingles by which statements become candidates for the rules on plain text."""
-CANDIDATE_SHARE = 0.05
+CANDIDATE_SHARE = 0.1
 """Least share of a statement's own shingles of that length that a candidate's row has; at least 2."""
 
 

@@ -22,8 +22,11 @@ from tessy.curation.text import mixed
 
 Rows = NDArray[np.int64]
 Progress = Callable[[str, float], None]
-WINDOW = 64
-"""A row is compared with so many rows after it, in the order of their contents, in each of its buckets."""
+SMALL = 64
+"""Rows of a bucket in which each is compared with each."""
+WINDOW = 8
+"""Rows of a larger bucket with which each is compared."""
+_UPPER, _LOWEST = np.uint64(0xFFFFFFFF00000000), np.uint64(0xFFFF)
 _BAND_BYTES = 1 << 26
 """For the keys of the bands that are looked at together."""
 _PAIRS_AT_ONCE = 1 << 14
@@ -95,7 +98,9 @@ def _components(rows: Rows, sketches: Sketches, settings: Duplicates, progress: 
 
 
 def _bands(signatures: NDArray[np.uint32], settings: Duplicates) -> Iterator[NDArray[np.uint64]]:
-    """For each band the key of every row: equal where all hash values of the band are."""
+    """For each band the key of every row. The upper half is the bucket, equal where all hash values of the
+    band are; the lower half has 16 bits of each of the two that follow, and sorts a bucket so that likely
+    duplicates are near each other (as an LSH forest does)."""
     bands, width = banding(settings.threshold, settings.permutations)
     together = max(1, _BAND_BYTES // (8 * max(1, len(signatures))))
     for low in range(0, bands, together):
@@ -103,19 +108,28 @@ def _bands(signatures: NDArray[np.uint32], settings: Duplicates) -> Iterator[NDA
         for start in range(0, len(signatures), _PAIRS_AT_ONCE):
             block = signatures[start : start + _PAIRS_AT_ONCE].astype(np.uint64)
             for number, key in enumerate(keys[:, start : start + len(block)]):
-                for column in range((low + number) * width, (low + number + 1) * width):
+                first = (low + number) * width
+                for column in range(first, first + width):
                     key[:] = mixed(key + block[:, column] + np.uint64(1))
+                key &= _UPPER
+                for place, bits in ((first + width, 16), (first + width + 1, 0)):
+                    key |= (block[:, place % block.shape[1]] & _LOWEST) << np.uint64(bits)
         yield from keys
 
 
 def _pairs(keys: NDArray[np.uint64], names: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of `names` with the same key, at most `WINDOW` apart among those of that key."""
+    """Pairs of `names` in the same bucket: all in a small one, in a large one those that its order has near
+    each other."""
     order = np.argsort(keys, kind="stable")
-    keys, names = keys[order], names[order]
-    here = np.arange(len(keys))
-    for distance in range(1, WINDOW + 1):
-        here = here[here + distance < len(keys)]
-        here = here[keys[here] == keys[here + distance]]
+    buckets, names = keys[order] >> np.uint64(32), names[order]
+    new = np.flatnonzero(np.diff(buckets, prepend=~buckets[:1]))
+    sizes = np.repeat(sized := np.diff(new, append=len(buckets)), sized)
+    here = np.flatnonzero(sizes > 1)
+    for distance in range(1, SMALL):
+        if distance == WINDOW + 1:
+            here = here[sizes[here] <= SMALL]
+        here = here[here + distance < len(buckets)]
+        here = here[buckets[here] == buckets[here + distance]]
         if not len(here):
             return
         yield names[here], names[here + distance]

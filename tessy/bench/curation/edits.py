@@ -59,20 +59,20 @@ def _before_examples(text: str) -> tuple[str, str]:
 
 def _renamed(text: str, draw: random.Random) -> str:
     """Every variable gets another name, the same wherever it stands."""
-    found = sorted({match[1] or match[2] for match in _VARIABLE.finditer(text)})
+    found: list[str] = sorted({match[1] or match[2] for match in _VARIABLE.finditer(text)})
     names = [*string.ascii_lowercase[1:], *(f"{one}{two}" for one in "pqrstuvwxyz" for two in "abcdefgh")]
     draw.shuffle(names)
-    new = dict(zip(found, [name for name in names if name not in found], strict=False))
+    new: dict[str, str] = dict(zip(found, [name for name in names if name not in found], strict=False))
 
     def other(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
+        name: str = match[1] or match[2]
         return f"`{new.get(name, name)}`" if match[1] else new.get(name, name)
 
     text = _VARIABLE.sub(other, text)
     # Names of several letters also stand without marks, as in examples.
-    long = [name for name in found if len(name) > 2]
+    long = "|".join(re.escape(name) for name in found if len(name) > 2)
     if long:
-        text = re.sub(rf"\b(?:{'|'.join(map(re.escape, long))})\b", lambda one: new.get(one[0], one[0]), text)
+        text = re.sub(rf"\b(?:{long})\b", lambda one: new.get(str(one[0]), str(one[0])), text)
     return text
 
 

@@ -19,6 +19,7 @@ from tessy.config.curation import Decontamination, Duplicates
 from tessy.curation.chunks import Sketches, joined, sketch
 from tessy.curation.decontamination import RULES, BenchmarkIndex, Statement
 from tessy.curation.duplicates import clusters
+from tessy.curation.signatures import boilerplate
 
 Scores = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -50,9 +51,10 @@ class Curve:
 
 def duplicates(texts: Sequence[str], settings: Duplicates, thresholds: Sequence[float]) -> Curve:
     """What thresholds of the estimated similarity find, of edited texts and of pairs of different ones."""
-    originals = sketch(texts, settings)
+    common = boilerplate(texts, settings)
+    originals = sketch(texts, settings, common)
     recall = {
-        name: _at_least(_similarity(originals, sketch(edited, settings)), thresholds)
+        name: _at_least(_similarity(originals, sketch(edited, settings, common)), thresholds)
         for name, edited in planted(texts).items()
     }
     alarms = np.zeros(len(thresholds), np.int64)
@@ -82,7 +84,8 @@ def clustered(texts: Sequence[str], settings: Duplicates) -> dict[str, float]:
     share that is in its original's cluster, and as `precision` the share of joined pairs that are of one
     original."""
     sets = {"original": list(texts), **planted(texts)}
-    sketches = joined([sketch(one, settings) for one in sets.values()])
+    common = boilerplate(texts, settings)
+    sketches = joined([sketch(one, settings, common) for one in sets.values()])
     labels = clusters(sketches, settings).reshape(len(sets), len(texts))
     found = {name: float((labels[0] == row).mean()) for name, row in zip(sets, labels, strict=True)}
     truth = np.broadcast_to(np.arange(len(texts)), labels.shape)

@@ -27,11 +27,13 @@ from tessy.bench.curation.edits import EDITS
 from tessy.bench.curation.problems import Problems
 from tessy.config.curation import HeldOut, Rules
 from tessy.curation.characters import repair
-from tessy.curation.chunks import Sketches, sketch
+from tessy.curation.chunks import Sample, Sketches, sketch
 from tessy.curation.cleaning import clean
 from tessy.curation.decontamination import BenchmarkIndex, Statement
 from tessy.curation.duplicates import clusters, keep, preference
 from tessy.curation.held_out import split
+from tessy.curation.signatures import boilerplate
+from tessy.curation.text import Hashes
 
 CHUNK = 500
 """Rows that a process is given at once."""
@@ -94,11 +96,13 @@ class _Worker:
 
     rules: Rules
     index: BenchmarkIndex
+    common: Hashes
     numbers: dict[int, int]
 
     @classmethod
-    def prepare(cls, rules: Rules, statements: Sequence[Statement]) -> None:
+    def prepare(cls, rules: Rules, statements: Sequence[Statement], common: Hashes) -> None:
         cls.rules, cls.index = rules, BenchmarkIndex(statements, rules.decontamination)
+        cls.common = common
         cls.numbers = {id(one): number for number, one in enumerate(cls.index.statements)}
 
     @classmethod
@@ -110,7 +114,7 @@ class _Worker:
             removed.update(one.rule for one in clean(prompt, {}, cls.rules.cleaning) if one.removes)
             for match in cls.index.matches(prompt):
                 matches.append((row, match.rule, cls.numbers[id(match.statement)]))
-        return _Described(sketch(prompts, cls.rules.duplicates), removed, matches)
+        return _Described(sketch(prompts, cls.rules.duplicates, cls.common), removed, matches)
 
 
 def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) -> dict[str, Any]:
@@ -124,7 +128,10 @@ def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) 
         path.with_suffix(".part").rename(path)
     seconds: dict[str, float] = {}
     started = time.perf_counter()
-    sketches, removed, matches = _describe(path, tests, rules, folder, processes, say)
+    common = _common(path, rules)
+    seconds["a sample, its boilerplate"] = time.perf_counter() - started
+    started = time.perf_counter()
+    sketches, removed, matches = _describe(path, (rules, tests, common), folder, processes, say)
     seconds["cleaning, signatures, decontamination"] = time.perf_counter() - started
     started = time.perf_counter()
     labels = clusters(sketches, rules.duplicates, lambda what, share: say(f"{what}: {share:.0%}"))
@@ -151,8 +158,19 @@ def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) 
     }
 
 
+def _common(path: Path, rules: Rules) -> Hashes:
+    sample = Sample()
+    for lines in _chunks(path):
+        sample.add(json.loads(line)["prompt"] for line in lines)
+    return boilerplate(sample.prompts, rules.duplicates)
+
+
 def _describe(
-    path: Path, tests: Sequence[Statement], rules: Rules, folder: Path, processes: int, say: Say
+    path: Path,
+    given: tuple[Rules, Sequence[Statement], Hashes],
+    folder: Path,
+    processes: int,
+    say: Say,
 ) -> tuple[Sketches, Counter[str], dict[int, set[int]]]:
     """One pass over the file; the signatures are a memory map of a file in `folder`."""
     signatures = folder / "signatures.u32"
@@ -161,7 +179,7 @@ def _describe(
     done, started = 0, time.perf_counter()
     with (
         signatures.open("wb") as out,
-        multiprocessing.Pool(processes, _Worker.prepare, (rules, tests)) as pool,
+        multiprocessing.Pool(processes, _Worker.prepare, given) as pool,
     ):
         for one in pool.imap(_Worker.describe, _chunks(path)):
             out.write(one.sketches.signatures.tobytes())
@@ -173,7 +191,7 @@ def _describe(
             done += len(one.sketches)
             if done % 20_000 == 0:
                 say(f"{done} rows, {done / (time.perf_counter() - started):.0f} a second")
-    shape = (done, rules.duplicates.permutations)
+    shape = (done, given[0].duplicates.permutations)
     return (
         Sketches(
             np.concatenate(digests), np.memmap(signatures, np.uint32, "r", shape=shape), np.concatenate(words)

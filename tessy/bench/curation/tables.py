@@ -1,0 +1,86 @@
+"""The tables of tessy/curation/README.md, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessy.bench.curation.quality import clustered, duplicates, leaks
+from tessy.bench.curation.texts import humaneval, invented, read
+from tessy.config.curation import Decontamination, Duplicates
+from tessy.curation.decontamination import RULES
+
+SHINGLES = (1, 2, 3, 5)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_SHOWN = 160
+"""Characters of a text beside an alarm."""
+
+
+def report(paths: list[Path], near: int) -> Iterator[str]:
+    """Lines of all tables, for the statements of the files and HumanEval's."""
+    texts = [*read(paths), *humaneval()]
+    yield f"{len(texts)} statements, median {np.median([len(one.split()) for one in texts]):.0f} words"
+    yield from _duplicates(texts, near)
+    yield from _leaks(texts, near)
+
+
+def _duplicates(texts: Sequence[str], near: int) -> Iterator[str]:
+    chosen = Duplicates()
+    for words in SHINGLES:
+        settings = Duplicates(ngram_words=words)
+        curve = duplicates(texts, settings, THRESHOLDS)
+        yield f"\n### Duplicates: shingles of {words} words, percent found at each threshold\n"
+        rows = {name: [f"{100 * one:.1f}" for one in found] for name, found in curve.recall.items()}
+        alarms = [str(one) for one in curve.alarms]
+        head = [f"{one:g}" for one in THRESHOLDS]
+        yield from _table(head, {**rows, f"pairs of different ones, of {curve.pairs}": alarms})
+        if words == chosen.ngram_words:
+            yield f"\nThe most similar statements ({words} words):\n"
+            for similarity, one, other in curve.nearest[:near]:
+                yield f"- {similarity:.2f} | {_short(texts[one])} | {_short(texts[other])}"
+    yield f"\n### Duplicates: the defaults, all edits of all statements in one pool\n\n{chosen}\n"
+    yield from _table(["percent"], {k: [f"{100 * v:.2f}"] for k, v in clustered(texts, chosen).items()})
+
+
+def _leaks(texts: Sequence[str], near: int) -> Iterator[str]:
+    settings = Decontamination()
+    tests, others = texts[::2], [*texts[1::2], *invented(2000)]
+    result = leaks({"even": tests}, others, settings)
+    for rule in RULES[1:]:
+        yield f"\n### Leaks: `{rule}`, percent found at each threshold\n"
+        rows = {name: _over(scores[rule]) for name, scores in result.found.items()}
+        alarms = [str((result.others[rule] >= one).sum()) for one in THRESHOLDS]
+        yield from _table(
+            [f"{one:g}" for one in THRESHOLDS], {**rows, f"other rows, of {len(others)}": alarms}
+        )
+    yield f"\n### Leaks: the defaults, by the rule that finds them first\n\n{settings}\n"
+    yield from _table(
+        [*RULES, "missed", "found, percent"],
+        {name: _counts(counts, len(tests)) for name, counts in result.first.items()},
+    )
+    yield f"\nMatches of the {len(others)} other rows: {len(result.alarms)}\n"
+    for rule, score, row, statement in sorted(result.alarms, key=lambda one: -one[1])[:near]:
+        yield f"- {rule} {score:.2f} | {_short(row)} | {_short(statement)}"
+
+
+def _over(scores: NDArray[np.float64]) -> list[str]:
+    return [f"{100 * (scores >= one).mean():.1f}" for one in THRESHOLDS]
+
+
+def _counts(counts: Mapping[str, int], whole: int) -> list[str]:
+    found = 100 * (1 - counts["missed"] / whole)
+    return [*(str(counts[name]) for name in (*RULES, "missed")), f"{found:.1f}"]
+
+
+def _table(head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    yield f"| | {' | '.join(head)} |"
+    yield f"|---|{'---|' * len(head)}"
+    for name, cells in rows.items():
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:_SHOWN].replace("|", "/")
