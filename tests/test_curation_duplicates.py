@@ -170,7 +170,7 @@ def test_recall_and_precision_on_planted_duplicates() -> None:
     labels = clusters(sketches, SETTINGS).reshape(-1, len(texts))
     recall = {name: (row == labels[0]).mean() for name, row in zip(EDITS, labels[1:], strict=True)}
     joined_texts = [one for one in partition(labels[0]) if len(one) > 1]
-    # `sort_third` and `sort_even`, `triples_sum_to_zero` and `pairs_sum_to_zero`: one text but for its numbers.
+    # `sort_third` and `sort_even`, `triples_sum_to_zero` and `pairs_sum_to_zero`: almost one text.
     assert {tuple(sorted(one)) for one in joined_texts} <= {(33, 37), (40, 43)}
     for name in ("exact", "white space and case", "LaTeX", "edited by 2 %", "edited by 5 %"):
         assert recall[name] >= 0.98, name
