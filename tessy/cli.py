@@ -16,6 +16,7 @@ ELSEWHERE = {
     "bench": "tessy.bench.command:bench_command",
     "export": "tessy.commands.share:export_command",
     "inspect": "tessy.commands.inspect:inspect_command",
+    "inspect-format": "tessy.commands.inspect_format:inspect_format_command",
     "judge": "eval.judge.command:judge_command",
     "lexicon": "tessy.commands.lexicon:lexicon_command",
     "publish": "tessy.commands.share:publish_command",

@@ -30,6 +30,7 @@ class CharacterRenderer:
 
     thinking_end_ids = (END,)
     answer_end_ids = (END,)
+    end_spellings: tuple[str, ...] = ()
     format = FORMATS["qwen3"]
     fingerprint = "characters"
 
@@ -41,6 +42,9 @@ class CharacterRenderer:
 
     def close_thinking_ids(self, thinking: str) -> list[int]:
         return [END]
+
+    def close_thinking_text(self, thinking: str) -> str:
+        return self.format.close_thinking
 
     def no_thinking_ids(self) -> list[int]:
         return [END]

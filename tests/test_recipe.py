@@ -74,7 +74,7 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("world=null", "`world` is missing"),
         ("world.known=3", "world.known: 3 is not allowed: Input should be less than or equal to 1"),
         ("models.teacher.pretraining=null", "`pretraining` is required"),
-        ("models.student.format=harmony", "students are trained in"),
+        ("models.student.format=harmony", "student has qwen3's markers alone"),
         ("models.teacher.format=gpt_oss", "section `gpt_oss` is required"),
         ("models.teacher.gpt_oss={reasoning_effort: high, date: 2025-08-05}", "and only there"),
         ("models.teacher.format=deepseek_r1", "no markers of format 'deepseek_r1'"),

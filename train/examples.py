@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.chat import Renderer
-from tessy.chat.decoder import token_bytes
+from tessy.chat.vocabulary import token_bytes
 from tessy.errors import UserError
 from tessy.records import Span, SpanKind, Trajectory
 from tessy.sources import LeftOut, Unfit

@@ -21,7 +21,6 @@ from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     DataCollatorForTokenClassification,
     EarlyStoppingCallback,
     Trainer,
@@ -41,6 +40,7 @@ from tessy.boundary.token_scores import (
     log_loss,
 )
 from tessy.boundary.windows import Window, training_windows
+from tessy.chat.vocabulary import continue_text, load_tokenizer
 from tessy.errors import UserError
 from tessy.runtime.job import Job, Source
 from tessy.stages.predictor import PredictorStage
@@ -62,7 +62,8 @@ class TraceWindow:
 def run(job: Job[PredictorStage]) -> None:
     settings, origin = job.config.predictors, _base(job)
     source, revision = origin
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    tokenizer = load_tokenizer(source, revision)
+    continue_text(tokenizer)
     check_base(source, revision, tokenizer, settings.window_tokens)
     # Some tokenizers have none, and the replacement is masked.
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)

@@ -21,7 +21,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from tessy.artifacts import read_parquet, write_json
-from tessy.chat import Renderer, load_tokenizer
+from tessy.chat import load_renderer, load_tokenizer
 from tessy.config.train import EPOCHS, TrainExecution, Training
 from tessy.errors import UserError
 from tessy.layout import LEFT_OUT, TRAJECTORIES
@@ -96,7 +96,7 @@ def load_examples(
     vocabulary = min(config.vocab_size, 1 + max(tokenizer.get_vocab().values()))
     return examples(
         read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory),
-        Renderer(tokenizer, job.config.model.format),
+        load_renderer(*job.model(job.config.model), job.config.model, tokenizer=tokenizer),
         Limits(settings.max_length, config.max_position_embeddings, vocabulary),
         settings.system_prompt,
         left_out,

@@ -13,12 +13,16 @@ class PlainRenderer:
 
     format = FORMATS["qwen3"]
     thinking_end_ids = answer_end_ids = (END,)
+    end_spellings = ()
 
     def open_thinking_ids(self) -> list[int]:
         return []
 
     def close_thinking_ids(self, thinking: str) -> list[int]:
         return [END]
+
+    def close_thinking_text(self, thinking: str) -> str:
+        return self.format.close_thinking
 
     close_answer_ids = open_thinking_ids
 

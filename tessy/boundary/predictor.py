@@ -25,6 +25,7 @@ import torch
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.boundary.operating_point import operating_point
 from tessy.boundary.reading import Readings
+from tessy.chat.vocabulary import continue_text, load_tokenizer
 from tessy.engines.kv_slots import SlotModel
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
@@ -193,11 +194,8 @@ def require_device(name: str) -> None:
 
 def load_text_tokenizer(source: str, revision: str | None) -> Any:
     """The tokenizer of a predictor; text that spells out a special token is text to it."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    if tokenizer.is_fast:
-        tokenizer.backend_tokenizer.encode_special_tokens = True
+    tokenizer = load_tokenizer(source, revision)
+    continue_text(tokenizer)
     return tokenizer
 
 

@@ -1,4 +1,5 @@
-"""Chat formats: what differs between model families, as data.
+"""Chat formats: what differs between model families, as data. These are written by hand; `auto`
+(`tessy.chat.probing`) works one out from a model's own template.
 
 Prompts are those of the families' own templates with one user message and an optional system prompt.
 Every special token that a model may write inside a part ends that part, with a reason, so that no control
@@ -9,11 +10,14 @@ Not covered: tools. Tool calls are not answered; the part ends as `tool_call`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 Part = Literal["thinking", "answer"]
+Field = Literal["prompt", "system"]
+Side = Literal["left", "right", "both"]
 
 EndReason = Literal["end", "unclosed", "tool_call", "stray"]
 """Why a part ended: closed as the format has it (`end`), the whole response closed inside the thinking
@@ -23,23 +27,75 @@ EndReason = Literal["end", "unclosed", "tool_call", "stray"]
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """Templates of a family. Markers (`<|...|>`, `<think>`) in them are single tokens; `{...}` is filled
-    with text, which never becomes a marker. A prompt is `opening`, `system` where there is a system
-    prompt, and `user`; `no_thinking` opens an answer without thinking; `ends` maps each marker to what it
-    means in a part."""
+    """Templates of a family. `markers` are single tokens wherever they stand in them; `{...}` is filled with
+    text, which never becomes a marker.
 
-    opening: str
-    system: str
+    A prompt is `user`, or `system_user` where there is a system prompt ("" if the family knows none); what
+    fills them is stripped of white space at its ends where the family's template does so (`strips`).
+    `no_thinking` opens an answer without thinking; `ends` maps each marker to what it means in a part: of
+    those, a vocabulary may lack some. `reasoning` is the field of a message that the family's template takes
+    the thinking from, "" for none: there it stands in the content, between its markers.
+    """
+
     user: str
+    system_user: str
     open_thinking: str
     close_thinking: str
     no_thinking: str
     close_answer: str
     ends: Mapping[Part, Mapping[str, EndReason]]
+    markers: frozenset[str]
+    reasoning: str = ""
+    strips: Mapping[Field, Side] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The format as JSON types."""
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "ends": {part: dict(ends) for part, ends in self.ends.items()},
+            "markers": sorted(self.markers),
+            "strips": dict(self.strips),
+        }
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All texts with markers in them."""
+        prompts = (self.user, self.system_user)
+        return (*prompts, self.open_thinking, self.close_thinking, self.no_thinking, self.close_answer)
 
 
-_QWEN3 = ChatFormat(
-    opening="",
+_MARKER = re.compile(r"<\|\w+\|>|<｜[\w▁]+｜>|</?think>")
+
+
+def _family(
+    *,
+    opening: str = "",
+    system: str,
+    user: str,
+    open_thinking: str,
+    close_thinking: str,
+    no_thinking: str,
+    close_answer: str,
+    ends: Mapping[Part, Mapping[str, EndReason]],
+    reasoning: str = "",
+) -> ChatFormat:
+    """A format written by hand, in which everything that looks like a marker is one."""
+    texts = (opening, system, user, open_thinking, close_thinking, no_thinking, close_answer)
+    return ChatFormat(
+        user=opening + user,
+        system_user=opening + system + user,
+        open_thinking=open_thinking,
+        close_thinking=close_thinking,
+        no_thinking=no_thinking,
+        close_answer=close_answer,
+        ends=ends,
+        markers=frozenset(_MARKER.findall("".join(texts))) | {*ends["thinking"], *ends["answer"]},
+        reasoning=reasoning,
+    )
+
+
+_QWEN3 = _family(
     system="<|im_start|>system\n{system}<|im_end|>\n",
     user="<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
     # The model itself writes <think>; a prefix that opens it is equivalent.
@@ -63,9 +119,10 @@ _QWEN3 = ChatFormat(
             "</think>": "stray",
         },
     },
+    reasoning="reasoning_content",
 )
 
-_DEEPSEEK_R1 = ChatFormat(
+_DEEPSEEK_R1 = _family(
     opening="<｜begin▁of▁sentence｜>",
     system="{system}",
     user="<｜User｜>{prompt}<｜Assistant｜>",
@@ -96,34 +153,35 @@ _DEEPSEEK_R1 = ChatFormat(
 
 # Harmony: thinking is a message on the analysis channel, the answer one on the final channel. Only the
 # first analysis message is used as the thinking; the model may write several.
-_HARMONY = ChatFormat(
-    opening="",
+_HARMONY_TEXTS = {
     # As in OpenAI's own renderer, which engines use; the Jinja template adds two line breaks.
-    system="<|start|>developer<|message|># Instructions\n\n{system}<|end|>",
-    user="<|start|>user<|message|>{prompt}<|end|><|start|>assistant",
-    open_thinking="<|channel|>analysis<|message|>",
-    close_thinking="<|end|><|start|>assistant<|channel|>final<|message|>",
-    no_thinking="<|channel|>final<|message|>",
-    close_answer="<|return|>",
-    ends={
-        "thinking": {
-            "<|end|>": "end",
-            "<|return|>": "unclosed",
-            "<|start|>": "stray",
-            "<|channel|>": "stray",
-            "<|message|>": "stray",
-        },
-        "answer": {
-            "<|return|>": "end",
-            "<|end|>": "end",
-            "<|start|>": "stray",
-            "<|channel|>": "stray",
-            "<|message|>": "stray",
-        },
+    "system": "<|start|>developer<|message|># Instructions\n\n{system}<|end|>",
+    "user": "<|start|>user<|message|>{prompt}<|end|><|start|>assistant",
+    "open_thinking": "<|channel|>analysis<|message|>",
+    "close_thinking": "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "no_thinking": "<|channel|>final<|message|>",
+    "close_answer": "<|return|>",
+    "reasoning": "thinking",
+}
+_HARMONY_ENDS: dict[Part, dict[str, EndReason]] = {
+    "thinking": {
+        "<|end|>": "end",
+        "<|return|>": "unclosed",
+        "<|start|>": "stray",
+        "<|channel|>": "stray",
+        "<|message|>": "stray",
     },
-)
-
-_GPT_OSS = ChatFormat(
+    "answer": {
+        "<|return|>": "end",
+        "<|end|>": "end",
+        "<|start|>": "stray",
+        "<|channel|>": "stray",
+        "<|message|>": "stray",
+    },
+}
+_HARMONY = _family(**_HARMONY_TEXTS, ends=_HARMONY_ENDS)
+_GPT_OSS = _family(
+    **_HARMONY_TEXTS,
     opening=(
         "<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n"
         "Knowledge cutoff: 2024-06\n"
@@ -131,15 +189,9 @@ _GPT_OSS = ChatFormat(
         "Reasoning: {reasoning_effort}\n\n"
         "# Valid channels: analysis, commentary, final. Channel must be included for every message.<|end|>"
     ),
-    system=_HARMONY.system,
-    user=_HARMONY.user,
-    open_thinking=_HARMONY.open_thinking,
-    close_thinking=_HARMONY.close_thinking,
-    no_thinking=_HARMONY.no_thinking,
-    close_answer=_HARMONY.close_answer,
     ends={
-        "thinking": {**_HARMONY.ends["thinking"], "<|call|>": "tool_call", "<|endoftext|>": "unclosed"},
-        "answer": {**_HARMONY.ends["answer"], "<|call|>": "tool_call", "<|endoftext|>": "end"},
+        "thinking": {**_HARMONY_ENDS["thinking"], "<|call|>": "tool_call", "<|endoftext|>": "unclosed"},
+        "answer": {**_HARMONY_ENDS["answer"], "<|call|>": "tool_call", "<|endoftext|>": "end"},
     },
 )
 
@@ -148,7 +200,11 @@ QWEN3_NO_NEWLINE = "qwen3_no_newline"
 
 FORMATS: dict[str, ChatFormat] = {
     "qwen3": _QWEN3,
-    QWEN3_NO_NEWLINE: replace(_QWEN3, user=_QWEN3.user.replace("<|im_end|>\n", "<|im_end|>")),
+    QWEN3_NO_NEWLINE: replace(
+        _QWEN3,
+        user=_QWEN3.user.replace("{prompt}<|im_end|>\n", "{prompt}<|im_end|>"),
+        system_user=_QWEN3.system_user.replace("{prompt}<|im_end|>\n", "{prompt}<|im_end|>"),
+    ),
     "gpt_oss": _GPT_OSS,
     "deepseek_r1": _DEEPSEEK_R1,
     "harmony": _HARMONY,

@@ -28,8 +28,30 @@ class Pretraining(Section):
     """Peak; Muon's updates are scaled to the size of AdamW's, so that one rate serves both."""
 
 
-Format = Literal["qwen3", "gpt_oss", "deepseek_r1", "harmony"]
-"""Chat formats by name (`tessy.chat.formats`)."""
+Format = Literal["auto", "qwen3", "gpt_oss", "deepseek_r1", "harmony"]
+"""Chat formats by name (`tessy.chat.formats`); `auto` works one out from the model's own chat template
+(`tessy.chat.probing`)."""
+
+
+class ThinkingMarks(Section):
+    """What opens and closes thinking, for a model whose template and vocabulary say nothing of it. Where this
+    spells tokens of the vocabulary, they are used; otherwise it is text."""
+
+    open: str
+    """For example `"<think>\\n"`."""
+    close: Annotated[str, Field(pattern=r"^\s*\S+\s*$")]
+    """For example `"\\n</think>\\n\\n"`: one word, with the white space around it."""
+    no_thinking: str = ""
+    """What opens an answer without thinking."""
+
+
+class Template(Section):
+    """What a chat template is told besides the messages."""
+
+    date: datetime.date | None = None
+    """The current date, where it writes one: frozen, so that prompts stay the same."""
+    arguments: dict[str, str | bool | int] = Field(default_factory=dict)
+    """Further variables of the template, such as `reasoning_effort`."""
 
 
 class GptOss(Section):
@@ -48,8 +70,13 @@ class Model(Section):
     """`miniature`, a local checkpoint folder, or a hub id."""
     revision: str | None = None
     """Pins a hub id to a commit."""
-    format: Format
-    """The chat format, which fixes how thinking opens and ends (`tessy.chat.formats`)."""
+    format: Format = "auto"
+    """The chat format, which fixes how thinking opens and ends. `tessy inspect-format MODEL` shows what
+    `auto` finds."""
+    thinking: ThinkingMarks | None = None
+    """What opens and closes thinking, where `format: auto` cannot find it."""
+    template: Template | None = None
+    """What the chat template is told with `format: auto`."""
     gpt_oss: GptOss | None = None
     """Required with `format: gpt_oss`, refused otherwise."""
     pretraining: Pretraining | None = None
@@ -65,6 +92,9 @@ class Model(Section):
     def _format_fits(self) -> Self:
         if (self.format == "gpt_oss") != (self.gpt_oss is not None):
             raise ValueError("section `gpt_oss` is required with format 'gpt_oss', and only there")
+        for name in ("thinking", "template"):
+            if self.format != "auto" and getattr(self, name) is not None:
+                raise ValueError(f"`{name}` is for format 'auto', and {self.format!r} knows it by itself")
         if self.source == MINIATURE and self.format not in ("qwen3", "harmony"):
             raise ValueError(
                 f"a miniature model has no markers of format {self.format!r}; "
@@ -83,13 +113,23 @@ class Models(Section):
         assert model is not None, "the recipe's schema requires it where it is used"
         return model
 
+    @model_validator(mode="after")
+    def _miniatures_speak_their_own(self) -> Self:
+        if self.student.source == MINIATURE and self.student.format != "qwen3":
+            raise ValueError(
+                f"student.format {self.student.format!r}: the miniature student has qwen3's markers alone"
+            )
+        return self
+
 
 class ModelReference(Section):
     """A model in a stage's configuration: the recipe's settings, and what is known of its training."""
 
     source: str
     revision: str | None = None
-    format: Format
+    format: Format = "auto"
+    thinking: ThinkingMarks | None = None
+    template: Template | None = None
     gpt_oss: GptOss | None = None
     folder: str = ""
     """Where in the artifact of a trained model it is, if not at its top."""
@@ -108,6 +148,8 @@ def reference(model: Model, folder: str = "", system: str = "") -> ModelReferenc
         source=model.source,
         revision=model.revision,
         format=model.format,
+        thinking=model.thinking,
+        template=model.template,
         gpt_oss=model.gpt_oss,
         folder=folder,
         system=system,

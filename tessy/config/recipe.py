@@ -70,10 +70,10 @@ class Experiment(Section):
         watched += [name for name, one in synthesis.given.items() if one.spans]
         if watched and self.predictors is None and synthesis.switch.kind == "trained":
             raise ValueError(f"section `predictors` is missing, and {', '.join(watched)} needs it; add it")
-        if self.models.student.format != "qwen3":
+        if not self.synthesis.compat.prompt_newline and self.models.student.format != "qwen3":
             raise ValueError(
-                f"models.student.format {self.models.student.format!r}: "
-                "students are trained in the 'qwen3' format"
+                f"models.student.format {self.models.student.format!r}: synthesis.compat.prompt_newline is "
+                "about qwen3; write `format: qwen3`, or leave prompt_newline at true"
             )
         if self.synthesis.max_tokens > self.train.max_length:
             raise ValueError(

@@ -28,6 +28,7 @@ from tessy.engines import (
     Request,
     uniform,
 )
+from tessy.engines.heads import output_head
 from tessy.engines.kv_slots import SlotModel, common_prefix
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
@@ -73,7 +74,7 @@ class EmbeddedEngine:
         turns: Turns | None = None,
     ) -> None:
         self.model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype).eval()
-        config = self.model.config
+        config = self.model.config.get_text_config()
         if max_length > config.max_position_embeddings:
             raise UserError(
                 f"model {source}: {max_length} tokens wanted, its context holds "
@@ -82,6 +83,7 @@ class EmbeddedEngine:
             )
         self.sampling = sampling
         self.max_length = max_length
+        self._head = output_head(self.model)
         self._reader = SlotModel(self.model, slots, max_length)
         self._free = list(range(slots))[::-1]
         self._slots: dict[str, _Slot] = {}
@@ -147,7 +149,7 @@ class EmbeddedEngine:
             job.slot.cached += len(feed)
         ready = [index for index, job in enumerate(jobs) if job.slot.cached == len(job.slot.ids)]
         last = list(itertools.accumulate(map(len, feeds)))
-        logits = self.model.lm_head(hidden[[last[i] - 1 for i in ready]])
+        logits = self._head(hidden[[last[i] - 1 for i in ready]])
         draws = [uniform(jobs[i].request.randomness, len(jobs[i].slot.ids)) for i in ready]
         likeliest = _logprobs(logits, [jobs[i].request.logprobs for i in ready])
         for index, token, given in zip(ready, draw(logits, draws, self.sampling), likeliest, strict=True):

@@ -25,6 +25,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, Cache
 
+from tessy.engines.heads import differs, probe_ids
 from tessy.errors import UserError
 
 
@@ -137,27 +138,42 @@ AttentionInterface.register("packed_slots", _attend)
 
 
 class SlotModel:
-    """`model`, whose decoder is `model.model`, reading `slots` texts of up to `length` ids.
+    """`model`, a decoder with or without a head, reading `slots` texts of up to `length` ids.
 
-    Raises `UserError` for models whose layers attend otherwise than to all that came before.
+    Raises `UserError` for models whose layers attend otherwise than to all that came before (a window as long
+    as the texts is no difference), or compute anything else than the model does by itself: that is tried.
     """
 
     def __init__(self, model: Any, slots: int, length: int) -> None:
-        config = model.config
-        layers = set(getattr(config, "layer_types", None) or ["unknown"])
-        if layers != {"full_attention"}:
-            raise UserError(
-                f"model {model.name_or_path}: {config.model_type} with layers of type "
-                f"{', '.join(sorted(layers))} cannot run in this process, which knows full_attention "
-                "(Qwen3); use vLLM: kind 'server'"
-            )
-        self._decoder, self._device = model.model, model.device
+        config = model.config.get_text_config()
+        # Older configurations have one window for all layers.
+        layers = set(getattr(config, "layer_types", None) or ["sliding_attention"])
+        window = getattr(config, "sliding_window", None) if "sliding_attention" in layers else None
+        if layers - {"full_attention", "sliding_attention"} or (window or length) < length:
+            raise _unsuitable(model, f"layers of type {', '.join(sorted(layers))}, a window of {window}")
+        self._decoder, self._device = model.base_model, model.device
+        ids = probe_ids(model)
+        with torch.inference_mode():
+            wanted = self._decoder(ids).last_hidden_state[0]
+        # A way of attending that has no masks of its own: the decoder makes none, either.
         model.set_attn_implementation("packed_slots")
-        # The attention masks are made here; the decoder must not make its own.
-        self._masks = dict.fromkeys(layers)
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, slots, config.num_key_value_heads, length, head_dim)
+        heads = config.num_attention_heads
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        shape = (config.num_hidden_layers, slots, kv_heads, length, head_dim)
         self._cache = SlotCache(shape, model.dtype, model.device)
+        if not ids.is_meta:
+            self._check(model, ids[0, :length].tolist(), wanted)
+
+    def _check(self, model: Any, ids: list[int], wanted: torch.Tensor) -> None:
+        """Read a text in two passes, and compare with how the model read it."""
+        half = len(ids) // 2
+        try:
+            read = [self.read([0], [0], [ids[:half]])] * (half > 0) + [self.read([0], [half], [ids[half:]])]
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise _unsuitable(model, f"another attention: {error}") from error
+        if off := differs(torch.cat(read), wanted[: len(ids)]):
+            raise _unsuitable(model, f"a text read in pieces differs by {off:.0%}")
 
     @torch.inference_mode()
     def read(
@@ -175,7 +191,6 @@ class SlotModel:
         self._cache.rows, self._cache.positions = there.rows, there.positions
         out = self._decoder(
             input_ids=there.ids[None],
-            attention_mask=self._masks,
             position_ids=there.positions[None],
             past_key_values=self._cache,
             use_cache=True,
@@ -183,6 +198,14 @@ class SlotModel:
         )
         hidden: torch.Tensor = out.last_hidden_state[0]
         return hidden
+
+
+def _unsuitable(model: Any, reason: str) -> UserError:
+    return UserError(
+        f"model {model.name_or_path}: {model.config.model_type} cannot run in this process, which knows "
+        f"decoders that attend to all that came before, such as Qwen3 and Llama ({reason}); use vLLM: kind "
+        "'server'"
+    )
 
 
 def _groups(

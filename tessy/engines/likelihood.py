@@ -12,6 +12,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from tessy.engines.heads import output_head
+
 PIECE = 1024
 """Tokens whose logits are in memory at a time."""
 
@@ -24,6 +26,7 @@ class LikelihoodReader:
         self.model = AutoModelForCausalLM.from_pretrained(
             source, revision=revision, dtype=torch.float32
         ).eval()
+        self._head = output_head(self.model)
 
     @torch.inference_mode()
     def mean_log_probability(self, ids: Sequence[int], prompt_tokens: int) -> float:
@@ -32,7 +35,7 @@ class LikelihoodReader:
         hidden = self.model.base_model(whole[None, :-1]).last_hidden_state[0, prompt_tokens - 1 :]
         targets = whole[prompt_tokens:]
         losses = [
-            cross_entropy(self.model.lm_head(states).float(), wanted, reduction="sum")
+            cross_entropy(self._head(states).float(), wanted, reduction="sum")
             for states, wanted in zip(hidden.split(PIECE), targets.split(PIECE), strict=True)
         ]
         return -float(torch.stack(losses).sum()) / len(targets)

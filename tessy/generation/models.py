@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import torch
 
-from tessy.chat import Renderer, load_tokenizer
+from tessy.chat import Renderer, load_renderer
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.config.models import ModelReference
@@ -51,11 +51,12 @@ def named(models: Mapping[Role, ModelReference]) -> dict[Role, NamedModel]:
 def renderer_of(
     job: Job[StageConfig], model: NamedModel, formats: Mapping[str, str] = MappingProxyType({})
 ) -> Renderer:
-    """The renderer of a model, in the recipe's chat format or the one that `formats` substitutes."""
-    reference = model.reference
-    form = formats.get(reference.format, reference.format)
-    settings = reference.gpt_oss.plain if reference.gpt_oss else None
-    return Renderer(load_tokenizer(*model.source(job)), form, settings)
+    """The renderer of a model, in the recipe's chat format or the one that `formats` substitutes. The
+    manifest gets what `auto` found."""
+    renderer = load_renderer(*model.source(job), model.reference, formats)
+    if model.reference.format == "auto":
+        job.used.formats[model.input] = renderer.format.plain
+    return renderer
 
 
 @dataclass(frozen=True, slots=True)

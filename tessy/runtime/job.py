@@ -74,6 +74,8 @@ class Used:
 
     json_schema: dict[str, bool] = field(default_factory=dict)
     """By question asked, whether answers were held to a JSON schema."""
+    formats: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By the stage's name for a model, the chat format that `auto` found."""
     predictors: dict[str, dict[Role, OperatingPoint]] = field(default_factory=dict)
     """By switch and role, how a trained predictor was used."""
 

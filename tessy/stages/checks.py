@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from tessy.boundary.lexicon import Lexicon
@@ -44,9 +45,22 @@ def model_faults(field: str, source: str) -> Iterator[str]:
 
 
 def models_faults(models: dict[Role, ModelReference]) -> Iterator[str]:
-    """The same for the recipe's own models."""
+    """The same for the recipe's own models, and chat formats that cannot be found in local ones."""
     for role, model in models.items():
-        yield from model_faults(f"models.{role}", model.source)
+        missing = list(model_faults(f"models.{role}", model.source))
+        yield from missing
+        if not missing and model.format == "auto" and Path(model.source).is_dir():
+            yield from (f"models.{role}: {said}" for said in _format_faults(model.model_dump_json()))
+
+
+@cache
+def _format_faults(model: str) -> tuple[str, ...]:
+    """What keeps `format: auto` from working for a model given as JSON; many stages ask."""
+    # Imported here so that recipes whose formats are written out are checked without loading transformers.
+    from tessy.chat import load_renderer
+
+    reference = ModelReference.model_validate_json(model)
+    return tuple(fault(load_renderer, reference.source, reference.revision, reference))
 
 
 def engine_faults(execution: Execution, roles: Iterable[Role]) -> Iterator[str]:

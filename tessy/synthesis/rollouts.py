@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from tessy.boundary import Predictor, TokenRule
-from tessy.chat import Renderer, close_thinking_text, conversation
+from tessy.chat import Renderer, conversation
 from tessy.config.methods import Method
 from tessy.config.synthesis import Compatibility
 from tessy.engines import Engine, FinishReason, Request
@@ -140,6 +140,21 @@ class Rollout:
         return self._assignment.answer_schema if self.state.part == "answer" else None
 
     @property
+    def ends_in_text(self) -> bool:
+        """Whether the part being written ends with text alone, which no engine looks for."""
+        own = self._views[self.state.author].renderer.end_spellings
+        return self.state.part == "thinking" and bool(own)
+
+    @property
+    def _end_spellings(self) -> tuple[str, ...]:
+        """Text that ends the part being written. It has no white space in it, so that it lies in one word,
+        and a word is judged when it is whole."""
+        if self.state.part != "thinking":
+            return ()
+        own = self._views[self.state.author].renderer.end_spellings
+        return (*self._assignment.compat.end_spellings, *own)
+
+    @property
     def repetitive(self) -> bool:
         """Whether the response repeats itself and has not been stopped yet."""
         return self._guard.repetitive and self.state.part is not None
@@ -189,7 +204,7 @@ class Rollout:
         ids = [*self.held, *new[: -1 if ended else None]]
         texts = renderer.pieces(ids)
         chunk = "".join(texts)
-        for spelling in self._assignment.compat.end_spellings if part == "thinking" else ():
+        for spelling in self._end_spellings:
             if spelling in chunk:
                 chunk, ended = chunk[: chunk.index(spelling)], True
         as_it_is = ended or spent or not self._assignment.compat.first_token
@@ -269,7 +284,7 @@ class Rollout:
         """The response as a record; `failure` is the reason if the sample was given up."""
         assignment, view = self._assignment, self._views[self._assignment.home]
         thinks = assignment.method.thinks
-        closing = Span("student", "markup", close_thinking_text(self.thinking), 0, "template")
+        closing = Span("student", "markup", view.renderer.close_thinking_text(self.thinking), 0, "template")
         ended_by = self.turns[-1].ended_by if self.turns else "chunk"
         finished = self.state.part is None and ended_by == "end"
         fits = view.written <= assignment.max_tokens

@@ -31,6 +31,8 @@ from tessy.synthesis.span_lengths import Pace, SpanLengths
 
 UNWATCHED_CHUNK = 256
 """Tokens between two turns where nobody interrupts the author: how much of a trace a crash can cost."""
+SPELLED_CHUNK = 32
+"""The same where only text ends the part: what is written behind it is thrown away."""
 
 POLL_S = 0.5
 """How often a process with nothing left to claim looks whether another one has died."""
@@ -193,7 +195,8 @@ async def _stretch(
     """Open one continuation and take turns from it until it is used up or somebody else has to write."""
     author, role, watched = rollout.author, rollout.state.author, rollout.watched
     adaptive = watched and schedule.adaptive and schedule.reach is not None
-    chunk = stride = author.chunk_tokens if watched else UNWATCHED_CHUNK
+    unwatched = SPELLED_CHUNK if rollout.ends_in_text else UNWATCHED_CHUNK
+    chunk = stride = author.chunk_tokens if watched else unwatched
     if adaptive:
         chunk = stride = pace.interval(role, chunk)
     budget = reach = rollout.budget()
