@@ -18,7 +18,8 @@ from vocabularies import GPT_OSS, renderer
 
 from tessy.chat import FORMATS, Renderer, load_tokenizer
 from tessy.chat.choosing import end_ids
-from tessy.chat.probing import Found, Marks, find_format
+from tessy.chat.probing import Found, find_format
+from tessy.chat.thinking import Marks
 from tessy.errors import UserError
 
 DATE = datetime.date(2026, 1, 1)
@@ -129,7 +130,7 @@ GEMMA4_DROPS = ("gemma4", "gemma4_v2", "gemma4_v3", "gemma4_v4")
 TEXT_ONLY = ("cohere", "gemma", "lfm2", "llama3", "phi3", "qwen2_5", "qwen3_instruct_2507", "qwen3_vl")
 """Models of these templates have no thinking of their own: the recipe says what opens and closes it."""
 IMAGES_ONLY = ("idefics3", "llava_next", "smolvlm")
-NAMED = ("lfm2_2_5", "lfm2_2_5_v2", "lfm2_2_5_vl")
+NAMED = ("gemma4_v5", "lfm2_2_5", "lfm2_2_5_v2", "lfm2_2_5_vl")
 FAST = ("deepseek_r1_distill", "gemma3", "glm4moe", "gptoss", "idefics3", "llama3", "qwen3", "qwen3_5_think")
 
 

@@ -12,7 +12,8 @@ from hostile_text import hostile_text
 from hypothesis import given
 
 from tessy.chat import Renderer, load_tokenizer, stable_words
-from tessy.chat.probing import Marks, find_format
+from tessy.chat.probing import find_format
+from tessy.chat.thinking import Marks
 from tessy.errors import UserError
 
 MARKS = Marks("<think>\n", "\n</think>\n\n", "")

@@ -167,18 +167,65 @@ def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Pat
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
-def test_a_model_that_attends_otherwise_is_refused(tmp_path: Path, family: str) -> None:
+def tiny(folder: Path, family: str, **more: Any) -> Path:
+    """A checkpoint of another family, with random weights."""
+    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from tessy.engines.embedded import EmbeddedEngine
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=VOCABULARY,
+        head_dim=16,
+        num_key_value_heads=1,
+        max_position_embeddings=128,
+        **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, **shape, **more},
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "family", ["llama", "mistral", "qwen2", "smollm3", "phi3", "gemma3_text", "glm", "olmo2"]
+)
+def test_other_families_write_what_transformers_writes(tmp_path: Path, family: str) -> None:
+    """Several texts at once, one of them continued after a detour."""
+    import torch
+
+    tiny(tmp_path, family)
+    e, model = engine(tmp_path, temperature=0.0), plain(tmp_path)
+
+    async def write() -> list[list[int]]:
+        await e.open(request("s3", [*PREFIXES["s3"], 5, 6, 7], 4)).finished()
+        done = await asyncio.gather(*(e.open(request(s, ids, 12)).finished() for s, ids in PREFIXES.items()))
+        return [generation.token_ids for generation in done]
+
+    for ids, got in zip(PREFIXES.values(), asyncio.run(write()), strict=True):
+        text = list(ids)
+        for _ in got:
+            text.append(int(model(torch.tensor([text])).logits[0, -1].argmax()))
+        assert got == text[len(ids) :]
+
+
+@pytest.mark.parametrize(
+    ("family", "more", "reason"),
+    [
+        ("gemma3_text", {"sliding_window": 8}, "a window of 8"),
+        ("mistral", {"sliding_window": 8}, "a window of 8"),
+        ("gemma2", {"sliding_window": 4096}, "gemma2 does more to its logits"),
+        ("gpt_oss", {"num_local_experts": 4, "sliding_window": 4096}, "gpt_oss cannot run in this process"),
+        ("granite", {"logits_scaling": 8.0}, "granite does more to its logits"),
+    ],
+)
+def test_a_model_that_computes_otherwise_is_refused(
+    tmp_path: Path, family: str, more: dict[str, Any], reason: str
+) -> None:
     from tessy.errors import UserError
 
-    tiny = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    config = AutoConfig.for_model(family, vocab_size=VOCABULARY, head_dim=16, num_key_value_heads=1, **tiny)
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=f"{family} with layers of type .*cannot run in this process"):
-        EmbeddedEngine(str(tmp_path), Sampler(temperature=1.0), slots=1, max_length=9)
+    tiny(tmp_path, family, **more)
+    with pytest.raises(UserError, match=reason):
+        engine(tmp_path)
 
 
 def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:

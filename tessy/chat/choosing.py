@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tessy.chat.probing import Found, Marks, find_format
+from tessy.chat.probing import Found, find_format
 from tessy.chat.renderer import Renderer
+from tessy.chat.thinking import Marks
 from tessy.chat.vocabulary import load_tokenizer
 from tessy.config.models import ModelReference, Template
 

@@ -43,10 +43,10 @@ def thinking_marks(
     if none and off != after:
         header = _split_before(after, none["open"].strip())[0]
         return header, Marks(none["open"], none["close"]), "rendered where thinking is switched off"
-    opened = [m for m in _OPENS.finditer(after) if not after[m.end() :].strip()]
-    if opened:
-        header, opening = after[: opened[-1].start()], after[opened[-1].start() :]
-        return header, _by_convention(opening), "opened by the prompt; closed as is usual"
+    openings = [m for m in _OPENS.finditer(after) if not after[m.end() :].strip()]
+    if openings:
+        at = openings[-1].start()
+        return after[:at], _by_convention(after[at:]), "opened by the prompt; closed as is usual"
     if {"<think>", "</think>"} <= tokenizer.get_vocab().keys():
         return after, _by_convention("<think>\n"), "tokens of the vocabulary; the template has none"
     raise Unusable(

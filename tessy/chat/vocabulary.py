@@ -40,7 +40,7 @@ def load_tokenizer(source: str, revision: str | None = None) -> Any:
     written = cached_file(
         source, "tokenizer.json", revision=revision, _raise_exceptions_for_missing_entries=False
     )
-    kind = TokenizersBackend if written else AutoTokenizer
+    kind: Any = TokenizersBackend if written else AutoTokenizer
     tokenizer = kind.from_pretrained(source, revision=revision)
     require_text_survives(tokenizer)
     return tokenizer
@@ -212,9 +212,14 @@ def _pipeline(normalizer: Any, pre_tokenizer: Any) -> tuple[Any, Any]:
     """A normalizer and a pre-tokenizer from their JSON."""
     from tokenizers import Tokenizer
 
-    empty = {"type": "BPE", "vocab": {}, "merges": []}
-    spec = {"version": "1.0", "added_tokens": [], "model": empty, "post_processor": None, "decoder": None}
-    made = Tokenizer.from_str(json.dumps({**spec, "normalizer": normalizer, "pre_tokenizer": pre_tokenizer}))
+    model = {"type": "BPE", "vocab": {}, "merges": []}
+    parts = {
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": None,
+    }
+    made = Tokenizer.from_str(json.dumps({"version": "1.0", "added_tokens": [], "model": model, **parts}))
     return made.normalizer, made.pre_tokenizer
 
 

@@ -53,7 +53,8 @@ def inspect_format_command(
     """
     from tessy.chat import Renderer, load_tokenizer
     from tessy.chat.choosing import end_ids
-    from tessy.chat.probing import Marks, find_format
+    from tessy.chat.probing import find_format
+    from tessy.chat.thinking import Marks
 
     if (opening is None) != (closing is None):
         raise click.UsageError("--open and --close go together")
@@ -93,8 +94,8 @@ def _ends(form: ChatFormat) -> Iterator[str]:
         by_reason: dict[str, list[str]] = {}
         for marker, reason in sorted(ends.items()):
             by_reason.setdefault(reason, []).append(marker)
-        for reason, markers in sorted(by_reason.items()):
-            yield f"{f'{part}: {reason}':<22}{' '.join(markers)}"
+        for why, named in sorted(by_reason.items()):
+            yield f"{f'{part}: {why}':<22}{' '.join(named)}"
 
 
 def _shown(text: str) -> str:

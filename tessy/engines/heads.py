@@ -29,10 +29,18 @@ def output_head(model: Any) -> Any:
     """The linear layer that makes logits of hidden states; raises `UserError` for a model that does more with
     them, such as scaling or capping."""
     head, ids = model.get_output_embeddings(), probe_ids(model)
-    off = differs(head(model.base_model(ids).last_hidden_state), model(ids).logits)
-    if off:
+    try:
+        off = differs(head(model.base_model(ids).last_hidden_state), model(ids).logits)
+    except RuntimeError as error:
+        # Mixtures of experts, for one, have no kernels for double precision.
+        raise UserError(
+            f"model {model.name_or_path}: {model.config.model_type} cannot run in this process in {model.dtype}: "
+            f"{error}; use another dtype, or vLLM: kind 'server' or 'vllm'"
+        ) from error
+    # A cap shows only where logits are large, which these need not be.
+    if off or getattr(model.config.get_text_config(), "final_logit_softcapping", None):
         raise UserError(
             f"model {model.name_or_path}: {model.config.model_type} does more to its logits than one linear "
-            f"layer (they differ by {off:.0%}); use vLLM: kind 'server' or 'vllm'"
+            "layer, such as scaling or capping them; use vLLM: kind 'server' or 'vllm'"
         )
     return head

@@ -115,10 +115,15 @@ def _attend(
     *,
     alike: Sequence[_Alike],
     scaling: float,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of packed queries (1, heads, ids, dim) to the rows they belong to, by transformers' rules
-    for attention functions: (1, ids, heads, dim), and no weights."""
+    for attention functions: (1, ids, heads, dim), and no weights. Raises `ValueError` for attention that is
+    capped or has sinks."""
+    if softcap is not None or s_aux is not None:
+        raise ValueError("its attention is capped or has sinks")
     packed = query[0].transpose(0, 1)
     out = torch.empty_like(packed)
     for group in alike:
