@@ -154,8 +154,8 @@ def _end_of_answer(
             at, _, marker = min(found)
             return turn.tail[: at + len(marker)], where
     follows = probes.next_turn()
-    if (marker := next((m for m in ends if follows.startswith(m)), None)) is not None:
-        return marker, "what follows an answer is an end token"
+    if following := [m for m in ends if follows.startswith(m)]:
+        return following[0], "what follows an answer is an end token"
     if ends:
         return ends[0], "the template ends no answer; the first end token does"
     raise Unusable("it ends no answer, and the model names no end token")

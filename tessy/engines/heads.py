@@ -34,8 +34,8 @@ def output_head(model: Any) -> Any:
     except RuntimeError as error:
         # Mixtures of experts, for one, have no kernels for double precision.
         raise UserError(
-            f"model {model.name_or_path}: {model.config.model_type} cannot run in this process in {model.dtype}: "
-            f"{error}; use another dtype, or vLLM: kind 'server' or 'vllm'"
+            f"model {model.name_or_path}: {model.config.model_type} cannot run in this process in "
+            f"{model.dtype}: {error}; use another dtype, or vLLM: kind 'server' or 'vllm'"
         ) from error
     # A cap shows only where logits are large, which these need not be.
     if off or getattr(model.config.get_text_config(), "final_logit_softcapping", None):
