@@ -67,6 +67,11 @@ _runs_dir = click.option(
     show_default=True,
     help="Where results go.",
 )
+_sizes = click.option(
+    "--sizes",
+    type=click.Choice(["tiny"]),
+    help="Cut RECIPE short: tiny random models, few problems and tokens, in the process, on the CPU.",
+)
 
 
 @main.command(
@@ -74,12 +79,14 @@ _runs_dir = click.option(
 Examples:
   tessy run recipes/mini.yaml
   tessy run recipes/mini.yaml train.learning_rate=5e-4 --runs-dir /data/runs
+  tessy run recipes/one-gpu/lora-80gb.yaml --sizes tiny
 """
 )
 @_recipe
 @_overrides
 @_runs_dir
-def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
+@_sizes
+def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path, sizes: str | None) -> None:
     """Run RECIPE: synthesize, train, evaluate, report.
 
     Finished stages of earlier runs are reused; an interrupted run resumes where it stopped. Results
@@ -87,7 +94,7 @@ def run(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
     """
     from tessy.commands.run import run_recipe
 
-    sys.exit(run_recipe(recipe, overrides, runs_dir))
+    sys.exit(run_recipe(recipe, overrides, runs_dir, tiny=sizes == "tiny"))
 
 
 @main.command(
@@ -100,11 +107,12 @@ Examples:
 @_recipe
 @_overrides
 @_runs_dir
-def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path) -> None:
+@_sizes
+def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path, sizes: str | None) -> None:
     """Show what `run` would do: for every stage, reuse it or run it, and why."""
     from tessy.commands.run import show_plan
 
-    show_plan(recipe, overrides, runs_dir)
+    show_plan(recipe, overrides, runs_dir, tiny=sizes == "tiny")
 
 
 @main.command(

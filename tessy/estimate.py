@@ -11,105 +11,64 @@ Not covered: synthesis and evaluation; what other processes hold; communication 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tessy.config.base import MINIATURE
 from tessy.config.recipe import Recipe
-from tessy.config.train import TrainExecution
+from tessy.config.train import TrainExecution, Training
 from tessy.errors import UserError
+from tessy.shapes import KNOWN, Shape, shape_of
 
 GIB = 1 << 30
 SLACK = 2 * GIB
 """Kept free for the driver's own and for fragmentation."""
+LOSS = 1 * GIB
+"""What the loss holds, which never has all logits at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of a Qwen3-like decoder; `experts` of which `active` see a token, one in dense models."""
-
-    vocabulary: int
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    mlp: int
-    tied: bool
-    experts: int = 1
-    active: int = 1
-
-    @property
-    def parameters(self) -> int:
-        """The number of weights without those of norms, which are below a thousandth."""
-        return self.embedding * (1 if self.tied else 2) + self.layers * self._layer(self.experts)
-
-    @property
-    def embedding(self) -> int:
-        return self.vocabulary * self.width
-
-    def _layer(self, experts: int) -> int:
-        attention = self.width * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        return attention + 3 * self.width * self.mlp * experts
-
-    def flops_per_token(self, tokens: int, method: str) -> float:
-        """FLOPs per token of training on sequences of `tokens`: forward and backward, causal attention,
-        without recomputation. Frozen weights need no weight gradients."""
-        weights = self.embedding + self.layers * self._layer(self.active)
-        attention = self.layers * 2 * self.heads * self.head_dim * tokens
-        forward = 2 * weights + attention
-        return forward * (3 if method == "full" else 2)
-
-
-KNOWN: Mapping[str, Shape] = {
-    "Qwen/Qwen3-8B": Shape(151936, 4096, 36, 32, 8, 128, 12288, tied=False),
-    "Qwen/Qwen3-8B-Base": Shape(151936, 4096, 36, 32, 8, 128, 12288, tied=False),
-    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, tied=False, experts=128, active=8),
-}
-"""The paper's students, as their published `config.json` has them: a plan asks no hub."""
-
-
-def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape in a checkpoint's `config.json`."""
-    heads, width = config["num_attention_heads"], config["hidden_size"]
-    experts = config.get("num_experts") or config.get("num_local_experts") or 1
-    return Shape(
-        vocabulary=config["vocab_size"],
-        width=width,
-        layers=config["num_hidden_layers"],
-        heads=heads,
-        kv_heads=config.get("num_key_value_heads", heads),
-        head_dim=config.get("head_dim") or width // heads,
-        mlp=config["moe_intermediate_size"] if experts > 1 else config["intermediate_size"],
-        tied=bool(config.get("tie_word_embeddings")),
-        experts=experts,
-        active=config.get("num_experts_per_tok", 1) if experts > 1 else 1,
-    )
-
-
-def memory(shape: Shape, method: str, spread: TrainExecution, tokens: int, rows: int) -> dict[str, float]:
-    """Bytes per device while it processes `rows` rows of `tokens`, by purpose."""
+def memory(shape: Shape, train: Training, spread: TrainExecution) -> dict[str, float]:
+    """Bytes per device while it works on its micro-batch of rows of maximum length, by purpose."""
     count, world = shape.parameters, spread.world
-    trained = count if method == "full" else count / 50
-    half = spread.zero > 0 or method == "lora"
-    weights = (2 if half else 4) * count / (world if spread.zero == 3 else 1)
+    full = train.method == "full"
+    trained = count if full else shape.adapters(train.lora_rank)
+    half = spread.zero > 0 or not full
+    weights = (2 if half else 4) * count / (world if spread.zero == 3 else 1) + 4 * (trained - count * full)
     gradients = 4 * trained / (world if spread.zero else 1)
-    states = (12 if half else 8) * trained / (world if spread.zero else 1)
+    per_weight = 2.1 if train.optimizer == "adamw_8bit" else 12 if spread.zero else 8
+    states = per_weight * trained / (world if spread.zero else 1)
     if spread.offload:
         states, weights = 0.0, 0.0 if spread.zero == 3 else weights
-    # Checkpointing keeps one input per layer and, for the current layer, about twenty vectors per token.
-    kept = shape.layers * shape.width
-    at_work = 12 * shape.width + 4 * shape.mlp * shape.active + 4 * shape.heads * shape.head_dim
-    activations = 2 * rows * tokens / spread.sequence_parallel * (kept + at_work)
+    tokens = spread.micro(train.batch_size) * train.max_length / spread.sequence_parallel
     return {
         "weights": weights,
         "gradients": gradients,
         "optimizer states": states,
-        "activations": activations,
+        "activations": tokens * _activations(shape, spread) + LOSS,
         "slack": SLACK,
     }
+
+
+def _activations(shape: Shape, spread: TrainExecution) -> float:
+    """Bytes per token, in bfloat16. A layer that is recomputed keeps its input, and its attention's output
+    where that is not; the others all that `_layer` counts, as the one does that is at work."""
+    layers = shape.layers
+    most = layers if spread.recomputed_layers is None else spread.recomputed_layers
+    recomputed = 0 if spread.recompute == "nothing" else min(layers, most)
+    queries = shape.heads * shape.head_dim
+    attention = (2 * queries + 4 * shape.heads) * (spread.recompute == "all_but_attention")
+    whole = _layer(shape, spread)
+    at_work = whole + 4 * shape.mlp * shape.active + 8 * shape.width
+    return recomputed * (2 * shape.width + attention) + (layers - recomputed) * whole + at_work
+
+
+def _layer(shape: Shape, spread: TrainExecution) -> float:
+    """Bytes per token of what a layer keeps for backward: the inputs of its norms (in float32, except with
+    fused kernels), products, and attention."""
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    fused = spread.kernels == "liger"
+    norms = 2 * shape.width * ((2 if fused else 4) + 2) + (queries + keys) * (2 if fused else 4)
+    return norms + 4 * (queries + keys) + (6 if fused else 8) * shape.mlp * shape.active
 
 
 def student_shape(recipe: Recipe) -> Shape | None:
@@ -131,7 +90,7 @@ def require_fit(recipe: Recipe) -> None:
     shape, device = student_shape(recipe), recipe.execution.train.device
     if shape is None or device is None:
         return
-    needed = _needed(recipe, shape, recipe.train.method, recipe.execution.train)
+    needed = _needed(shape, recipe.train, recipe.execution.train)
     if needed > device.memory_gib * GIB:
         fitting = next(_alternatives(recipe, shape), "a smaller train.max_length, or a smaller model")
         raise UserError(
@@ -140,9 +99,8 @@ def require_fit(recipe: Recipe) -> None:
         )
 
 
-def _needed(recipe: Recipe, shape: Shape, method: str, spread: TrainExecution) -> float:
-    rows = spread.micro(recipe.train.batch_size)
-    return sum(memory(shape, method, spread, recipe.train.max_length, rows).values())
+def _needed(shape: Shape, train: Training, spread: TrainExecution) -> float:
+    return sum(memory(shape, train, spread).values())
 
 
 def _alternatives(recipe: Recipe, shape: Shape) -> Iterator[str]:
@@ -156,9 +114,10 @@ def _alternatives(recipe: Recipe, shape: Shape) -> Iterator[str]:
         *({**one, "zero": 3, "processes": processes} for processes in (2, 4, 8, 16)),
     ):
         other = spread.model_copy(update=changes)
-        if _needed(recipe, shape, recipe.train.method, other) <= device.memory_gib * GIB:
+        if _needed(shape, recipe.train, other) <= device.memory_gib * GIB:
             yield "execution.train " + ", ".join(f"{key}={value}" for key, value in changes.items() if value)
-    if _needed(recipe, shape, "lora", spread.model_copy(update=one)) <= device.memory_gib * GIB:
+    adapters = recipe.train.model_copy(update={"method": "lora"})
+    if _needed(shape, adapters, spread.model_copy(update=one)) <= device.memory_gib * GIB:
         yield "train.method=lora with execution.train.micro_batch=1"
 
 
@@ -167,13 +126,7 @@ def describe(recipe: Recipe, tokens: float | None) -> str:
     shape, spread = student_shape(recipe), recipe.execution.train
     if shape is None:
         return "training: no config.json of the model here yet; no estimate"
-    parts = memory(
-        shape,
-        recipe.train.method,
-        spread,
-        recipe.train.max_length,
-        spread.micro(recipe.train.batch_size),
-    )
+    parts = memory(shape, recipe.train, spread)
     text = f"training: {shape.parameters / 1e6:,.1f}M parameters, about {sum(parts.values()) / GIB:,.1f} GiB"
     text += " per device (" + ", ".join(f"{name} {size / GIB:,.1f}" for name, size in parts.items()) + ")"
     if tokens is None or spread.device is None:

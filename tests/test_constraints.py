@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 REMEDY = "run `make lock`"
-ELSEWHERE = ("tessy", "vllm")
-"""The project itself, and the build for GPUs, which no lock installs."""
+ELSEWHERE = ("tessy", "vllm", "liger-kernel")
+"""The project itself, and what is only for GPUs, which no lock installs."""
 
 
 def constraints() -> dict[str, str]:

@@ -12,9 +12,10 @@ from tessy.config.load import load
 from tessy.config.recipe import Recipe
 from tessy.config.train import TrainExecution
 from tessy.errors import UserError
-from tessy.estimate import GIB, KNOWN, describe, memory, require_fit, shape_of, training_tokens
+from tessy.estimate import GIB, describe, memory, require_fit, training_tokens
 from tessy.experiment import plan
 from tessy.report.scores import PAPER
+from tessy.shapes import KNOWN, shape_of
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini.yaml"
 QWEN3_8B: dict[str, Any] = {
@@ -61,7 +62,8 @@ def test_weights_and_states_are_shared_out_by_zero() -> None:
 
     def used(zero: int, processes: int) -> dict[str, float]:
         spread = TrainExecution.model_validate({"zero": zero, "processes": processes, "micro_batch": 1})
-        return memory(shape, "full", spread, 40960, 1)
+        train = load(MINI, ["train.max_length=40960"]).train
+        return memory(shape, train, spread)
 
     assert used(0, 1)["weights"] == 4 * shape.parameters
     assert used(2, 8)["weights"] == 2 * shape.parameters

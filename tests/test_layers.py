@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("tessy.errors", "tessy.records"),
+    ("tessy.errors", "tessy.records", "tessy.shapes"),
     ("tessy.config",),
     ("tessy.curation",),
     ("tessy.artifacts", "tessy.digests", "tessy.estimate", "tessy.hub", "tessy.jsonl", "tessy.layout"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("tessy.report",),
     ("tessy.generation",),
     ("tessy.stages",),
-    ("tessy.experiment",),
+    ("tessy.experiment", "tessy.standins"),
     ("tessy.sharing",),
     ("tessy.commands",),
     ("eval.judge", "eval.sandbox"),

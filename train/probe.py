@@ -1,13 +1,16 @@
-"""How fast a model of a given size trains here, and how much memory that takes: `python -m train.probe`.
+"""How fast a model of a given size trains here, how much memory that takes, and where the time goes.
 
 A Qwen3 of the chosen size with random weights is trained for a few steps on random sequences, by the same
-code that trains the student. One JSON line tells tokens per second, peak memory and, with the device's
-peak, the share of it that was used (MFU; arithmetic done twice for checkpointing does not count).
+code that trains the student. One JSON line tells tokens per second, peak memory beside the planner's
+estimate and, with the device's peak, the share of it that was used (MFU; arithmetic done twice for
+checkpointing does not count). `--profile` adds a step's time by what the kernels compute. Several numbers of
+tokens and several `--execution` are measured one after another, in one process.
 
     python -m train.probe --model mini --tokens 160 --rows 16
-    python -m train.probe --model 8b --tokens 40960 --method lora --tflops 989
-    torchrun --nproc-per-node 1 -m train.probe --model 8b --tokens 4096 --zero 2 --offload --tflops 989
-    torchrun --nproc-per-node 8 -m train.probe --model 8b --tokens 40960 --rows 8 --zero 3 --tflops 989
+    python -m train.probe --model 8b --tokens 4096,16384,40960 --method lora --tflops 989 --profile \\
+        --execution '{}' --execution '{attention: cudnn, kernels: liger, recompute: all_but_attention}'
+    torchrun --nproc-per-node 8 -m train.probe --model 8b --tokens 40960 --rows 8 --tflops 989 \\
+        --execution '{zero: 3, micro_batch: 1}'
 
 Not covered: data loading, checkpoints, and the time to the first step.
 """
@@ -15,6 +18,7 @@ Not covered: data loading, checkpoints, and the time to the first step.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -25,11 +29,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, TrainerCallback
 
 from tessy.config.train import TrainExecution, Training
-from tessy.estimate import shape_of
+from tessy.estimate import SLACK, memory
+from tessy.shapes import QWEN3, shape_of
 from train.batches import Row
+from train.breakdown import Breakdown
 from train.examples import Example
 from train.setup import Setting, device, make_trainer
 
@@ -44,28 +51,9 @@ SIZES: dict[str, dict[str, Any]] = {
         "intermediate_size": 192,
         "tie_word_embeddings": True,
     },
-    "0.6b": {
-        "vocab_size": 151936,
-        "hidden_size": 1024,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "intermediate_size": 3072,
-        "tie_word_embeddings": True,
-    },
-    "8b": {
-        "vocab_size": 151936,
-        "hidden_size": 4096,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "intermediate_size": 12288,
-        "tie_word_embeddings": False,
-    },
+    **{name: dict(fields) for name, fields in QWEN3.items()},
 }
-"""The students of the miniature recipe and of the paper, and the paper's predictor base."""
+"""The miniature's student, and Qwen3's published shapes."""
 
 
 class Clock(TrainerCallback):
@@ -81,15 +69,25 @@ class Clock(TrainerCallback):
 
 
 def measure(
-    model: str, tokens: int, rows: int, steps: int, method: str, spread: TrainExecution
+    model: str,
+    rows: int,
+    steps: int,
+    train: Training,
+    spread: TrainExecution,
+    pack: int = 1,
+    profile: bool = False,
 ) -> dict[str, Any]:
-    """Tokens per second of all devices over `steps` steps after a first one, and peak MiB of one."""
+    """Tokens per second of all devices over `steps` steps after a first one, and peak MiB of one; every row
+    holds `pack` samples. A last step, which does not count, is profiled."""
+    tokens = train.max_length
     config = Qwen3Config(**SIZES[model], max_position_embeddings=max(tokens, 64), pad_token_id=0)
-    clock = Clock()
+    clock, breakdown = Clock(), Breakdown(steps + 2)
+    _forget_peak()
     with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(_settings(tokens, rows, method), spread, seed=0, folder=Path(folder))
-        found = _samples(config.vocab_size, tokens, rows * (steps + 1))
-        numbers: list[Row] = [(sample,) for sample in range(len(found))]
+        setting = Setting(train, spread, seed=0, folder=Path(folder))
+        count = rows * (steps + 1 + profile)
+        found = _samples(config.vocab_size, tokens // pack, count * pack)
+        numbers: list[Row] = [tuple(range(row * pack, (row + 1) * pack)) for row in range(count)]
 
         def load_model(dtype: torch.dtype, attn_implementation: str) -> Any:
             with device():
@@ -97,19 +95,26 @@ def measure(
                     config, dtype=dtype, attn_implementation=attn_implementation
                 )
 
-        trainer = make_trainer(setting, load_model, _tokenizer(), found, numbers, [clock])
+        trainer = make_trainer(setting, load_model, _tokenizer(), found, numbers, [clock, breakdown])
         trainer.args.save_strategy = "no"
         trainer.train()
-    rate = steps * rows * tokens / (clock.ends[-1] - clock.ends[0])
-    flops = shape_of(config.to_dict()).flops_per_token(tokens, method) * rate
+    rate = steps * rows * tokens // pack * pack / (clock.ends[steps] - clock.ends[0])
+    shape = shape_of(config.to_dict())
+    flops = shape.flops_per_token(tokens / pack, train.method) * rate
+    planned = sum(memory(shape, train, spread).values()) - SLACK
     return {
         "tokens_per_s": round(rate, 1),
         "peak_mib": round(_peak_mib()),
+        "planned_mib": round(planned / (1 << 20)),
         "tflops_per_device": flops / 1e12 / spread.world,
+        **({"seconds": breakdown.shares, "longest_kernels": breakdown.longest} if profile else {}),
     }
 
 
-def _settings(tokens: int, rows: int, method: str) -> Training:
+def settings(
+    tokens: int, rows: int, method: str, optimizer: str = "adamw", packing: bool = False
+) -> Training:
+    """The recipe's section `train` for rows of `tokens`."""
     return Training.model_validate(
         {
             "epochs": 1,
@@ -119,6 +124,8 @@ def _settings(tokens: int, rows: int, method: str) -> Training:
             "warmup_share": 0.0,
             "schedule": "constant",
             "method": method,
+            "optimizer": optimizer,
+            "packing": packing,
         }
     )
 
@@ -137,39 +144,58 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>")
 
 
+def _forget_peak() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
 def _peak_mib() -> float:
+    """Of tensors on a GPU; on a CPU of the process, from its start."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / (1 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure training speed and memory with random weights.")
+    began = time.monotonic()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", choices=SIZES, required=True)
-    parser.add_argument("--tokens", type=int, required=True, help="length of every sequence")
-    parser.add_argument("--rows", type=int, default=1, help="sequences per optimizer step")
-    parser.add_argument("--micro-batch", type=int, default=None, help="sequences a device works on at once")
+    parser.add_argument("--tokens", required=True, help="length of every row; several, with commas")
+    parser.add_argument("--rows", type=int, default=1, help="rows per optimizer step")
+    parser.add_argument("--pack", type=int, default=1, help="samples in every row")
     parser.add_argument("--steps", type=int, default=3, help="steps measured, after a first one")
     parser.add_argument("--method", choices=("full", "lora"), default="full")
-    parser.add_argument("--attention", default="sdpa")
-    parser.add_argument("--zero", type=int, choices=(0, 2, 3), default=0)
-    parser.add_argument("--offload", action="store_true")
-    parser.add_argument("--sequence-parallel", type=int, default=1)
-    parser.add_argument("--tflops", type=float, default=None, help="the device's dense bfloat16 peak")
-    asked = parser.parse_args()
-    spread = TrainExecution(
-        processes=int(os.environ.get("WORLD_SIZE", "1")),
-        zero=asked.zero,
-        offload=asked.offload,
-        sequence_parallel=asked.sequence_parallel,
-        micro_batch=asked.micro_batch,
-        attention=asked.attention,
+    parser.add_argument("--optimizer", choices=("adamw", "adamw_8bit"), default="adamw")
+    parser.add_argument(
+        "--execution", action="append", help="the recipe's execution.train as YAML; may repeat"
     )
-    found = measure(asked.model, asked.tokens, asked.rows, asked.steps, asked.method, spread)
-    if asked.tflops:
-        found["mfu"] = found["tflops_per_device"] / asked.tflops
+    parser.add_argument("--tflops", type=float, default=None, help="the device's dense bfloat16 peak")
+    parser.add_argument("--profile", action="store_true", help="tell where the time of one more step goes")
+    parser.add_argument("--seconds", type=float, default=None, help="start no measurement after so long")
+    asked = parser.parse_args()
+    world = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    for text in asked.execution or ["{}"]:
+        spread = TrainExecution.model_validate(yaml.safe_load(text) | world)
+        for tokens in map(int, asked.tokens.split(",")):
+            if asked.seconds is None or time.monotonic() - began < asked.seconds:
+                _print(asked, tokens, text, spread)
+
+
+def _print(asked: argparse.Namespace, tokens: int, text: str, spread: TrainExecution) -> None:
+    """Measure once, and print the line; what does not fit in memory is said in it."""
+    train = settings(tokens, asked.rows, asked.method, asked.optimizer, asked.pack > 1)
+    try:
+        found = measure(asked.model, asked.rows, asked.steps, train, spread, asked.pack, asked.profile)
+        if asked.tflops:
+            found["mfu"] = found["tflops_per_device"] / asked.tflops
+    except torch.cuda.OutOfMemoryError as error:
+        found = {"error": str(error).splitlines()[0]}
     if os.environ.get("RANK", "0") == "0":
-        print(json.dumps({**vars(asked), **found}), flush=True)
+        print(json.dumps({**vars(asked), "tokens": tokens, "execution": text, **found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,23 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import GenerationConfig, TrainerCallback
+from transformers.integrations.liger import apply_liger_kernel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from trl.trainer.sft_config import SFTConfig
 
 from tessy.artifacts import read_json
 from tessy.config.train import TrainExecution, Training
+from train.adapters import fuse
 from train.batches import Collator, Row, Split, schedule
 from train.checkpoints import on_one_device
 from train.examples import Example
 from train.losses import SpanTrainer
+from train.sdpa import implementation
+
+LIGER = {"cross_entropy": False, "fused_linear_cross_entropy": False}
+"""Liger's kernels but those of the loss, for which TRL has its own."""
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}
+"""The recipe's optimizers by transformers' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +56,45 @@ def make_trainer(
     torch.manual_seed(setting.seed)
     # Created before the model: from here on, ZeRO-3 shards weights while they are loaded.
     args = on_one_device(arguments(setting, len(rows)))
-    model = load_model(dtype=dtype_of(setting), attn_implementation=setting.spread.attention)
+    model = load_model(dtype=dtype_of(setting), attn_implementation=implementation(setting.spread))
+    if setting.spread.kernels == "liger":
+        apply_liger_kernel(model, LIGER)
     # The student's own is copied at the end; some models' would be rejected when a checkpoint is saved.
     model.generation_config = GenerationConfig()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     flat = setting.train.packing or setting.spread.sequence_parallel > 1
-    return SpanTrainer(
+    trainer = SpanTrainer(
         model=model,
         args=args,
         train_dataset=micro_batches(setting, examples, rows),
         data_collator=Collator(examples, pad, flat),
         processing_class=tokenizer,
         peft_config=adapters(setting.train),
-        callbacks=callbacks,
+        callbacks=[*callbacks, KeepLayers(setting.spread.recomputed_layers)],
         loss_weights=setting.train.loss_weights,
         epochs=setting.train.epochs,
     )
+    if setting.train.method == "lora" and setting.spread.zero != 3:
+        assert trainer.model is not None
+        fuse(trainer.model)
+    return trainer
+
+
+class KeepLayers(TrainerCallback):
+    """Recomputes only the first `recomputed` layers, if that is a number; others keep their activations."""
+
+    def __init__(self, recomputed: int | None) -> None:
+        self.recomputed = recomputed
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        if self.recomputed is not None:
+            for layer in decoder_layers(model)[self.recomputed :]:
+                layer.gradient_checkpointing = False
+
+
+def decoder_layers(model: Any) -> list[Any]:
+    """The layers of `model` that are recomputed one by one, in their order."""
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
 def micro_batches(setting: Setting, examples: Sequence[Example], rows: Sequence[Row]) -> Dataset:
@@ -106,6 +138,7 @@ def adapters(train: Training) -> Any:
 def arguments(setting: Setting, rows: int) -> SFTConfig:
     """The settings in TRL's terms."""
     train, spread, gpu = setting.train, setting.spread, torch.cuda.is_available()
+    recompute = spread.recompute or ("layers" if gpu else "nothing")
     steps = -(-rows // train.batch_size) * train.epochs
     return SFTConfig(
         # A checkpoint can be resumed only with the distribution it was made with.
@@ -118,6 +151,7 @@ def arguments(setting: Setting, rows: int) -> SFTConfig:
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
+        optim=OPTIMIZERS[train.optimizer],
         learning_rate=train.learning_rate,
         lr_scheduler_type=train.schedule,
         warmup_steps=round(train.warmup_share * steps),
@@ -133,7 +167,8 @@ def arguments(setting: Setting, rows: int) -> SFTConfig:
         use_cpu=not gpu,
         ddp_backend=backend() if spread.world > 1 else None,
         bf16=gpu,
-        gradient_checkpointing=gpu,
+        gradient_checkpointing=recompute != "nothing",
+        gradient_checkpointing_kwargs={"selective": True} if recompute == "all_but_attention" else None,
         dataloader_pin_memory=gpu,
         **distributed(spread),
     )

@@ -36,6 +36,7 @@ from train.checkpoints import KeepLast, Watch, export, require_disk, train
 from train.examples import Example, Limits, examples
 from train.launch import launch
 from train.losses import totals
+from train.sdpa import implementation
 from train.setup import Setting, device, make_trainer
 
 
@@ -107,7 +108,7 @@ def in_rows(found: Sequence[Example], config: Any, settings: Training, spread: T
     """One sample per row, or as many as fit if they are packed."""
     if not settings.packing:
         return [(sample,) for sample in range(len(found))]
-    check_packing(config, spread.attention, device())
+    check_packing(config, implementation(spread), device())
     return pack([len(example) for example in found], settings.max_length)
 
 

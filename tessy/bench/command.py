@@ -202,6 +202,23 @@ def scheduling_command(
     click.echo(json.dumps(found, indent=2))
 
 
+@bench_command.command(
+    "cost",
+    epilog="""\b
+Example:
+  tessy bench cost --samples 80000 --tokens 14600
+""",
+)
+@click.option("--samples", type=int, default=80_000, show_default=True, help="Traces.")
+@click.option("--tokens", type=int, default=14_600, show_default=True, help="Mean length of a trace.")
+def cost_command(samples: int, tokens: int) -> None:
+    """Reckon the GPU-hours of synthesis with GPT-OSS-120B and Qwen3-8B: streamed, in chunks, and in lock step
+    as the authors' release runs it. Assumptions are in tessy/bench/scale.py."""
+    from tessy.bench.scale import cost
+
+    click.echo(json.dumps(cost(samples, tokens), indent=2))
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""

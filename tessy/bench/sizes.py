@@ -24,29 +24,25 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForTokenClas
 
 from tessy.errors import UserError
 from tessy.miniature.tokens import MARKERS, THINK_TAGS
+from tessy.shapes import QWEN3
 
 SPECIAL = (*MARKERS["student"], *THINK_TAGS)
 POSITIONS = 40_960
 DAMPED = 0.01
 """Of random layers little is left in a predictor: what it says then depends on the token alone, so that
 boundaries are spread evenly."""
-QWEN3 = (
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-)
 SIZES: dict[str, dict[str, Any]] = {
-    name: dict(zip(QWEN3, shape, strict=True))
-    | {"head_dim": head, "tie_word_embeddings": tied, "vocab_size": ids}
-    for name, shape, head, tied, ids in (
-        ("tiny", (64, 128, 2, 2, 1), 32, True, 2_048),
-        ("0.6b", (1024, 3072, 28, 16, 8), 128, True, 151_936),
-        ("1.7b", (2048, 6144, 28, 16, 8), 128, True, 151_936),
-        ("4b", (2560, 9728, 36, 32, 8), 128, True, 151_936),
-        ("8b", (4096, 12288, 36, 32, 8), 128, False, 151_936),
-    )
+    "tiny": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+        "tie_word_embeddings": True,
+        "vocab_size": 2_048,
+    },
+    **{name: dict(fields) for name, fields in QWEN3.items()},
 }
 """Qwen3's published shapes, and one for tests."""
 

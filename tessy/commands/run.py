@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tessy.artifacts import read_json
 from tessy.config.load import load
+from tessy.config.recipe import Recipe
 from tessy.estimate import describe, require_fit, training_tokens
 from tessy.experiment import plan
 from tessy.runtime.display import Display
@@ -31,9 +32,9 @@ INTERRUPTED = 130
 """The exit status of a run that a Ctrl-C ended."""
 
 
-def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path) -> int:
-    """Run a recipe and print the result table; returns the exit status."""
-    planned = plan(load(path, overrides))
+def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool = False) -> int:
+    """Run a recipe, cut short if `tiny`, and print the result table; returns the exit status."""
+    planned = plan(_recipe(path, overrides, runs_dir, tiny))
     check(planned, runs_dir)
     if for_agent():
         return _run_for_agent(planned, overrides, runs_dir)
@@ -116,9 +117,18 @@ def _print_results(console: Console, report: Path) -> None:
     console.print(terminal_table(read_json(report / RESULTS)))
 
 
-def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path) -> None:
+def _recipe(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool) -> Recipe:
+    recipe = load(path, overrides)
+    if not tiny:
+        return recipe
+    from tessy.standins.recipe import cut_short
+
+    return cut_short(recipe, runs_dir)
+
+
+def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool = False) -> None:
     """Print what would happen to every stage, and the estimated cost of training."""
-    planned = plan(load(path, overrides))
+    planned = plan(_recipe(path, overrides, runs_dir, tiny))
     require_fit(planned.recipe)
     table = Table("stage", "fingerprint", "action", "why", box=None)
     colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}

@@ -49,6 +49,9 @@ class Training(Section):
     """Rank of the adapters (paper's ablation: 8)."""
     lora_alpha: Positive = 16
     """Scale of the adapters, divided by their rank (paper's ablation: 16)."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """AdamW with moments of 32 bits, or of 8 in blocks with a scale each (bitsandbytes): 2 bytes of states
+    per weight in place of 8."""
     packing: bool = False
     """Put several whole samples into one row; attention never crosses them, and none is cut."""
     loss_weights: dict[SpanKind, Weight] = Field(default_factory=dict)
@@ -124,7 +127,17 @@ class TrainExecution(Section):
     """Devices that share each sequence (Ulysses); needs `zero`, and rows of one sample, one at a time."""
     micro_batch: Positive | None = None
     """Rows a device works on at once; its whole share of the batch where not given."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["sdpa", "cudnn", "eager", "flash_attention_2", "flash_attention_3"] = "sdpa"
+    """`sdpa`: PyTorch's own, on a GPU sample by sample, so that packed rows cost no masks; `cudnn`: the same
+    with cuDNN's kernels (Hopper and newer). The others by transformers' names, from packages of their own."""
+    recompute: Literal["nothing", "all_but_attention", "layers"] | None = None
+    """What backward computes again instead of having kept it (activation checkpointing): whole layers (on a
+    GPU, if not said), the same without their attention, or nothing."""
+    recomputed_layers: Annotated[int, Field(ge=0)] | None = None
+    """Layers that are recomputed; the others keep all they computed. All of them, if not said."""
+    kernels: Literal["torch", "liger"] = "torch"
+    """What computes norms, rotary positions and the activation of feed-forward layers: PyTorch operation by
+    operation, or Liger's fused kernels (GPU)."""
     save_steps: Positive = 50
     """Steps between two checkpoints to resume from; only the last is kept."""
     answer_with: Literal["transformers", "vllm"] = "transformers"
@@ -148,6 +161,14 @@ class TrainExecution(Section):
             raise ValueError(f"nodes {self.nodes} need `rendezvous`, HOST:PORT of the first; add it")
         if self.zero == 0 and (self.offload or self.sequence_parallel > 1):
             raise ValueError("`offload` and `sequence_parallel` are DeepSpeed's; set zero to 2 or 3")
+        if self.recomputed_layers is not None and self.recompute == "nothing":
+            raise ValueError(
+                "`recomputed_layers` has no effect where nothing is recomputed; remove one of them"
+            )
+        if self.attention == "cudnn" and self.sequence_parallel > 1:
+            raise ValueError(
+                "devices that share a sequence use transformers' attention; set attention to sdpa"
+            )
         if self.sequence_parallel > 1 and self.micro_batch != 1:
             raise ValueError(
                 "devices that share a sequence hold one at a time: with `sequence_parallel`, set "
@@ -163,6 +184,11 @@ class TrainExecution(Section):
     def check(self, train: Training) -> None:
         """Raise `ValueError` where `train` cannot be distributed in this way."""
         self.accumulation(train.batch_size)
+        if train.optimizer == "adamw_8bit" and self.zero:
+            raise ValueError(
+                "train.optimizer 'adamw_8bit' goes without DeepSpeed; set execution.train.zero to 0, or use "
+                "'adamw'"
+            )
         if train.packing and self.sequence_parallel > 1:
             raise ValueError(
                 "train.packing with execution.train.sequence_parallel: packed samples would see each other; "

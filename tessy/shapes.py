@@ -1,0 +1,98 @@
+"""Shapes of Qwen3-like decoders: sizes by their published names, parameters, arithmetic.
+
+Not covered: encoders, and attention that keeps something other than keys and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+)
+QWEN3: Mapping[str, Mapping[str, Any]] = {
+    name: dict(zip(_SIZES, sizes, strict=True))
+    | {"head_dim": 128, "tie_word_embeddings": tied, "vocab_size": 151_936}
+    for name, sizes, tied in (
+        ("0.6b", (1024, 3072, 28, 16, 8), True),
+        ("1.7b", (2048, 6144, 28, 16, 8), True),
+        ("4b", (2560, 9728, 36, 32, 8), True),
+        ("8b", (4096, 12288, 36, 32, 8), False),
+    )
+}
+"""Fields of the published `config.json` of Qwen3's dense models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of a Qwen3-like decoder; `experts` of which `active` see a token, one in dense models."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    mlp: int
+    tied: bool
+    experts: int = 1
+    active: int = 1
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights without those of norms, which are below a thousandth."""
+        return self.embedding * (1 if self.tied else 2) + self.layers * self._layer(self.experts)
+
+    @property
+    def embedding(self) -> int:
+        return self.vocabulary * self.width
+
+    def _layer(self, experts: int) -> int:
+        attention = self.width * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
+        return attention + 3 * self.width * self.mlp * experts
+
+    def adapters(self, rank: int) -> int:
+        """The number of weights of low-rank adapters on every linear layer but the last."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        attention = 2 * (self.width + queries) + 2 * (self.width + keys)
+        return self.layers * rank * (attention + 3 * self.experts * (self.width + self.mlp))
+
+    def flops_per_token(self, tokens: float, method: str) -> float:
+        """FLOPs per token of training on sequences of `tokens`: forward and backward, causal attention,
+        without recomputation. Frozen weights need no weight gradients; attention has no weights, and backward
+        is twice forward with either method."""
+        weights = self.embedding + self.layers * self._layer(self.active)
+        attention = self.layers * 2 * self.heads * self.head_dim * tokens
+        return 2 * weights * (3 if method == "full" else 2) + 3 * attention
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """The shape in a checkpoint's `config.json`."""
+    heads, width = config["num_attention_heads"], config["hidden_size"]
+    experts = config.get("num_experts") or config.get("num_local_experts") or 1
+    return Shape(
+        vocabulary=config["vocab_size"],
+        width=width,
+        layers=config["num_hidden_layers"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads", heads),
+        head_dim=config.get("head_dim") or width // heads,
+        mlp=config["moe_intermediate_size"] if experts > 1 else config["intermediate_size"],
+        tied=bool(config.get("tie_word_embeddings")),
+        experts=experts,
+        active=config.get("num_experts_per_tok", 1) if experts > 1 else 1,
+    )
+
+
+KNOWN: Mapping[str, Shape] = {
+    **{f"Qwen/Qwen3-{name.upper()}": shape_of(fields) for name, fields in QWEN3.items()},
+    "Qwen/Qwen3-8B-Base": shape_of(QWEN3["8b"]),
+    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, tied=False, experts=128, active=8),
+}
+"""Students by their hub ids: a plan asks no hub."""

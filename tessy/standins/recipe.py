@@ -1,0 +1,188 @@
+"""A recipe cut short: what is a size in it becomes tiny, and what is elsewhere is made here.
+
+Methods, switch, losses, optimizer, benchmarks and the order of stages stay. Models, predictors and the first
+model of training become random ones of the same chat formats (`models`); a benchmark has one problem, in its
+official layout (`benchmarks`), and so have tasks and the problems to write about where their files are not
+here; prompts that would be fetched are this project's; everything runs inside the process, on the CPU.
+
+Replaced besides, because no random model could do it: an annotator that is a language model, by the English
+lexicon. Left out: lm-eval tasks of others, whose documents nobody here can make up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tessy.config.base import Checkpoint, Sampler
+from tessy.config.evaluate import CodeBenchmark, LmEvalBenchmark
+from tessy.config.load import check
+from tessy.config.models import Model
+from tessy.config.predictors import Predictors
+from tessy.config.recipe import Recipe
+from tessy.config.switches import CheckpointsSwitch
+from tessy.errors import UserError
+from tessy.standins.benchmarks import TASKS, benchmark, write_jsonl
+
+SUFFIX = "-tiny"
+PROBLEMS, TOKENS, LENGTH = 6, 96, 12
+"""Problems; tokens of a response at most, and of each of its parts on average."""
+ROW = 512
+"""Tokens of a training row: the longest response, behind a prompt."""
+WINDOW, SEGMENT_WORDS = 32, 12
+
+
+def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
+    """`recipe` with tiny sizes; its stand-ins are written to a folder beside its results in `runs_dir`.
+
+    Raises `UserError` where it is a recipe of the miniature, whose models are made by the run itself.
+    """
+    if recipe.world is not None:
+        raise UserError(
+            f"recipe {recipe.name}: is of the miniature, and small; --sizes tiny is for hub models"
+        )
+    name = f"{recipe.name}{SUFFIX}"
+    made = _Made(runs_dir / name / "standins")
+    plain = recipe.plain | {
+        "name": name,
+        "problems": {"source": made.problems(recipe), "limit": PROBLEMS},
+        "models": {role: made.model(recipe, role, of) for role, of in _models(recipe).items()},
+        "predictors": _predictors(recipe.predictors, made),
+        "synthesis": _synthesis(recipe, made),
+        "train": _train(recipe, made),
+        "evaluate": recipe.evaluate.plain
+        | {
+            "benchmarks": list(_benchmarks(recipe, made)),
+            "samples": 1,
+            "pass_at": [],
+            "max_tokens": min(TOKENS, recipe.evaluate.max_tokens),
+        },
+        "execution": _execution(recipe),
+    }
+    return check(plain, name)
+
+
+def _models(recipe: Recipe) -> Mapping[str, Model]:
+    return {"student": recipe.models.student, "teacher": recipe.models.teacher}
+
+
+class _Made:
+    """Stand-ins in `folder`, each made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def problems(self, recipe: Recipe) -> str:
+        if Path(recipe.problems.source).is_file():
+            return recipe.problems.source
+        rows = ({"id": f"p{n}", "prompt": f"Write a program that adds {n}."} for n in range(PROBLEMS))
+        return str(write_jsonl(self.folder / "problems.jsonl", rows))
+
+    def model(self, recipe: Recipe, role: str, model: Model) -> dict[str, Any]:
+        seed = ("student", "teacher").index(role)
+        source = self.checkpoint(role, model.format, recipe.synthesis.sampler, seed)
+        return model.plain | {"source": source, "revision": None}
+
+    def checkpoint(self, name: str, family: str, sampler: Sampler, seed: int) -> str:
+        folder = self.folder / name
+        if not (folder / "config.json").is_file():
+            from tessy.standins.models import make_model
+
+            make_model(folder, family, sampler, LENGTH, seed)
+        return str(folder)
+
+    def predictor(self, name: str, seed: int) -> str:
+        folder = self.folder / f"predictor-{name}"
+        if not (folder / "config.json").is_file():
+            from tessy.standins.models import make_predictor
+
+            make_predictor(folder, seed)
+        return str(folder)
+
+
+def _predictors(predictors: Predictors | None, made: _Made) -> dict[str, Any] | None:
+    if predictors is None:
+        return None
+    annotator = predictors.annotator
+    base = Checkpoint(source=made.predictor("base", 2)) if predictors.base else None
+    return predictors.plain | {
+        "annotator": annotator.plain
+        if annotator.kind == "lexicon"
+        else {"kind": "lexicon", "lexicon": "english"},
+        "agreement": None,
+        "problems": PROBLEMS,
+        "segment_words": SEGMENT_WORDS,
+        "segments": 100,
+        "window_tokens": WINDOW,
+        "epochs": 1,
+        "patience": 1,
+        "base": base.plain if base else None,
+    }
+
+
+def _synthesis(recipe: Recipe, made: _Made) -> dict[str, Any]:
+    synthesis, switch = recipe.synthesis, recipe.synthesis.switch
+    found: dict[str, Any] = synthesis.plain | {"max_tokens": min(TOKENS, synthesis.max_tokens)}
+    if isinstance(switch, CheckpointsSwitch):
+        watching = {role: {"source": made.predictor(role, 3)} for role in ("student", "teacher")}
+        found["switch"] = switch.plain | watching | {"window_tokens": WINDOW}
+    if synthesis.teacher_score:
+        found["teacher_score"] = synthesis.teacher_score.plain | {"candidates": 2}
+        if synthesis.teacher_score.scorer.kind == "grade":
+            found["teacher_score"]["scorer"]["max_tokens"] = TOKENS
+    return found
+
+
+def _train(recipe: Recipe, made: _Made) -> dict[str, Any]:
+    train = recipe.train
+    start = made.checkpoint("start", "qwen3", recipe.synthesis.sampler, 0) if train.start else None
+    return train.plain | {
+        "epochs": 1 + bool(train.evaluate_epochs),
+        "evaluate_epochs": [1] * bool(train.evaluate_epochs),
+        "batch_size": 2,
+        "max_length": ROW,
+        "seeds": train.seeds[:1],
+        "start": {"source": start} if start else None,
+    }
+
+
+def _benchmarks(recipe: Recipe, made: _Made) -> Iterator[dict[str, Any]]:
+    for one in recipe.evaluate.benchmarks:
+        few = one.plain | {"samples": None, "revision": None}
+        if isinstance(one, LmEvalBenchmark):
+            yield from _task(one, few | {"limit": 1}, made)
+        else:
+            yield few | _code(one, made)
+
+
+def _code(one: CodeBenchmark, made: _Made) -> dict[str, Any]:
+    """What changes in a code benchmark: it has one problem, in its window."""
+    day = str(one.released_from or "2025-01-01")
+    ours = {"instruction": "ours"} if one.instruction == "official" and not one.prompt_file else {}
+    source = str(benchmark(one.kind, made.folder / one.name, day))
+    return ours | {"source": source, "tests": None, "tests_revision": None, "splits": []}
+
+
+def _task(one: LmEvalBenchmark, few: dict[str, Any], made: _Made) -> Iterator[dict[str, Any]]:
+    # GPQA is otherwise asked in words that are fetched.
+    task = {"tessy_gpqa_diamond": "tessy_gpqa_diamond_ours"}.get(one.task, one.task)
+    if one.data is not None and Path(one.data).is_file():
+        yield few | {"task": task}
+    elif task in TASKS:
+        data = str(write_jsonl(made.folder / f"{one.name}.jsonl", [TASKS[task]]))
+        yield few | {"task": task, "data": data}
+
+
+def _execution(recipe: Recipe) -> dict[str, Any]:
+    execution, spread = recipe.execution, recipe.execution.train
+    kept = {"scheduler", "max_continuation_tokens", "check_interval_tokens", "tracking"}
+    return {name: value for name, value in execution.plain.items() if name in kept} | {
+        "jobs": 2,
+        "concurrency": 8,
+        "train": {
+            "micro_batch": 1 if spread.micro_batch else None,
+            "recompute": spread.recompute,
+            "recomputed_layers": spread.recomputed_layers and 1,
+        },
+    }

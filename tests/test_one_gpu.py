@@ -1,0 +1,109 @@
+"""The recipes for one GPU: what their headers say works, and each runs whole with tiny sizes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tessy.artifacts import read_json, read_rows
+from tessy.config.load import load
+from tessy.config.methods import TITLES
+from tessy.estimate import describe, require_fit, training_tokens
+from tessy.experiment import plan
+from tessy.layout import TRAJECTORIES
+
+ROOT = Path(__file__).parents[1]
+ONE_GPU = sorted((ROOT / "recipes" / "one-gpu").glob("*.yaml"))
+OF_HUB_MODELS = [*ONE_GPU, *sorted((ROOT / "recipes" / "paper").glob("*.yaml"))]
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """The arguments of every `tessy run` and `tessy plan` in a recipe's header."""
+    for line in path.read_text().splitlines():
+        if found := re.match(r"#\s+tessy (?:run|plan)\s+(.*?)(?:\s+# .*)?$", line):
+            yield shlex.split(found[1])
+
+
+@pytest.mark.parametrize("path", ONE_GPU, ids=lambda path: path.stem)
+def test_a_header_s_commands_are_plans_that_need_no_network(path: Path) -> None:
+    named = list(commands(path))
+    assert len(named) >= 3
+    for recipe, *overrides in named:
+        planned = load(ROOT / recipe, [text for text in overrides if "=" in text])
+        require_fit(planned)
+        assert "train-tessy-seed0" in [stage.name for stage in plan(planned)]
+    assert any("name=" in text for arguments in named for text in arguments), "no first try"
+
+
+@pytest.mark.parametrize("path", ONE_GPU, ids=lambda path: path.stem)
+def test_a_plan_says_what_training_takes(path: Path) -> None:
+    recipe = load(path)
+    said = describe(recipe, training_tokens(recipe))
+    assert "GiB per device" in said
+    assert "hours on 1 devices" in said
+
+
+def test_all_weights_of_4b_fit_only_with_states_of_8_bits() -> None:
+    from tessy.errors import UserError
+
+    full = ROOT / "recipes" / "one-gpu" / "full-80gb.yaml"
+    require_fit(load(full))
+    with pytest.raises(UserError, match="GiB per device"):
+        require_fit(load(full, ["train.optimizer=adamw"]))
+
+
+def test_a_recipe_of_the_miniature_is_not_cut_short(tmp_path: Path) -> None:
+    from tessy.errors import UserError
+    from tessy.standins.recipe import cut_short
+
+    with pytest.raises(UserError, match="is of the miniature"):
+        cut_short(load(ROOT / "recipes" / "smoke.yaml"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", OF_HUB_MODELS, ids=lambda path: path.stem)
+def test_cut_short_a_recipe_has_the_same_stages(path: Path, tmp_path: Path) -> None:
+    from tessy.standins.recipe import cut_short
+
+    recipe = load(path)
+    tiny = cut_short(recipe, tmp_path)
+    whole, short = ({stage.name: stage.kind.name for stage in plan(one)} for one in (recipe, tiny))
+    epochs = re.compile(r"-epoch[2-9]$")
+    assert short == {name: kind for name, kind in whole.items() if not epochs.search(name)}
+    assert cut_short(recipe, tmp_path) == tiny
+    assert tiny.train.method == recipe.train.method
+    assert tiny.train.optimizer == recipe.train.optimizer
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all, as of a user: recipes of one name share what they have in common."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ONE_GPU, ids=lambda path: path.stem)
+def test_a_recipe_runs_whole_with_tiny_sizes(path: Path, runs: Path) -> None:
+    command = [sys.executable, "-P", "-m", "tessy.cli", "run", str(path), "--sizes", "tiny"]
+    command += ["execution.tracking.wandb=disabled", "--runs-dir", str(runs)]
+    # The other method is the same in all, and one recipe has it.
+    methods = ["teacher_only", "tessy"] if path.stem == "lora-80gb" else ["tessy"]
+    command += [f"synthesis.methods=[{','.join(methods)}]"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = runs / f"{load(path).name}-tiny"
+    results = read_json(folder / "report" / "results.json")
+    tested = {(row["method"], row["benchmark"]) for row in results["rows"]}
+    names = [benchmark.name for benchmark in load(path).evaluate.benchmarks]
+    titles = ["Student", *(TITLES[method] for method in methods)]
+    assert tested == {(title, name) for title in titles for name in names}
+    for made in folder.glob(f"synthesize-tessy-*/{TRAJECTORIES}"):
+        finished = [row for row in read_rows(made) if row["stop_reason"] == "finished"]
+        assert len(finished) >= 2
+        assert {span["author"] for row in finished for span in row["spans"]} == {"student", "teacher"}
