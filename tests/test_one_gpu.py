@@ -20,7 +20,8 @@ from tessy.layout import TRAJECTORIES
 
 ROOT = Path(__file__).parents[1]
 ONE_GPU = sorted((ROOT / "recipes" / "one-gpu").glob("*.yaml"))
-OF_HUB_MODELS = [*ONE_GPU, *sorted((ROOT / "recipes" / "paper").glob("*.yaml"))]
+PAPER = sorted((ROOT / "recipes" / "paper").glob("*.yaml"))
+OF_HUB_MODELS = [path for path in (*ONE_GPU, *PAPER) if not load(path).synthesis.given]
 
 
 def commands(path: Path) -> Iterator[list[str]]:

@@ -11,18 +11,19 @@ lexicon. Left out: lm-eval tasks of others, whose documents nobody here can make
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tessy.config.base import Checkpoint, Sampler
 from tessy.config.evaluate import CodeBenchmark, LmEvalBenchmark
 from tessy.config.load import check
-from tessy.config.models import Model
 from tessy.config.predictors import Predictors
+from tessy.config.problems import Problems
 from tessy.config.recipe import Recipe
 from tessy.config.switches import CheckpointsSwitch
 from tessy.errors import UserError
+from tessy.records import ROLES, Role
 from tessy.standins.benchmarks import TASKS, benchmark, write_jsonl
 
 SUFFIX = "-tiny"
@@ -36,18 +37,22 @@ WINDOW, SEGMENT_WORDS = 32, 12
 def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
     """`recipe` with tiny sizes; its stand-ins are written to a folder beside its results in `runs_dir`.
 
-    Raises `UserError` where it is a recipe of the miniature, whose models are made by the run itself.
+    Raises `UserError` for a recipe of the miniature, whose models are made by the run itself, and for one that
+    is given traces, which are too long for a tiny model.
     """
     if recipe.world is not None:
         raise UserError(
             f"recipe {recipe.name}: is of the miniature, and small; --sizes tiny is for hub models"
         )
+    if recipe.synthesis.given:
+        given = ", ".join(recipe.synthesis.given)
+        raise UserError(f"recipe {recipe.name}: --sizes tiny makes all traces, and {given} is given")
     name = f"{recipe.name}{SUFFIX}"
     made = _Made(runs_dir / name / "standins")
     plain = recipe.plain | {
         "name": name,
-        "problems": {"source": made.problems(recipe), "limit": PROBLEMS},
-        "models": {role: made.model(recipe, role, of) for role, of in _models(recipe).items()},
+        "problems": made.problems(recipe.problems),
+        "models": {role: made.model(recipe, role) for role in ROLES},
         "predictors": _predictors(recipe.predictors, made),
         "synthesis": _synthesis(recipe, made),
         "train": _train(recipe, made),
@@ -63,25 +68,22 @@ def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
     return check(plain, name)
 
 
-def _models(recipe: Recipe) -> Mapping[str, Model]:
-    return {"student": recipe.models.student, "teacher": recipe.models.teacher}
-
-
 class _Made:
     """Stand-ins in `folder`, each made once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def problems(self, recipe: Recipe) -> str:
-        if Path(recipe.problems.source).is_file():
-            return recipe.problems.source
+    def problems(self, problems: Problems | None) -> dict[str, Any]:
+        if problems is not None and Path(problems.source).exists():
+            return problems.plain | {"limit": PROBLEMS}
         rows = ({"id": f"p{n}", "prompt": f"Write a program that adds {n}."} for n in range(PROBLEMS))
-        return str(write_jsonl(self.folder / "problems.jsonl", rows))
+        return {"source": str(write_jsonl(self.folder / "problems.jsonl", rows)), "limit": PROBLEMS}
 
-    def model(self, recipe: Recipe, role: str, model: Model) -> dict[str, Any]:
-        seed = ("student", "teacher").index(role)
-        source = self.checkpoint(role, model.format, recipe.synthesis.sampler, seed)
+    def model(self, recipe: Recipe, role: Role) -> dict[str, Any]:
+        model = recipe.models.of(role)
+        assert model is not None, "only a recipe of given traces has no teacher"
+        source = self.checkpoint(role, model.format, recipe.synthesis.sampler, ROLES.index(role))
         return model.plain | {"source": source, "revision": None}
 
     def checkpoint(self, name: str, family: str, sampler: Sampler, seed: int) -> str:
@@ -125,7 +127,7 @@ def _synthesis(recipe: Recipe, made: _Made) -> dict[str, Any]:
     synthesis, switch = recipe.synthesis, recipe.synthesis.switch
     found: dict[str, Any] = synthesis.plain | {"max_tokens": min(TOKENS, synthesis.max_tokens)}
     if isinstance(switch, CheckpointsSwitch):
-        watching = {role: {"source": made.predictor(role, 3)} for role in ("student", "teacher")}
+        watching = {role: {"source": made.predictor(role, 3)} for role in ROLES}
         found["switch"] = switch.plain | watching | {"window_tokens": WINDOW}
     if synthesis.teacher_score:
         found["teacher_score"] = synthesis.teacher_score.plain | {"candidates": 2}
