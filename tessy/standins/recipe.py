@@ -37,8 +37,8 @@ WINDOW, SEGMENT_WORDS = 32, 12
 def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
     """`recipe` with tiny sizes; its stand-ins are written to a folder beside its results in `runs_dir`.
 
-    Raises `UserError` for a recipe of the miniature, whose models are made by the run itself, and for one that
-    is given traces, which are too long for a tiny model.
+    Raises `UserError` for a recipe of the miniature, whose models are made by the run itself, and for one
+    that is given traces, which are too long for a tiny model.
     """
     if recipe.world is not None:
         raise UserError(
@@ -82,7 +82,6 @@ class _Made:
 
     def model(self, recipe: Recipe, role: Role) -> dict[str, Any]:
         model = recipe.models.of(role)
-        assert model is not None, "only a recipe of given traces has no teacher"
         source = self.checkpoint(role, model.format, recipe.synthesis.sampler, ROLES.index(role))
         return model.plain | {"source": source, "revision": None}
 
