@@ -25,6 +25,7 @@ from tessy.config.switches import CheckpointsSwitch
 from tessy.errors import UserError
 from tessy.records import ROLES, Role
 from tessy.standins.benchmarks import TASKS, benchmark, write_jsonl
+from tessy.standins.models import ENDS, make_model, make_predictor
 
 SUFFIX = "-tiny"
 PROBLEMS, TOKENS, LENGTH = 6, 96, 12
@@ -82,22 +83,20 @@ class _Made:
 
     def model(self, recipe: Recipe, role: Role) -> dict[str, Any]:
         model = recipe.models.of(role)
-        source = self.checkpoint(role, model.format, recipe.synthesis.sampler, ROLES.index(role))
-        return model.plain | {"source": source, "revision": None}
+        family = model.format if model.format in ENDS else "qwen3"
+        source = self.checkpoint(role, family, recipe.synthesis.sampler, ROLES.index(role))
+        own = {"source": source, "revision": None, "format": family, "thinking": None, "template": None}
+        return model.plain | own
 
     def checkpoint(self, name: str, family: str, sampler: Sampler, seed: int) -> str:
         folder = self.folder / name
         if not (folder / "config.json").is_file():
-            from tessy.standins.models import make_model
-
             make_model(folder, family, sampler, LENGTH, seed)
         return str(folder)
 
     def predictor(self, name: str, seed: int) -> str:
         folder = self.folder / f"predictor-{name}"
         if not (folder / "config.json").is_file():
-            from tessy.standins.models import make_predictor
-
             make_predictor(folder, seed)
         return str(folder)
 
