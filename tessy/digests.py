@@ -34,7 +34,7 @@ class _Known:
     """Cached digests of large files, keyed by what shows that they are unchanged; saved on exit."""
 
     def __init__(self) -> None:
-        self._place = _cache() / "digests.json"
+        self._place = cache_folder() / "digests.json"
         self._digests: dict[str, str] = {}
         self._new = False
 
@@ -60,7 +60,7 @@ class _Known:
         return self._digests[key]
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     """This project's cache folder of the user; it need not exist."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "tessy"

