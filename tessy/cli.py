@@ -14,6 +14,8 @@ from tessy.errors import UserError
 
 ELSEWHERE = {
     "bench": "tessy.bench.command:bench_command",
+    "diagnose": "tessy.commands.diagnose:diagnose_command",
+    "diagnose-runs": "tessy.commands.diagnose_runs:diagnose_runs_command",
     "export": "tessy.commands.share:export_command",
     "inspect": "tessy.commands.inspect:inspect_command",
     "inspect-format": "tessy.commands.inspect_format:inspect_format_command",

@@ -86,3 +86,57 @@ def _means(
     seeds = rng.integers(scores.shape[0], size=(RESAMPLES, scores.shape[0]))
     by_problem = np.stack([scores[rows].mean(0) for rows in seeds])
     return np.take_along_axis(by_problem, problems, axis=1).mean(1)
+
+
+# Ratios and ranks ---------------------------------------------------------------------------------
+
+
+def ratio(sums: NDArray[np.float64]) -> Estimate:
+    """Sum of the first column of `sums` (units, 2) over that of the second, such as nats per token, with its
+    bootstrap interval over units."""
+    low, high = np.quantile(_resampled_ratios(sums, 0), [0.025, 0.975])
+    return Estimate(_ratio(sums), float(low), float(high))
+
+
+def ratio_difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Estimate:
+    """`ratio` of `ours` minus that of `theirs`, whose units are other ones."""
+    gaps = _resampled_ratios(ours, 0) - _resampled_ratios(theirs, 1)
+    low, high = np.quantile(gaps, [0.025, 0.975])
+    return Estimate(_ratio(ours) - _ratio(theirs), float(low), float(high))
+
+
+def rank_correlation(one: NDArray[np.float64], two: NDArray[np.float64]) -> Estimate:
+    """Spearman's rank correlation of pairs, with its bootstrap interval over pairs (percentiles).
+
+    0 where one side does not vary; resamples that do not vary are left out.
+    """
+    value = _spearman(one[None], two[None])
+    draws = np.random.default_rng(0).integers(one.size, size=(RESAMPLES, one.size))
+    found = _spearman(one[draws], two[draws])
+    if not value.size or not found.size:
+        return Estimate(0.0, -1.0, 1.0)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Estimate(float(value[0]), float(low), float(high))
+
+
+def _spearman(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank correlation of each row of two arrays, without the rows that do not vary."""
+    ranks = [stats.rankdata(side, axis=1) for side in (one, two)]
+    gaps = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
+    sizes = [(gap**2).sum(axis=1) for gap in gaps]
+    varies = (sizes[0] > 0) & (sizes[1] > 0)
+    found: NDArray[np.float64] = (gaps[0] * gaps[1]).sum(axis=1)[varies]
+    return found / np.sqrt(sizes[0] * sizes[1])[varies]
+
+
+def _ratio(sums: NDArray[np.float64]) -> float:
+    above, below = sums.sum(0)
+    return float(above / below)
+
+
+def _resampled_ratios(sums: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """`ratio` of resampled units. Units are weighed by how often they are drawn: the same, in less memory."""
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(sums), [1 / len(sums)] * len(sums), size=RESAMPLES)
+    above, below = (weights @ sums).T
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

@@ -93,6 +93,11 @@ def full_results() -> dict[str, Any]:
                 "capability": {"tokens": 39_724.0, "nll": 0.113, "share_of_loss": 0.202},
             }
         },
+        stopping=[
+            stopping("Teacher-Only seed 0", 0),
+            stopping("TESSY seed 0", 7),
+            stopping("TESSY seed 1", 8),
+        ],
         instrument=[
             check("Teacher beats student on new problems", 0.94, "above 0.80", True),
             check("Gold solutions accepted", "400 of 400", "all", True, "each also judged after mutation"),
@@ -106,6 +111,11 @@ def full_results() -> dict[str, Any]:
             for method, value in zip(("Student", "Teacher-Only", "TESSY"), scores, strict=True)
         ],
     )
+
+
+def stopping(run: str, stopped: int) -> dict[str, Any]:
+    counts = {"prompts": 8, "stopped": stopped, "as_trained": 8, "max_new_tokens": 768}
+    return {"run": run, "engine": "transformers", **counts}
 
 
 def predictor(*values: float) -> dict[str, float]:

@@ -20,6 +20,7 @@ LAYERS = (
     ("tessy.engines",),
     ("tessy.boundary",),
     ("tessy.synthesis",),
+    ("tessy.diagnosis",),
     ("tessy.miniature",),
     ("tessy.runtime",),
     ("tessy.report",),

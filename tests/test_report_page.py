@@ -121,3 +121,14 @@ def test_predictors_are_shown_with_calibration_agreement_and_right_traces() -> N
     page = render_page(full_report())
     for text in ("calibration error", "kappa of two annotations 0.871", "accepted 1490, no_json 10", "87.5"):
         assert text in page
+
+
+def test_a_checkpoint_that_does_not_always_stop_is_warned_of_at_the_top() -> None:
+    page = render_page(full_report())
+    warnings = re.findall(r'class="warning" role="alert"><b>(.*?)</b>', page)
+    assert warnings == [
+        "Teacher-Only seed 0 does not stop by itself.",
+        "TESSY seed 0 does not always stop by itself.",
+    ]
+    assert page.index('class="warning"') < page.index("<main>")
+    assert 'class="warning"' not in render_page(ReportInput(results(), command="x"))

@@ -20,10 +20,9 @@ from tessy.artifacts import read_json, write_json
 from tessy.errors import UserError
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
+from train.chat import Chat, copy_tokenizer, local_files, write_chat
 
 COMPLETE = "complete"
-TOKENIZER_FILES = ("tokenizer", "special_tokens", "vocab", "merges", "chat_template", "generation_config")
-"""How the names of files begin that travel with a model as they are."""
 
 
 class Watch(TrainerCallback):
@@ -105,9 +104,10 @@ def train(trainer: Any, job: Job[StageConfig]) -> None:
         write_json(job.out / "curve.json", curve)
 
 
-def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
-    """Save the trained model, adapters merged, with the tokenizer files and generation settings of
-    `source` as they are there, and in its dtype. Every process has to call this."""
+def export(trainer: Any, source: tuple[str, str | None], folder: Path, chat: Chat | None = None) -> None:
+    """Save the trained model, adapters merged, in the dtype of `source`, from which training started. A
+    model that chats gets the files and end token of `chat`; others the tokenizer files of `source` as they
+    are there. Every process has to call this."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
         model = trainer.model
@@ -122,9 +122,10 @@ def export(trainer: Any, source: tuple[str, str | None], folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         model.save_pretrained(folder, state_dict=state)
         write_json(folder / "config.json", read_json(folder / "config.json") | {"dtype": dtype})
-        for file in origin.iterdir():
-            if file.name.startswith(TOKENIZER_FILES):
-                shutil.copy2(file, folder / file.name)
+        if chat:
+            write_chat(folder, chat)
+        else:
+            copy_tokenizer(source, folder)
     _wait_for_all()
 
 
@@ -147,17 +148,6 @@ def merged(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
             weight = (weight.float() + scale * up.float() @ down.float()).to(weight.dtype)
         out[key.removeprefix("base_model.model.").replace(".base_layer", "")] = weight
     return out
-
-
-def local_files(source: tuple[str, str | None]) -> Path:
-    """The folder of a checkpoint's small files; those of a hub id are fetched."""
-    name, revision = source
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-
-    patterns = ["config.json", *(f"{name}*" for name in TOKENIZER_FILES)]
-    return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
 
 
 def require_disk(folder: Path, needed: int) -> None:

@@ -14,6 +14,7 @@ ZeRO-3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
 
 from tessy.artifacts import read_parquet, write_json
-from tessy.chat import load_renderer, load_tokenizer
+from tessy.chat import Renderer, load_renderer, load_tokenizer
 from tessy.config.train import EPOCHS, TrainExecution, Training
 from tessy.errors import UserError
 from tessy.layout import LEFT_OUT, TRAJECTORIES
@@ -29,9 +30,10 @@ from tessy.records import Trajectory
 from tessy.runtime.job import Job, Source
 from tessy.sources import LeftOut
 from tessy.stages.sft import SftStage
-from train.answer import require_answer
+from train.answer import refuse_endless, stopping, trials
 from train.attention import check_packing
 from train.batches import Row, check_batch, pack
+from train.chat import Chat, trained_chat
 from train.checkpoints import KeepLast, Watch, export, require_disk, train
 from train.examples import Example, Limits, examples
 from train.launch import launch
@@ -41,17 +43,29 @@ from train.setup import Setting, device, make_trainer
 
 
 def run(job: Job[SftStage]) -> None:
-    """The stage: train in this process or in several, then have the checkpoint answer one prompt."""
+    """The stage: train in this process or in several, then use the checkpoint as others will."""
     spread = job.execution.train
     if spread.world > 1 or spread.zero:
         launch(job, spread)
     else:
         fine_tune(job)
+    try_out(job)
+
+
+def try_out(job: Job[SftStage]) -> None:
+    """Use the checkpoint as its users will and record how often it stops; raises `UserError` where it does
+    so less often than the recipe requires."""
+    check = job.execution.train.stop_check
     trajectories = read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory)
-    first = next(t for t in trajectories if t.stop_reason == "finished")
-    prompt = first.student_token_ids[: first.prompt_tokens]
-    answer = require_answer(job.out / "model", prompt, spread.answer_with)
-    job.say(f"the checkpoint answers {first.sample_id} with {answer[:60]!r}")
+    trial = trials(trajectories, job.config.train.system_prompt, check)
+    for engine in dict.fromkeys(("transformers", job.execution.train.answer_with)):
+        found = stopping(job.out / "model", trial, job.config.seed, engine)
+        job.used.stopping[engine] = found
+        said = f"{engine}: the checkpoint stops by itself in {found.stopped} of {found.prompts} answers"
+        job.say(said if found.stopped == found.prompts else f"WARNING: {said}, see stopping.json")
+        job.tracker.log({f"stopping/{engine}": found.share})
+    write_json(job.out / "stopping.json", {name: asdict(one) for name, one in job.used.stopping.items()})
+    refuse_endless(job.used.stopping, check)
 
 
 def fine_tune(job: Job[SftStage]) -> None:
@@ -60,8 +74,10 @@ def fine_tune(job: Job[SftStage]) -> None:
     source, revision = origin
     config = AutoConfig.from_pretrained(source, revision=revision)
     tokenizer = load_tokenizer(source, revision)
-    left_out = LeftOut()
-    found = load_examples(job, config, tokenizer, left_out)
+    student, left_out = job.model(job.config.model), LeftOut()
+    renderer = load_renderer(*student, job.config.model, tokenizer=tokenizer)
+    found = load_examples(job, config, renderer, left_out)
+    chat = trained_chat(student, renderer, found)
     rows = in_rows(found, config, settings, spread)
     job.say(f"{len(found)} trajectories in {len(rows)} rows, {sum(map(len, found)):,} tokens")
     for line in left_out.lines():
@@ -81,23 +97,23 @@ def fine_tune(job: Job[SftStage]) -> None:
         [Watch(job), KeepLast()],
     )
     check_batch(trainer.data_collator, trainer.train_dataset[0], found)  # type: ignore[index]
-    trainer.add_callback(KeepEpochs(trainer, job, settings.evaluate_epochs, origin))
+    trainer.add_callback(KeepEpochs(trainer, job, settings.evaluate_epochs, origin, chat))
     train(trainer, job)
-    export(trainer, origin, job.out / "model")
+    export(trainer, origin, job.out / "model", chat)
     if trainer.is_world_process_zero():
         write_json(job.out / "losses.json", totals(trainer.state.log_history))
         write_json(job.out / LEFT_OUT, left_out.values())
 
 
 def load_examples(
-    job: Job[SftStage], config: Any, tokenizer: Any, left_out: LeftOut | None = None
+    job: Job[SftStage], config: Any, renderer: Renderer, left_out: LeftOut | None = None
 ) -> list[Example]:
     """The job's trajectories as training sequences, all of them checked; those too long are in `left_out`."""
     settings = job.config.train
-    vocabulary = min(config.vocab_size, 1 + max(tokenizer.get_vocab().values()))
+    vocabulary = min(config.vocab_size, 1 + max(renderer.tokenizer.get_vocab().values()))
     return examples(
         read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory),
-        load_renderer(*job.model(job.config.model), job.config.model, tokenizer=tokenizer),
+        renderer,
         Limits(settings.max_length, config.max_position_embeddings, vocabulary),
         settings.system_prompt,
         left_out,
@@ -116,13 +132,15 @@ class KeepEpochs(TrainerCallback):
     """Exports the model after chosen epochs. A step's checkpoint is written later than its export, so a
     resumed run never lacks one."""
 
-    def __init__(self, trainer: Any, job: Job[SftStage], epochs: Sequence[int], source: Source) -> None:
-        self.trainer, self.job, self.epochs, self.source = trainer, job, epochs, source
+    def __init__(
+        self, trainer: Any, job: Job[SftStage], epochs: Sequence[int], source: Source, chat: Chat
+    ) -> None:
+        self.trainer, self.job, self.epochs, self.source, self.chat = trainer, job, epochs, source, chat
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         epoch, left = divmod(state.global_step * self.trainer.epochs, state.max_steps)
         if left == 0 and epoch in self.epochs:
-            export(self.trainer, self.source, self.job.out / EPOCHS / str(epoch) / "model")
+            export(self.trainer, self.source, self.job.out / EPOCHS / str(epoch) / "model", self.chat)
 
 
 def starting_point(job: Job[SftStage]) -> Source:

@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tessy.records import Role
 
 StyleSpan = tuple[int, int]
@@ -41,10 +43,14 @@ def token_labels(offsets: Sequence[tuple[int, int]], style: Sequence[StyleSpan])
 
     A token belongs to style if most of it lies in style spans.
     """
-    labels = []
-    for start, end in offsets:
-        inside = sum(max(0, min(end, stop) - max(start, begin)) for begin, stop in style)
-        labels.append(int(2 * inside > end - start))
+    if not len(offsets):
+        return []
+    starts, ends = np.array(offsets).T
+    inside = np.zeros(ends.max() + 1, np.int64)
+    for begin, stop in style:
+        inside[begin + 1 : stop + 1] += 1
+    before = inside.cumsum()
+    labels: list[int] = (2 * (before[ends] - before[starts]) > ends - starts).astype(int).tolist()
     return labels
 
 

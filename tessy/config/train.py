@@ -110,6 +110,17 @@ class Device(Section):
     price_per_hour: Annotated[float, Field(ge=0)] = 0.0
 
 
+class StopCheck(Section):
+    """How a finished checkpoint is used as an outsider would, to see that it stops by itself."""
+
+    prompts: Positive = 8
+    """Prompts of the training set; those with short traces are preferred."""
+    max_new_tokens: Annotated[int, Field(ge=16)] = 768
+    """Tokens it may write. Where a trace is longer than half of them, it goes on from within that trace."""
+    required: Share = 0.0
+    """Share of answers that must end by themselves, or the stage refuses the checkpoint; 0 only warns."""
+
+
 class TrainExecution(Section):
     """How SFT is spread over devices. The recipe's global batch stays what it is."""
 
@@ -141,7 +152,10 @@ class TrainExecution(Section):
     save_steps: Positive = 50
     """Steps between two checkpoints to resume from; only the last is kept."""
     answer_with: Literal["transformers", "vllm"] = "transformers"
-    """What loads the finished checkpoint and answers one prompt before the stage counts as done."""
+    """What answers with the finished checkpoint before the stage counts as done; vLLM does so after
+    transformers."""
+    stop_check: StopCheck = StopCheck()
+    """Whether the finished checkpoint stops by itself."""
     device: Device | None = None
     """The device that `tessy plan` estimates for."""
 

@@ -75,6 +75,19 @@ class KindLoss(_Record):
     share_of_loss: Fraction
 
 
+class Stopping(_Record):
+    """Whether a training run's checkpoint, used as an outsider would with `engine`, stopped by itself
+    (`train.answer`): in `stopped` of `prompts` answers of up to `max_new_tokens`; `as_trained` of the prompts
+    that its chat template wrote were those it was trained on."""
+
+    run: str
+    engine: str
+    prompts: Count
+    stopped: Count
+    as_trained: Count
+    max_new_tokens: Count
+
+
 class Group(_Estimate):
     """A method's score on one group of a benchmark's problems, such as `known` or `new`; `by` is the
     property by which problems are grouped."""
@@ -173,6 +186,12 @@ class Results(_Record):
     environment: dict[str, str] = {}
     epochs: list[EpochRow] = []
     losses: dict[str, dict[str, KindLoss]] = {}
+    stopping: list[Stopping] = []
+
+    @property
+    def endless(self) -> list[Stopping]:
+        """Checkpoints that did not stop every time."""
+        return [one for one in self.stopping if one.stopped < one.prompts]
 
     @model_validator(mode="after")
     def _cells_are_unique(self) -> Self:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from tessy.report.table import in_method_order
+from tessy.statistics import Estimate
 
 WIDTH = 3.1
 """Inches; the page shows a panel at about this width, so that 9 pt stay readable."""
@@ -39,6 +40,7 @@ FACTORS = 3.0
 NUDGE = 3.0
 """Between the whiskers of two methods at one value, so that neither hides the other, in points."""
 MARKERS = {"Student": "o", "Teacher-Only": "s", "TESSY": "D"}
+OTHER_MARKERS = ("v", "^", "<", ">", "P", "X", "*")
 LINES = {"Student": ":", "Teacher-Only": "--", "TESSY": "-"}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -128,6 +130,66 @@ def curve_panel(title: str, xlabel: str, lines: Sequence[Sequence[tuple[float, D
         axes.legend(loc="lower left", bbox_to_anchor=(-0.17, 1), ncols=3, frameon=False, fontsize=7.5)
         _clear_frame(axes, grid="y")
         spoken = (f"{xlabel} {x:g}, {_spoken(dot)}" for line in lines for x, dot in line)
+        return _svg(figure, f"{title}: " + "; ".join(spoken))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A run in a scatter plot: its method and two numbers."""
+
+    method: str
+    x: float
+    y: float
+
+
+def scatter_panel(title: str, xlabel: str, ylabel: str, pairs: Sequence[Pair]) -> str:
+    """A mark per pair; methods have their own colour and marker."""
+    with mpl.rc_context(STYLE | {"svg.hashsalt": title}):
+        figure = Figure(figsize=(WIDTH, 2.5))
+        axes = figure.add_axes((0.2, 0.19, 0.78, 0.6))
+        for number, method in enumerate(in_method_order(pair.method for pair in pairs)):
+            own = [pair for pair in pairs if pair.method == method]
+            axes.plot(
+                [pair.x for pair in own],
+                [pair.y for pair in own],
+                linestyle="none",
+                color=METHOD_COLOURS.get(method, OTHER),
+                marker=MARKERS.get(method, OTHER_MARKERS[number % len(OTHER_MARKERS)]),
+                markersize=5,
+                clip_on=False,
+                label=method,
+            )
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.25, 1), ncols=3, frameon=False, fontsize=6.5)
+        _clear_frame(axes, grid="y")
+        spoken = "; ".join(f"{pair.method} {pair.x:.2f}, {pair.y:.1f}" for pair in pairs)
+        return _svg(figure, f"{title}: {spoken}")
+
+
+def whisker_panel(title: str, rows: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Estimates from 0 on, any unit, two sides beside each other in every row: the student's own is a dot,
+    the other a square."""
+    looks = zip((METHOD_COLOURS["Student"], METHOD_COLOURS["Teacher-Only"]), ("o", "s"), strict=True)
+    sides = dict(zip(dict.fromkeys(side for row in rows.values() for side in row), looks, strict=False))
+    height = 0.42 * len(rows) + 0.7
+    with mpl.rc_context(STYLE | {"svg.hashsalt": title}):
+        figure = Figure(figsize=(WIDTH, height))
+        axes = figure.add_axes((0.29, 0.45 / height, 0.67, 1 - 0.75 / height))
+        for y, row in enumerate(rows.values()):
+            for side, one in row.items():
+                colour, marker = sides[side]
+                place = y + (0.15 if marker == "s" else -0.15)
+                axes.plot((one.low, one.high), (place, place), color=colour, linewidth=2)
+                axes.plot(one.value, place, marker=marker, color=colour, linestyle="none", markersize=6)
+        for side, (colour, marker) in sides.items():
+            axes.plot([], [], color=colour, marker=marker, linestyle="none", label=side)
+        axes.set(xlim=(0, None), ylim=(len(rows) - 0.5, -0.5), xlabel="nats per token")
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.4, 1), ncols=2, frameon=False, fontsize=8)
+        _clear_frame(axes, grid="x")
+        spoken = (
+            f"{name}, {side} {one.value:.2f}" for name, row in rows.items() for side, one in row.items()
+        )
         return _svg(figure, f"{title}: " + "; ".join(spoken))
 
 

@@ -68,6 +68,22 @@ class Source(NamedTuple):
     revision: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Whether a trained checkpoint stopped by itself: of `prompts` answers of up to `max_new_tokens` each,
+    `stopped` ended with an end token, which is the `share`. `within` of them were continued from inside a
+    training trace; for `as_trained` the chat template wrote the very prompt that was trained on. `tokens` are
+    their lengths."""
+
+    prompts: int
+    stopped: int
+    share: float
+    within: int
+    as_trained: int
+    max_new_tokens: int
+    tokens: tuple[int, ...]
+
+
 @dataclass(slots=True)
 class Used:
     """What a stage actually used, for its manifest."""
@@ -78,6 +94,8 @@ class Used:
     """By the stage's name for a model, the chat format that `auto` found."""
     predictors: dict[str, dict[Role, OperatingPoint]] = field(default_factory=dict)
     """By switch and role, how a trained predictor was used."""
+    stopping: dict[str, Stopping] = field(default_factory=dict)
+    """By engine, whether the trained checkpoint stopped by itself."""
 
 
 @dataclass(frozen=True)

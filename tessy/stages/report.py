@@ -34,7 +34,7 @@ class ReportStage(StageConfig):
 KIND = Kind(
     "report",
     ReportStage,
-    revision=7,
+    revision=8,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.report.page", "tessy.report.scores"),
@@ -68,6 +68,7 @@ def run(job: Job[ReportStage]) -> None:
         "environment": environment,
         "epochs": [],
         "losses": _losses(job, recipe),
+        "stopping": list(_stopping(manifests, recipe)),
         "out_of_domain": [b.name for b in recipe.evaluate.lm_eval],
         "predictor_training": {
             role: _training(job, role) for role in ROLES if f"predictor-{role}" in job.inputs
@@ -135,6 +136,17 @@ def _losses(job: Job[ReportStage], recipe: Experiment) -> dict[str, dict[str, An
         for method, title in recipe.synthesis.titles.items()
         for seed in recipe.train.seeds
     }
+
+
+def _stopping(manifests: Mapping[str, Mapping[str, Any]], recipe: Experiment) -> Iterable[dict[str, Any]]:
+    """Per training run, how often its checkpoint stopped by itself, from its manifest."""
+    told = ("prompts", "stopped", "as_trained", "max_new_tokens")
+    for method, title in recipe.synthesis.titles.items():
+        for seed in recipe.train.seeds:
+            found = manifests[f"train-{method}-seed{seed}"]["used"].get("stopping", {})
+            for engine, one in found.items():
+                run = f"{title} seed {seed}"
+                yield {"run": run, "engine": engine, **{key: one[key] for key in told}}
 
 
 def _synthesis(job: Job[ReportStage], method: str) -> dict[str, Any]:

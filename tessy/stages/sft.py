@@ -35,7 +35,7 @@ class SftStage(StageConfig):
 KIND = Kind(
     "sft",
     SftStage,
-    revision=2,
+    revision=3,
     declared=f"{__name__}:KIND",
     run="train.sft:run",
     preload=("train.sft",),
