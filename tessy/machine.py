@@ -134,17 +134,29 @@ def merged(environments: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: "; ".join(values) for name, values in found.items()}
 
 
+@functools.cache
+def gpu_memory() -> tuple[int, ...]:
+    """Bytes of each NVIDIA GPU, in the driver's order; looked up once."""
+    return tuple(int(mebibytes) << 20 for mebibytes, *_ in _asked("memory.total") if mebibytes.isdigit())
+
+
 def _gpus() -> tuple[tuple[str, ...], str]:
     """The names of NVIDIA GPUs, and the driver's version."""
+    rows = _asked("name", "driver_version")
+    return tuple(name for name, _ in rows), rows[0][1] if rows else ""
+
+
+def _asked(*fields: str) -> list[list[str]]:
+    """Values of `fields` for each NVIDIA GPU."""
     if not shutil.which("nvidia-smi"):
-        return (), ""
-    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        return []
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return (), ""
-    rows = [line.rpartition(", ") for line in done.stdout.splitlines()] if done.returncode == 0 else []
-    return tuple(name for name, _, _ in rows), rows[0][2] if rows else ""
+        return []
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return [line.rsplit(", ", len(fields) - 1) for line in lines]
 
 
 def _cuda() -> str:

@@ -6,9 +6,11 @@ Not covered: encoders, and attention that keeps something other than keys and va
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+STEP = 8192
+"""Tokens that vLLM reads in one step at most, unless it is told otherwise."""
 _SIZES = (
     "hidden_size",
     "intermediate_size",
@@ -43,6 +45,11 @@ class Shape:
     tied: bool
     experts: int = 1
     active: int = 1
+    sliding: int = 0
+    """Layers that attend to the last `window` tokens alone."""
+    window: int = 0
+    positions: int | None = None
+    """The longest context, in tokens, where that is known."""
 
     @property
     def parameters(self) -> int:
@@ -62,6 +69,12 @@ class Shape:
         queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
         attention = 2 * (self.width + queries) + 2 * (self.width + keys)
         return self.layers * rank * (attention + 3 * self.experts * (self.width + self.mlp))
+
+    def cached(self, tokens: int) -> int:
+        """Numbers in the key-value cache of a sequence of `tokens`. A layer with a sliding window holds no
+        more than that and one step's tokens."""
+        held = (self.layers - self.sliding) * tokens + self.sliding * min(tokens, self.window + STEP)
+        return 2 * self.kv_heads * self.head_dim * held
 
     def flops_per_token(self, tokens: float, method: str) -> float:
         """FLOPs per token of training on sequences of `tokens`: forward and backward, causal attention,
@@ -83,16 +96,36 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
         heads=heads,
         kv_heads=config.get("num_key_value_heads", heads),
         head_dim=config.get("head_dim") or width // heads,
-        mlp=config["moe_intermediate_size"] if experts > 1 else config["intermediate_size"],
+        mlp=(experts > 1 and config.get("moe_intermediate_size")) or config["intermediate_size"],
         tied=bool(config.get("tie_word_embeddings")),
         experts=experts,
         active=config.get("num_experts_per_tok", 1) if experts > 1 else 1,
+        sliding=(config.get("layer_types") or []).count("sliding_attention"),
+        window=config.get("sliding_window") or 0,
+        positions=config.get("max_position_embeddings"),
+    )
+
+
+def _gpt_oss(layers: int, experts: int) -> Shape:
+    sizes = (201088, 2880, layers, 64, 8, 64, 2880)
+    return Shape(
+        *sizes, tied=False, experts=experts, active=4, sliding=layers // 2, window=128, positions=131072
     )
 
 
 KNOWN: Mapping[str, Shape] = {
-    **{f"Qwen/Qwen3-{name.upper()}": shape_of(fields) for name, fields in QWEN3.items()},
-    "Qwen/Qwen3-8B-Base": shape_of(QWEN3["8b"]),
-    "Qwen/Qwen3-30B-A3B": Shape(151936, 2048, 48, 32, 4, 128, 768, tied=False, experts=128, active=8),
+    **{
+        f"Qwen/Qwen3-{name.upper()}": replace(shape_of(fields), positions=40960)
+        for name, fields in QWEN3.items()
+    },
+    **{
+        f"Qwen/Qwen3-{name.upper()}-Base": replace(shape_of(QWEN3[name]), positions=32768)
+        for name in ("0.6b", "8b")
+    },
+    "Qwen/Qwen3-30B-A3B": Shape(
+        151936, 2048, 48, 32, 4, 128, 768, tied=False, experts=128, active=8, positions=40960
+    ),
+    "openai/gpt-oss-20b": _gpt_oss(24, 32),
+    "openai/gpt-oss-120b": _gpt_oss(36, 128),
 }
-"""Students by their hub ids: a plan asks no hub."""
+"""Models that recipes name, by their hub ids: a plan asks no hub."""

@@ -35,7 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def endpoint_url(model: Path) -> Iterator[str]:
     """The model behind a server as a recipe starts its own."""
     from tessy.config.engines import EngineSettings
-    from tessy.engines.launch import ServedModel, servers
+    from tessy.engines.command import ServedModel
+    from tessy.engines.launch import servers
 
     arguments = {"kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
     settings = EngineSettings(kind="server", arguments=arguments)

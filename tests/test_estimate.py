@@ -33,6 +33,7 @@ QWEN3_8B: dict[str, Any] = {
     "head_dim": 128,
     "intermediate_size": 12288,
     "tie_word_embeddings": False,
+    "max_position_embeddings": 40960,
 }
 H200 = "execution.train.device={memory_gib: 141, tflops: 989, utilization: 0.4, price_per_hour: 2}"
 

@@ -15,8 +15,9 @@ import pytest
 
 from tessy.artifacts import write_json
 from tessy.config.execution import Execution, Tracking
+from tessy.processes import PARENT
 from tessy.runtime.fork_server import ForkServer
-from tessy.runtime.job import JOB, PARENT, Spec
+from tessy.runtime.job import JOB, Spec
 from tessy.runtime.run import environment
 from tests.processes import end, parent
 from tests.wandb_files import offline_runs

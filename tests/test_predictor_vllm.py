@@ -30,11 +30,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], Any]]:
     """Runs a coroutine function of a `ServedPredictor` whose server a recipe's execution has started."""
     from tessy.boundary.served import ServedPredictor
-    from tessy.config.engines import EngineSettings
-    from tessy.engines.launch import ServedModel, servers
-    from tessy.generation.switching import SERVED
+    from tessy.config.engines import PREDICTOR_ARGUMENTS, EngineSettings
+    from tessy.engines.command import ServedModel
+    from tessy.engines.launch import servers
 
-    arguments = {**SERVED, "kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
+    arguments = {**PREDICTOR_ARGUMENTS, "kv_cache_memory_bytes": 64 << 20, "enforce_eager": True}
     settings = EngineSettings(kind="server", arguments=arguments)
     logs = tmp_path_factory.mktemp("logs")
 

@@ -19,7 +19,7 @@ from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.engines import EngineFault, Request
 from tessy.engines.codec import WAYS, Way
-from tessy.engines.launch import ServedModel, connected
+from tessy.engines.connect import connected
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError
 from tests.processes import descendants, end
@@ -62,13 +62,13 @@ def test_a_recipe_finds_the_best_way_in_and_checks_the_context(host: Host) -> No
     async def connect(length: int) -> tuple[str, int]:
         said: list[str] = []
         async with connected(
-            EngineSettings(kind="server", endpoints=[f"{host.url}/v1"]),
-            ServedModel("unused", None, length),
+            settings := EngineSettings(kind="server", endpoints=[f"{host.url}/v1"]),
+            settings.endpoints,
+            length,
             Sampler(temperature=0.0),
             codec=Codec(),
             vocabulary=END + 1,
             name="student",
-            logs=host.model,
             report=said.append,
         ) as e:
             assert said == [f"student: {e.model} at {host.url} (session)"]

@@ -66,7 +66,8 @@ def make_model(folder: Path) -> None:
 async def serve(folder: Path) -> None:
     """Start the server, say where it is, and keep it."""
     from tessy.config.engines import EngineSettings
-    from tessy.engines.launch import ServedModel, servers
+    from tessy.engines.command import ServedModel
+    from tessy.engines.launch import servers
 
     settings = EngineSettings(
         kind="server",

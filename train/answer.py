@@ -180,7 +180,7 @@ def with_vllm(folder: Path, questions: Questions) -> list[Answer]:
     """vLLM with its default settings for this checkpoint."""
     from vllm import LLM, TokensPrompt
 
-    from tessy.engines.launch import installed_build, numbers
+    from tessy.engines.command import installed_build, numbers
 
     model = LLM(
         model=str(folder),

@@ -18,8 +18,8 @@ from typing import Any
 
 from tessy.config.train import TrainExecution
 from tessy.errors import UserError
-from tessy.processes import python_module
-from tessy.runtime.job import Job, die_with_parent, with_parent
+from tessy.processes import die_with_parent, python_module, with_parent
+from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
 
 MARK = "\x1e"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tessy.errors import UserError
-from tessy.runtime.job import die_with_parent, open_job, read_spec
+from tessy.processes import die_with_parent
+from tessy.runtime.job import open_job, read_spec
 from train.launch import Relay, send
 from train.sft import fine_tune
 

@@ -28,7 +28,7 @@ import torch
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.boundary.windows import window_start
-from tessy.engines.launch import installed_build
+from tessy.engines.command import installed_build
 from tessy.processes import python_module
 
 TEXTS, CHUNK_WORDS = 128, 4

@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForTokenClas
 
 from tessy.errors import UserError
 from tessy.miniature.tokens import MARKERS, THINK_TAGS
-from tessy.shapes import QWEN3
+from tessy.shapes import QWEN3, shape_of
 
 SPECIAL = (*MARKERS["student"], *THINK_TAGS)
 POSITIONS = 40_960
@@ -92,8 +92,7 @@ def _config(size: str, **more: Any) -> Qwen3Config:
 
 def kv_bytes_per_token(size: str) -> int:
     """Bytes of one token in the key-value cache, in 16 bits."""
-    shape = SIZES[size]
-    return 4 * int(shape["num_hidden_layers"] * shape["num_key_value_heads"] * shape["head_dim"])
+    return 2 * shape_of(SIZES[size]).cached(1)
 
 
 def words(count: int) -> list[str]:

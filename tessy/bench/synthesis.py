@@ -33,8 +33,9 @@ from tessy.chat import Renderer
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.engines.codec import WAYS
-from tessy.engines.launch import ServedModel, installed_build, servers
+from tessy.engines.command import ServedModel, installed_build
 from tessy.engines.server import ServerEngine
+from tessy.engines.shared import Asked, Wanted, serving
 from tessy.processes import python_module
 from tessy.records import ROLES, Role
 from tessy.synthesis.meters import Meters
@@ -131,23 +132,18 @@ async def _servers(
     *,
     as_released: bool = False,
 ) -> dict[Role, list[str]]:
-    """One server for each role, all started side by side; their addresses."""
+    """One server for each role; their addresses."""
     length = models.max_length(renderers)
-    urls = await asyncio.gather(
-        *(
-            stack.enter_async_context(
-                servers(
-                    server_settings(number, as_released=as_released),
-                    ServedModel(models.sources[role], None, length),
-                    role,
-                    logs,
-                    say,
-                )
-            )
-            for number, role in enumerate(ROLES)
+    wanted = [
+        Wanted(
+            role,
+            server_settings(number, as_released=as_released),
+            ServedModel(models.sources[role], None, length),
         )
-    )
-    return dict(zip(ROLES, urls, strict=True))
+        for number, role in enumerate(ROLES)
+    ]
+    urls = await stack.enter_async_context(serving(logs, Asked(wanted), logs, say))
+    return {role: urls[role] for role in ROLES}
 
 
 async def _connect(

@@ -31,8 +31,9 @@ from tessy.chat import Renderer
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.engines.codec import WAYS
-from tessy.engines.launch import ServedModel, installed_build, servers
+from tessy.engines.command import ServedModel, installed_build
 from tessy.engines.server import ServerEngine
+from tessy.engines.shared import Asked, Wanted, serving
 from tessy.records import ROLES, Role
 from tessy.synthesis.meters import Meters
 
@@ -180,25 +181,16 @@ async def _engines(
 ) -> tuple[dict[Role, ServerEngine], dict[Role, ServerEngine]]:
     """Both engines as a run connects to them, and as text in the way of the authors' release."""
     length = models.max_length(renderers)
-    urls = await asyncio.gather(
-        *(
-            stack.enter_async_context(
-                servers(
-                    server_settings(plan, role, number),
-                    ServedModel(models.sources[role], None, length),
-                    role,
-                    scratch / "logs",
-                    say,
-                )
-            )
-            for number, role in enumerate(ROLES)
-        )
-    )
+    wanted = [
+        Wanted(role, server_settings(plan, role, number), ServedModel(models.sources[role], None, length))
+        for number, role in enumerate(ROLES)
+    ]
+    urls = await stack.enter_async_context(serving(scratch, Asked(wanted), scratch / "logs", say))
     engines, text = dict[Role, ServerEngine](), dict[Role, ServerEngine]()
-    for role, url in zip(ROLES, urls, strict=True):
+    for role in ROLES:
         for into, codec in ((engines, None), (text, renderers[role])):
             into[role] = await ServerEngine.connect(
-                url,
+                urls[role],
                 Sampler(**models.sampler),
                 timeout_s=TIMEOUT_S,
                 codec=codec,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -14,8 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.artifacts import read_json
+from tessy.config.execution import Execution
 from tessy.config.load import load
 from tessy.config.recipe import Recipe
+from tessy.engines.command import installed_build, offers
+from tessy.engines.devices import devices_here, devices_named
+from tessy.engines.placing import placing
+from tessy.errors import UserError
 from tessy.estimate import describe, require_fit, training_tokens
 from tessy.experiment import plan
 from tessy.runtime.display import Display
@@ -45,6 +50,24 @@ def check(planned: Plan, runs_dir: Path) -> None:
     """Raise `UserError` listing everything that would stop `planned` later."""
     require_fit(planned.recipe)
     preflight(planned, runs_dir)
+    settled(planned.recipe)
+
+
+def settled(recipe: Recipe) -> Execution:
+    """The recipe's execution with the memory of its servers on this machine; raises `UserError` where they do
+    not fit."""
+    here = devices_here(_build())
+    if here is None:
+        return recipe.execution
+    return placing(recipe, here).settled(recipe.execution, exact=offers("kv_cache_memory_bytes"))
+
+
+def _build() -> str | None:
+    """The build of vLLM that is installed, if any."""
+    try:
+        return installed_build()
+    except UserError:
+        return None
 
 
 def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> int:
@@ -86,7 +109,7 @@ def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
     started = time.monotonic()
     try:
         with Display(console) as display:
-            folder = execute(planned, runs_dir, display)
+            folder = execute(planned, runs_dir, display, settled(planned.recipe))
     except StageFailed as error:
         console.print(Text.assemble(mark(False, console.encoding), str(error)))
         console.print("Run the same command again to go on from here.")
@@ -126,10 +149,18 @@ def _recipe(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool) ->
     return cut_short(recipe, runs_dir)
 
 
+def _memory(recipe: Recipe) -> Iterator[str]:
+    """Lines about the memory of models, on the device that the recipe names or on this machine's."""
+    devices = devices_named(recipe) or devices_here(_build())
+    if devices is not None:
+        yield from placing(recipe, devices).lines()
+
+
 def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool = False) -> None:
     """Print what would happen to every stage, and the estimated cost of training."""
     planned = plan(_recipe(path, overrides, runs_dir, tiny))
     require_fit(planned.recipe)
+    memory = list(_memory(planned.recipe))
     table = Table("stage", "fingerprint", "action", "why", box=None)
     colors = {"reuse": "green", "resume": "yellow", "run": "cyan"}
     for decision in decide(planned, runs_dir / planned.recipe.name):
@@ -139,3 +170,5 @@ def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool =
         )
     Console().print(table)
     Console().print(describe(planned.recipe, training_tokens(planned.recipe)), highlight=False)
+    for line in memory:
+        Console().print(line, highlight=False)

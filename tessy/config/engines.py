@@ -87,8 +87,11 @@ class EngineSettings(Section):
     arguments: dict[str, Argument] = Field(default_factory=dict)
     """Further engine arguments by vLLM's names: `kv_cache_memory_bytes: 1073741824`, `block_size: 32` (known
     prefixes are reused in whole blocks, which the CPU build makes 128 tokens long by itself)."""
+    context: Positive | None = None
+    """Tokens that the servers' context holds at least, prompt included; worked out where it is not said
+    (`tessy.engines.placing`). One that is long enough for all stages is started once for them."""
     restarts: Annotated[int, Field(ge=0)] = 2
-    """Times each server that dies is started again."""
+    """Times each server that dies is started again while a stage uses it."""
     start_timeout_s: Rate = 1800.0
     """Seconds a server may take to start: loading weights, and compiling."""
     token_timeout_s: Rate = 300.0
@@ -144,6 +147,10 @@ class Engines(Section):
         return self.student if role == "student" else self.teacher
 
 
+PREDICTOR_ARGUMENTS: dict[str, Argument] = {"runner": "pooling", "dtype": "float32"}
+"""vLLM arguments of a predictor's server: in lower precision its labels would differ."""
+
+
 class PredictorEngine(EngineSettings):
     """What runs one boundary predictor; the fields of servers mean what they mean for models."""
 
@@ -152,6 +159,13 @@ class PredictorEngine(EngineSettings):
     name another `dtype`. Labels are the same."""
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
     """What one in this process computes on, by PyTorch's names: `cpu`, `cuda`, `cuda:3`."""
+
+    @property
+    def serving(self) -> Self:
+        """With all arguments of a predictor's server, if it starts any."""
+        if not self.starts_servers:
+            return self
+        return self.model_copy(update={"arguments": {**PREDICTOR_ARGUMENTS, **self.arguments}})
 
     @model_validator(mode="after")
     def _servers_have_devices_of_their_own(self) -> Self:

@@ -6,7 +6,7 @@ of the stages that use them.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -91,13 +91,3 @@ class Execution(Section):
         if not isinstance(given, dict):
             return given
         return {_RENAMED.get(name, name): value for name, value in given.items()}
-
-    @model_validator(mode="after")
-    def _servers_are_started_once(self) -> Self:
-        users = (self.engines.student, self.engines.teacher, self.predictors.student, self.predictors.teacher)
-        if self.workers > 1 and any(user.starts_servers for user in users):
-            raise ValueError(
-                f"workers {self.workers}: each would start servers of its own; start them yourself and name "
-                "them as `endpoints`, or use one worker"
-            )
-        return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -140,6 +141,10 @@ class ModelReference(Section):
     def files(self) -> list[str]:
         """The checkpoint, if it is local."""
         return [] if self.source == MINIATURE else [self.source]
+
+    def within(self, artifact: Path) -> str:
+        """Where the checkpoint is in the artifact of the stage that made it."""
+        return str(artifact / self.folder / "model")
 
 
 def reference(model: Model, folder: str = "", system: str = "") -> ModelReference:

@@ -23,7 +23,7 @@ from tessy.engines import (
     FinishReason,
     Request,
 )
-from tessy.engines.launch import installed_build, numbers
+from tessy.engines.command import installed_build, numbers
 from tessy.engines.turns import Turns
 from tessy.errors import UserError
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from tessy.boundary.labels import FOREIGN_LABEL
 from tessy.chat import Renderer
 from tessy.config.given import GivenTraces
-from tessy.engines.turns import Turns
 from tessy.generation.switching import Switching
 from tessy.records import Role, Trajectory
 from tessy.sources import Layout, LeftOut, Markers, Row, Unfit, exchange_of, id_of, parts_of
@@ -82,7 +81,7 @@ def marker(switching: Switching, role: Role, slots: int) -> Iterator[Marking]:
     """The switch of `role`'s text, open until the end of the block, for up to `slots` thinkings at once."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        predictor = runner.run(stack.enter_async_context(switching.watching(role, slots, Turns())))
+        predictor = runner.run(stack.enter_async_context(switching.alone(role, slots)))
 
         async def label(name: str, text: str) -> list[tuple[int, bool]]:
             foreign = await predictor.foreign(name, "", text)

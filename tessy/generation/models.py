@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,9 +15,11 @@ from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
 from tessy.config.models import ModelReference
 from tessy.engines import Engine
+from tessy.engines.command import ServedModel
+from tessy.engines.connect import connected
 from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
-from tessy.engines.launch import ServedModel, connected
+from tessy.engines.shared import Asked, Wanted, serving
 from tessy.engines.turns import Turns
 from tessy.records import Role
 from tessy.runtime.job import Job, Source
@@ -82,40 +85,75 @@ class EngineRequest:
         prompts = (self.renderer.prompt_ids(sample.problem.prompt, system) for sample in self.samples)
         return max(map(len, prompts), default=0) + self.max_tokens + ROOM_FOR_MARKUP
 
+    @property
+    def settings(self) -> EngineSettings:
+        return self.job.execution.engines.of(self.role)
+
 
 @asynccontextmanager
-async def running(request: EngineRequest) -> AsyncIterator[Engine]:
-    """Context manager: the recipe's engine for a role."""
-    job, settings = request.job, request.job.execution.engines.of(request.role)
-    source, revision = request.model.source(job)
+async def running(
+    requests: Sequence[EngineRequest],
+    beside: Sequence[Wanted] = (),
+    taken: Mapping[str, int] = MappingProxyType({}),
+) -> AsyncIterator[tuple[list[Engine], Mapping[str, Sequence[str]]]]:
+    """Context manager: the recipe's engines for the roles of one job, and base URLs of further servers by
+    name.
+
+    `beside` are servers wanted for something else, `taken` bytes that this process takes of devices by
+    itself. Servers are the run's (`tessy.engines.shared`) and go on when this ends.
+    """
+    job, lengths = requests[0].job, [request.max_length for request in requests]
+    wanted = [
+        Wanted(request.role, request.settings, _served(request, length))
+        for request, length in zip(requests, lengths, strict=True)
+        if request.settings.starts_servers
+    ]
+    async with AsyncExitStack() as stack:
+        asked = Asked([*wanted, *beside], taken)
+        urls = await stack.enter_async_context(serving(job.out.parent, asked, job.out, job.say))
+        opened = (
+            stack.enter_async_context(_engine(request, length, urls.get(request.role, ())))
+            for request, length in zip(requests, lengths, strict=True)
+        )
+        yield await asyncio.gather(*opened), urls
+
+
+def _served(request: EngineRequest, length: int) -> ServedModel:
+    source, revision = request.model.source(request.job)
+    return ServedModel(source, revision, max(length, request.settings.context or 0))
+
+
+@asynccontextmanager
+async def _engine(request: EngineRequest, length: int, urls: Sequence[str]) -> AsyncIterator[Engine]:
+    settings = request.settings
     if settings.kind == "server":
         async with connected(
             settings,
-            ServedModel(source, revision, request.max_length),
+            urls or settings.endpoints,
+            length,
             request.sampler,
             codec=request.renderer,
             vocabulary=len(request.renderer.tokenizer),
             name=request.role,
-            logs=job.out,
-            report=job.say,
+            report=request.job.say,
             logprobs=request.logprobs,
         ) as server:
             yield server
         return
-    engine = _in_this_process(request, settings)
+    engine = _in_this_process(request, settings, length)
     try:
         yield engine
     finally:
         await engine.close()
 
 
-def _in_this_process(request: EngineRequest, settings: EngineSettings) -> Engine:
+def _in_this_process(request: EngineRequest, settings: EngineSettings, length: int) -> Engine:
     source, revision = request.model.source(request.job)
     if settings.kind == "vllm":
         return InProcessEngine(
             source,
             request.sampler,
-            max_length=request.max_length,
+            max_length=length,
             revision=revision,
             seed=request.seed,
             arguments=settings.arguments,
@@ -126,7 +164,7 @@ def _in_this_process(request: EngineRequest, settings: EngineSettings) -> Engine
         source,
         request.sampler,
         slots=min(request.job.execution.concurrency, max(1, len(request.samples))),
-        max_length=request.max_length,
+        max_length=length,
         revision=revision,
         dtype=torch.float32 if settings.dtype == "float32" else torch.float64,
         turns=request.turns,

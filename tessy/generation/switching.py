@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,6 @@ from tessy.boundary.served import ServedPredictor
 from tessy.boundary.sliding import SlidingPredictor
 from tessy.boundary.switches import EveryTokens, LexiconPredictor, NeverPredictor
 from tessy.boundary.uncertainty import Uncertainty
-from tessy.config.engines import Argument
 from tessy.config.switches import (
     CheckpointsSwitch,
     EntropySwitch,
@@ -26,14 +25,14 @@ from tessy.config.switches import (
     MarginSwitch,
     Switch,
 )
-from tessy.engines.launch import ServedModel, api_key, servers
+from tessy.engines.command import ServedModel
+from tessy.engines.connect import api_key
+from tessy.engines.needs import in_process
+from tessy.engines.shared import Asked, Wanted, serving, watcher
 from tessy.engines.turns import Turns
 from tessy.records import ROLES, Role
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
-
-SERVED: dict[str, Argument] = {"runner": "pooling", "dtype": "float32"}
-"""vLLM arguments of a predictor's server: in lower precision its labels would differ."""
 
 
 def token_rule(switch: Switch) -> Uncertainty | EveryTokens | None:
@@ -114,9 +113,40 @@ class Switching:
             return LexiconPredictor(role, Lexicon.load(self.switch.file))
         return NeverPredictor()
 
+    def served(self, role: Role) -> Wanted | None:
+        """The servers that the predictor of `role`'s text needs, if the run starts any for it."""
+        where, predictor = self.job.execution.predictors.of(role), self.trained(role)
+        if predictor is None or not where.starts_servers or self.sliding:
+            return None
+        context = max(predictor.window_tokens, where.context or 0)
+        model = ServedModel(predictor.source, predictor.revision, context)
+        return Wanted(watcher(role), where.serving, model)
+
+    def taken(self, role: Role, slots: int) -> dict[str, int]:
+        """Bytes by device that the predictor of `role`'s text takes where it is in this process."""
+        where, predictor = self.job.execution.predictors.of(role), self.trained(role)
+        if predictor is None or where.kind != "transformers":
+            return {}
+        source, revision = predictor.source, predictor.revision
+        return in_process(where.device, source, revision, predictor.window_tokens, slots)
+
     @asynccontextmanager
-    async def watching(self, role: Role, slots: int, turns: Turns) -> AsyncIterator[Predictor]:
-        """The predictor of `role`'s text, on the engine that the recipe's execution gives."""
+    async def alone(self, role: Role, slots: int) -> AsyncIterator[Predictor]:
+        """The predictor of `role`'s text, its servers included, where no model is needed beside it."""
+        job, served = self.job, self.served(role)
+        asked = Asked([served] if served else [], self.taken(role, slots))
+        async with (
+            serving(job.out.parent, asked, job.out, job.say) as urls,
+            self.watching(role, slots, Turns(), urls) as predictor,
+        ):
+            yield predictor
+
+    @asynccontextmanager
+    async def watching(
+        self, role: Role, slots: int, turns: Turns, urls: Mapping[str, Sequence[str]]
+    ) -> AsyncIterator[Predictor]:
+        """The predictor of `role`'s text, on the engine that the recipe's execution gives; `urls` are those
+        of servers that were `served`."""
         where = self.job.execution.predictors.of(role)
         predictor = self.trained(role)
         if predictor is not None and self.sliding:
@@ -138,35 +168,18 @@ class Switching:
         elif predictor is None or where.kind == "transformers":
             yield self.open(role, slots, turns)
         else:
-            async with self._served(role, predictor) as served:
-                yield served
-
-    @asynccontextmanager
-    async def _served(self, role: Role, predictor: Trained) -> AsyncIterator[Predictor]:
-        where = self.job.execution.predictors.of(role)
-        async with AsyncExitStack() as stack:
-            endpoints: Sequence[str] = where.endpoints
-            if where.starts_servers:
-                arguments = {**SERVED, **where.arguments}
-                endpoints = await stack.enter_async_context(
-                    servers(
-                        where.model_copy(update={"arguments": arguments}),
-                        ServedModel(predictor.source, predictor.revision, predictor.window_tokens),
-                        f"{role}-predictor",
-                        self.job.out,
-                        self.job.say,
-                    )
-                )
             served = await ServedPredictor.connect(
                 predictor.source,
                 role,
                 predictor.window_tokens,
-                endpoints,
+                urls.get(watcher(role)) or where.endpoints,
                 revision=predictor.revision,
                 threshold=predictor.threshold,
                 model=where.model,
                 timeout_s=where.token_timeout_s,
                 api_key=api_key(where.api_key_env),
             )
-            stack.push_async_callback(served.close)
-            yield served
+            try:
+                yield served
+            finally:
+                await served.close()

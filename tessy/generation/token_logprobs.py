@@ -33,28 +33,30 @@ async def gold_logprobs(
 ) -> dict[Role, list[TokenLogprobs]]:
     """For each role, its model's log-probabilities for the thinking of each of its traces, with the task's
     limits and seed."""
-    turns = Turns()
-    read = await asyncio.gather(*(_by_model(job, task, role, own, turns) for role, own in traces.items()))
+    turns, limits = Turns(), task.limits
+    renderers = {role: renderer_of(job, task.models[role]) for role in traces}
+    requests = [
+        EngineRequest(
+            *(job, role, task.models[role], renderers[role], limits.sampler, limits.max_tokens, task.seed),
+            samples_of(Problem(trace.problem_id, trace.prompt) for trace in own),
+            turns,
+            LIKELIEST,
+        )
+        for role, own in traces.items()
+    ]
+
+    async def by_model(engine: Engine, role: Role) -> list[TokenLogprobs]:
+        gate = asyncio.Semaphore(job.execution.concurrency)
+
+        async def read(trace: Trace) -> TokenLogprobs:
+            async with gate:
+                return await _by_token(engine, renderers[role], trace)
+
+        return await asyncio.gather(*map(read, traces[role]))
+
+    async with running(requests) as (engines, _):
+        read = await asyncio.gather(*map(by_model, engines, traces))
     return dict(zip(traces, read, strict=True))
-
-
-async def _by_model(
-    job: Job[StageConfig], task: Task, role: Role, traces: Sequence[Trace], turns: Turns
-) -> list[TokenLogprobs]:
-    model, limits = task.models[role], task.limits
-    renderer = renderer_of(job, model)
-    samples = samples_of(Problem(trace.problem_id, trace.prompt) for trace in traces)
-    request = EngineRequest(
-        job, role, model, renderer, limits.sampler, limits.max_tokens, task.seed, samples, turns, LIKELIEST
-    )
-    gate = asyncio.Semaphore(job.execution.concurrency)
-
-    async def read(trace: Trace) -> TokenLogprobs:
-        async with gate:
-            return await _by_token(engine, renderer, trace)
-
-    async with running(request) as engine:
-        return await asyncio.gather(*map(read, traces))
 
 
 async def _by_token(engine: Engine, renderer: Renderer, trace: Trace) -> TokenLogprobs:

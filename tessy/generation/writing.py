@@ -21,13 +21,14 @@ from tessy.config.methods import Method
 from tessy.config.synthesis import ChunkTokens, Compatibility
 from tessy.engines import Engine, EngineFault, Request
 from tessy.engines.server import ServerEngine
+from tessy.engines.shared import summed
 from tessy.engines.turns import Turns
 from tessy.generation.measuring import Watch, probe
 from tessy.generation.models import EngineRequest, NamedModel, renderer_of, running
 from tessy.generation.switching import Switching, token_rule
-from tessy.processes import python_module
+from tessy.processes import python_module, with_parent
 from tessy.records import Role, Trajectory, from_row
-from tessy.runtime.job import Job, with_parent
+from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
@@ -130,8 +131,10 @@ async def _authors(
     ]
     reading = switching if rule is None else None
     async with AsyncExitStack() as stack:
-        engines = await asyncio.gather(*(stack.enter_async_context(running(one)) for one in requests))
-        watching = [reading.watching(role, live, turns) for role in roles] if reading else []
+        served = [one for role in roles if (one := reading.served(role))] if reading else []
+        taken = [reading.taken(role, live) for role in roles] if reading else []
+        engines, urls = await stack.enter_async_context(running(requests, served, summed(taken)))
+        watching = [reading.watching(role, live, turns, urls) for role in roles] if reading else []
         watchers = await asyncio.gather(*(stack.enter_async_context(one) for one in watching))
         yield {
             role: Author(task.models[role].title(job), engine, watcher, _chunk(job, task, role), rule)

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from tessy.processes import python_module
+from tessy.processes import PARENT, die_with_parent, python_module
 from tessy.runtime import job
 from tessy.tracking import leave_parents_folders
 
@@ -51,7 +51,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 python_module("tessy.runtime.fork_server", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
-                env=environment | {job.PARENT: str(os.getpid())},
+                env=environment | {PARENT: str(os.getpid())},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -86,7 +86,7 @@ class ForkServer:
 
 
 def main() -> None:
-    job.die_with_parent()
+    die_with_parent()
     with socket.socket(fileno=int(sys.argv[1])) as channel, selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
@@ -125,7 +125,7 @@ def _start(channel: socket.socket, selector: selectors.BaseSelector) -> bool:
     if not pid:
         selector.close()
         channel.close()
-        os.environ |= {job.PARENT: str(parent), job.PROGRESS_FD: str(progress)}
+        os.environ |= {PARENT: str(parent), job.PROGRESS_FD: str(progress)}
         _live(name, folder)
         return False
     os.setpgid(pid, pid)

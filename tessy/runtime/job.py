@@ -30,15 +30,16 @@ from tessy.boundary.operating_point import OperatingPoint
 from tessy.config.base import Section
 from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
+from tessy.engines.shared import make_room
 from tessy.errors import UserError
 from tessy.hub import commit_of, is_commit, recorded_as
 from tessy.machine import environment, machine
+from tessy.processes import die_with_parent
 from tessy.records import Role
 from tessy.runtime.stage import C_co, Kind, StageConfig, found_at, function_at
 from tessy.tracking import Tracker
 
 PROGRESS_FD = "TESSY_PROGRESS_FD"
-PARENT = "TESSY_PARENT"
 JOB = "job.json"
 WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
@@ -134,7 +135,7 @@ class Job(Generic[C_co]):
         folder = self.inputs.get(name)
         if folder is None:
             return self.pinned(reference.source, reference.revision)
-        return Source(str(folder / reference.folder / "model"), None)
+        return Source(reference.within(folder), None)
 
     def pinned(self, source: str, revision: str | None) -> Source:
         """A model the recipe names, with its commit if it is on the hub. The commit stays the same until this
@@ -218,6 +219,8 @@ def run(folder: Path) -> None:
     job = open_job(folder, spec, tracker, _Reporter(), joinable=bool(kind.join))
     if kind.on_device:
         require_same_device(job.work, "GPU" if machine().gpus else "CPU")
+        if not any(job.config.servers(job.execution, job.inputs)):
+            make_room(folder.parent)
     function_at(kind.run)(job)
     spent = spec.seconds_before + time.time() - started
     manifest = {
@@ -296,22 +299,6 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / JOB).unlink(missing_ok=True)
     return finish(folder, manifest)
-
-
-def with_parent() -> dict[str, str]:
-    """An environment for a child process that calls `die_with_parent`; its parent is this process."""
-    return {**os.environ, PARENT: str(os.getpid())}
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies. If the environment names the parent
-    (`with_parent`), this also holds if the parent died before this call."""
-    import ctypes
-
-    parent = int(os.environ.pop(PARENT, os.getppid()))
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def end_in_order() -> None:

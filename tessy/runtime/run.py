@@ -2,7 +2,8 @@
 
 A stage works in `<stage>-<fingerprint>.partial/`, which is renamed when it is finished. So after a kill at
 any point, finished stages are reused and every other one resumes where it stopped. Child processes die with
-this process; a lock keeps a second run out of the same folder.
+this process; a lock keeps a second run out of the same folder. Servers that stages use belong to the run, and
+end when no stage that is left will ask for them.
 
 Not covered: distributing stages over machines.
 """
@@ -21,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessy.artifacts import PARTIAL, write_json, write_text
+from tessy.config.execution import Execution
 from tessy.config.load import dump
+from tessy.engines.shared import Keeper
 from tessy.errors import UserError
 from tessy.processes import inherited
 from tessy.runtime.display import Display
@@ -57,8 +60,9 @@ class _Running:
         return self.status is not None
 
 
-def execute(planned: Plan, runs_dir: Path, display: Display) -> Path:
-    """Reuse or run every stage of `planned`; returns the recipe's run folder.
+def execute(planned: Plan, runs_dir: Path, display: Display, execution: Execution | None = None) -> Path:
+    """Reuse or run every stage of `planned`; returns the recipe's run folder. `execution` is the recipe's
+    with what was worked out for this machine.
 
     Raises `UserError` where a stage refused its input and `StageFailed` where one failed.
     """
@@ -68,7 +72,7 @@ def execute(planned: Plan, runs_dir: Path, display: Display) -> Path:
         write_text(folder / "recipe.yaml", dump(planned.recipe))
         decisions = decide(planned, folder)
         display.plan(decisions)
-        _Executor(planned, folder, display, decisions).run()
+        _Executor(planned, folder, display, decisions, execution or planned.recipe.execution).run()
     return folder
 
 
@@ -85,8 +89,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 class _Executor:
-    def __init__(self, planned: Plan, folder: Path, display: Display, decisions: list[Decision]) -> None:
+    def __init__(
+        self, planned: Plan, folder: Path, display: Display, decisions: list[Decision], execution: Execution
+    ) -> None:
         self.planned, self.folder, self.display = planned, folder, display
+        self.execution = execution
+        self.keeper: Keeper | None = None
+        self.needed: set[str] = set()
         self.waiting = [decision.stage for decision in decisions if decision.action != "reuse"]
         self.finished = {decision.stage.name for decision in decisions if decision.action == "reuse"}
         self.running: dict[str, _Running] = {}
@@ -94,28 +103,57 @@ class _Executor:
     def run(self) -> None:
         if not self.waiting:
             return
-        threads = self.planned.recipe.execution.threads
-        self.fork_server = ForkServer(environment(threads) | _home(self.folder))
+        self.environment = environment(self.execution.threads) | _home(self.folder)
+        self.fork_server = ForkServer(self.environment)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.fork_server, selectors.EVENT_READ)
         try:
             while self.waiting or self.running:
                 self._start_ready()
+                self._keep_servers()
                 self._listen()
                 for running in [running for running in self.running.values() if running.ended]:
                     self._conclude(running)
         finally:
             self._stop_all()
 
+    def _keep_servers(self) -> None:
+        """Tell the keeper of servers what is still needed."""
+        left = [*self.waiting, *(running.stage for running in self.running.values())]
+        titles = {
+            title for stage in left for title in stage.config.servers(self.execution, self._inputs(stage))
+        }
+        if self.keeper is not None and not self.keeper.alive:
+            self.keeper.close()
+            self.keeper = None
+        if self.keeper is not None and titles != self.needed:
+            self.keeper.need(titles)
+            self.needed = titles
+
+    def _start_keeper(self, stage: Stage) -> None:
+        try:
+            self.keeper, self.needed = Keeper(self.folder, self.environment), set()
+        except OSError as error:
+            text = f"{self.folder} takes no socket ({error.strerror}): every stage starts servers of its own"
+            self.display.heard(stage.name, {"say": text})
+
+    def _inputs(self, stage: Stage) -> dict[str, Path]:
+        """The folders of a stage's inputs by name."""
+        folder = self.folder.absolute()
+        return {key: folder / self.planned.stage(name).folder for key, name in stage.inputs.items()}
+
     def _start_ready(self) -> None:
         for stage in list(self.waiting):
-            if len(self.running) >= self.planned.recipe.execution.jobs:
+            if len(self.running) >= self.execution.jobs:
                 return
             if all(name in self.finished for name in stage.inputs.values()):
                 self.waiting.remove(stage)
                 self._start(stage)
 
     def _start(self, stage: Stage) -> None:
+        self.display.started(stage.name)
+        if self.keeper is None and any(stage.config.servers(self.execution, self._inputs(stage))):
+            self._start_keeper(stage)
         partial = self.folder / (stage.folder + PARTIAL)
         partial.mkdir(exist_ok=True)
         write_json(partial / JOB, self._spec(stage, partial).plain)
@@ -125,7 +163,6 @@ class _Executor:
         os.close(write)
         running = self.running[stage.name] = _Running(stage, read)
         self.selector.register(read, selectors.EVENT_READ, running)
-        self.display.started(stage.name)
 
     def _spec(self, stage: Stage, partial: Path) -> Spec:
         return Spec(
@@ -136,7 +173,7 @@ class _Executor:
             config=stage.config.plain,
             content=dict(stage.content),
             inputs={key: self.planned.stage(name).folder for key, name in stage.inputs.items()},
-            execution=self.planned.recipe.execution,
+            execution=self.execution,
             seconds_before=_seconds_before(partial),
         )
 
@@ -203,6 +240,8 @@ class _Executor:
                 pass
         self._signal_all(signal.SIGKILL)
         self.fork_server.close()
+        if self.keeper is not None:
+            self.keeper.close()
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._alive():

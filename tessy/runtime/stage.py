@@ -7,7 +7,7 @@ module so that planning does not import the libraries that the work needs. `tess
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -29,6 +29,12 @@ class StageConfig(Section):
 
     def faults(self, execution: Execution) -> Iterable[str]:
         """Faults, with remedies, that would stop the stage later and can be found before anything runs."""
+        return ()
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
+        """Titles of the servers that it will ask for (`tessy.engines.shared`), with the folders of its inputs
+        by name: those that run already are kept for it. One that is not named here is started anew at
+        worst."""
         return ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
@@ -25,6 +26,7 @@ from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph, by_name
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.checks import engine_faults, fault, local, models_faults
+from tessy.stages.serving import of_models
 
 if TYPE_CHECKING:
     from tessy.generation.annotation import Asking, Segments
@@ -56,6 +58,9 @@ class AnnotateStage(StageConfig):
                 yield from fault(load, annotator.file)
         yield from models_faults(self.models)
         yield from engine_faults(execution, self.models)
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
+        yield from of_models(execution, inputs, self.models)
 
 
 KIND = Kind(

@@ -85,7 +85,8 @@ def _serving(field: str, engine: EngineSettings) -> Iterator[str]:
     if engine.kind == "transformers":
         return
     # Imported here so that recipes without servers or vLLM are checked without loading aiohttp.
-    from tessy.engines.launch import api_key, installed_build
+    from tessy.engines.command import installed_build
+    from tessy.engines.connect import api_key
 
     found = [*fault(api_key, engine.api_key_env), *([] if engine.endpoints else fault(installed_build))]
     yield from (f"{field}: {one}" for one in found)

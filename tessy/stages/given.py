@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.artifacts import join_parquet, write_json, write_parquet
@@ -34,6 +35,7 @@ from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.sources import LeftOut
 from tessy.stages.checks import local, models_faults, predictor_engine_faults, switch_faults, table_faults
+from tessy.stages.serving import of_predictors
 from tessy.stages.synthesize import Summary
 from tessy.stages.tables import Reading, opened
 
@@ -65,6 +67,10 @@ class GivenStage(StageConfig):
         if self.switch:
             yield from switch_faults(self.switch)
             yield from predictor_engine_faults(execution, [self.given.marked_by])
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
+        if self.switch and self.given.marked_by:
+            yield from of_predictors(execution, inputs, [self.switch], [self.given.marked_by])
 
 
 KIND = Kind(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from tessy.config.base import MINIATURE, Generation, Seed, part
 from tessy.config.engines import Numerics
@@ -13,6 +14,7 @@ from tessy.records import ROLES, Role
 from tessy.runtime.plan import Graph, by_name
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.checks import engine_faults, local, sandbox_faults
+from tessy.stages.serving import of_models
 
 
 class InstrumentStage(StageConfig):
@@ -31,6 +33,9 @@ class InstrumentStage(StageConfig):
     def faults(self, execution: Execution) -> Iterator[str]:
         yield from engine_faults(execution, ROLES)
         yield from sandbox_faults()
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
+        return of_models(execution, inputs, self.models)
 
 
 KIND = Kind(

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tessy.artifacts import write_json, write_parquet
@@ -40,6 +41,7 @@ from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph, by_name
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.checks import engine_faults, local, predictor_engine_faults, switch_faults
+from tessy.stages.serving import of_models, of_predictors
 from tessy.stages.world import load_world
 
 if TYPE_CHECKING:
@@ -74,6 +76,10 @@ class SwitchesStage(StageConfig):
             yield from switch_faults(switch)
         yield from engine_faults(execution, ROLES)
         yield from predictor_engine_faults(execution, ROLES)
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
+        yield from of_models(execution, inputs, self.models)
+        yield from of_predictors(execution, inputs, self.switches)
 
 
 KIND = Kind(

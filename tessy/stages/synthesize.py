@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -29,6 +30,7 @@ from tessy.stages.checks import (
     predictor_engine_faults,
     switch_faults,
 )
+from tessy.stages.serving import of_models, of_predictors
 
 if TYPE_CHECKING:
     from tessy.generation.writing import Task
@@ -70,6 +72,12 @@ class SynthesizeStage(StageConfig):
         if self.cooperative:
             yield from switch_faults(self.synthesis.switch)
             yield from predictor_engine_faults(execution, self.engines)
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
+        models = {role: model for role, model in self.models.items() if role in self.engines}
+        yield from of_models(execution, inputs, models)
+        if self.cooperative:
+            yield from of_predictors(execution, inputs, [self.synthesis.switch])
 
 
 KIND = Kind(

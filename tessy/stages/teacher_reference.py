@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tessy.artifacts import read_parquet
@@ -26,6 +27,7 @@ from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind, StageConfig, missing_files
 from tessy.stages.checks import engine_faults, local, models_faults
+from tessy.stages.serving import of_models
 from tessy.stages.synthesize import write_set
 from tessy.synthesis.prompts import Template
 from tessy.synthesis.rollouts import Sample, samples_of
@@ -52,6 +54,9 @@ class TeacherReferenceStage(StageConfig):
         yield from missing_files("synthesis.teacher_reference.prompt", self.teacher_reference.file)
         yield from models_faults({"student": self.student})
         yield from engine_faults(execution, ["student"])
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
+        return of_models(execution, inputs, {"student": self.student})
 
 
 KIND = Kind(

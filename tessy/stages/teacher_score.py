@@ -8,9 +8,10 @@ stage resumes where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -30,6 +31,7 @@ from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind, StageConfig, missing_files
 from tessy.stages.checks import engine_faults, local, models_faults
+from tessy.stages.serving import of_models
 from tessy.stages.synthesize import write_set
 from tessy.synthesis.prompts import Template
 from tessy.synthesis.rollouts import Sample
@@ -62,6 +64,10 @@ class TeacherScoreStage(StageConfig):
             yield from missing_files("synthesis.teacher_score.scorer.prompt", self.scorer.file)
         yield from models_faults({"teacher": self.teacher})
         yield from engine_faults(execution, ["teacher"])
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
+        if self.scorer.kind == "grade":
+            yield from of_models(execution, inputs, {"teacher": self.teacher})
 
 
 KIND = Kind(

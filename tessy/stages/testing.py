@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from tessy.config.base import Generation, Section, Seed
@@ -13,6 +14,7 @@ from tessy.config.models import ModelReference
 from tessy.config.recipe import Recipe
 from tessy.runtime.stage import StageConfig
 from tessy.stages.checks import engine_faults, local, models_faults
+from tessy.stages.serving import of_models
 
 B = TypeVar("B", CodeBenchmark, LmEvalBenchmark)
 
@@ -50,6 +52,9 @@ class TestingStage(StageConfig, Generic[B]):
         yield from models_faults({"student": self.model})
         yield from engine_faults(execution, ["student"])
         yield from self.benchmark_faults()
+
+    def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
+        return of_models(execution, inputs, {"student": self.model}, "model")
 
     def benchmark_faults(self) -> Iterator[str]:
         """Faults that would prevent scoring the benchmarks."""
