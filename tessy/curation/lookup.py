@@ -40,11 +40,12 @@ class Lookup:
         """Which texts share shingles with a row's sorted distinct `row`, and how many."""
         row = row[self._present[row >> self._shift]]
         low, high = (np.searchsorted(self._keys, row, side) for side in ("left", "right"))
-        found = [self._texts[a:b] for a, b in zip(low, high, strict=True) if a < b]
-        if not found:
-            return []
-        texts, counts = np.unique(np.concatenate(found), return_counts=True)
-        return list(zip(texts.tolist(), counts.tolist(), strict=True))
+        found = high - low
+        # The places low, low + 1, ..., high - 1 of every shingle, one after another.
+        places = np.arange(found.sum()) + np.repeat(low - np.cumsum(found) + found, found)
+        counts = np.bincount(self._texts[places], minlength=1)
+        texts = np.flatnonzero(counts)
+        return list(zip(texts.tolist(), counts[texts].tolist(), strict=True))
 
 
 def _boilerplate(texts: Sequence[str], groups: Sequence[str], sets: Sequence[Hashes], common: int) -> Hashes:
