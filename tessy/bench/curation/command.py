@@ -25,14 +25,15 @@ Examples:
     "--texts",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="JSON lines with `prompt`: different real statements. HumanEval's are always there.",
+    help="JSON lines with `prompt`, perhaps `group`: real statements, besides HumanEval's.",
 )
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Take every n-th statement.")
 @click.option("--near", type=int, default=20, show_default=True, help="Alarms of each kind to show.")
-def quality(texts: tuple[Path, ...], near: int) -> None:
+def quality(texts: tuple[Path, ...], every: int, near: int) -> None:
     """Print tables of what every threshold finds of edited statements, and of its false alarms."""
     from tessy.bench.curation.tables import report
 
-    for line in report(list(texts), near):
+    for line in report(list(texts), every, near):
         click.echo(line)
 
 

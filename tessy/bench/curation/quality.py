@@ -84,7 +84,7 @@ def clustered(texts: Sequence[str], settings: Duplicates) -> dict[str, float]:
     share that is in its original's cluster, and as `precision` the share of joined pairs that are of one
     original."""
     sets = {"original": list(texts), **planted(texts)}
-    common = boilerplate(texts, settings)
+    common = boilerplate([text for one in sets.values() for text in one], settings)
     sketches = joined([sketch(one, settings, common) for one in sets.values()])
     labels = clusters(sketches, settings).reshape(len(sets), len(texts))
     found = {name: float((labels[0] == row).mean()) for name, row in zip(sets, labels, strict=True)}
@@ -141,3 +141,21 @@ def leaks(statements: Mapping[str, Sequence[str]], others: Sequence[str], settin
                 best[rule][row] = max(best[rule][row], score)
         alarms += [(one.rule, one.score, prompt, one.statement.text) for one in index.matches(prompt)]
     return Leaks(found, best, first, alarms)
+
+
+def alarms_of_pairs(
+    pairs: Sequence[tuple[str, str]], sample: Sequence[str], near: Duplicates, leaks_by: Decontamination
+) -> tuple[Scores, list[tuple[str, float, str, str]]]:
+    """Of pairs of different statements: the estimated similarity of each, shape (pairs,), and the matches of
+    the first one with an index of the second ones, as (rule, score, first, second). `sample` tells what is
+    boilerplate of duplicates."""
+    common = boilerplate(sample, near)
+    one, other = (sketch([pair[side] for pair in pairs], near, common) for side in (0, 1))
+    index = BenchmarkIndex([Statement("second", str(n), pair[1]) for n, pair in enumerate(pairs)], leaks_by)
+    found = [
+        (match.rule, match.score, first, second)
+        for number, (first, second) in enumerate(pairs)
+        for match in index.matches(first)
+        if match.statement.test_id == str(number)
+    ]
+    return _similarity(one, other), found

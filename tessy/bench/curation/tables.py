@@ -8,23 +8,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.bench.curation.quality import clustered, duplicates, leaks
-from tessy.bench.curation.texts import humaneval, invented, read
+from tessy.bench.curation.quality import alarms_of_pairs, clustered, duplicates, leaks
+from tessy.bench.curation.texts import (
+    humaneval,
+    invented,
+    invented_pairs_of_a_topic,
+    pairs_of_a_topic,
+    read,
+)
 from tessy.config.curation import Decontamination, Duplicates
 from tessy.curation.decontamination import RULES
 
-SHINGLES = (1, 2, 3, 5)
+SHINGLES = (2, 3, 5)
+PAIRS = 1000
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _SHOWN = 160
 """Characters of a text beside an alarm."""
 
 
-def report(paths: list[Path], near: int) -> Iterator[str]:
-    """Lines of all tables, for the statements of the files and HumanEval's."""
-    texts = [*read(paths), *humaneval()]
+def report(paths: list[Path], every: int, near: int) -> Iterator[str]:
+    """Lines of all tables, for one in `every` statements of the files and HumanEval."""
+    texts = [*read(paths), *humaneval()][::every]
     yield f"{len(texts)} statements, median {np.median([len(one.split()) for one in texts]):.0f} words"
     yield from _duplicates(texts, near)
     yield from _leaks(texts, near)
+    yield from _topics("invented", invented_pairs_of_a_topic(PAIRS), invented(500), near)
+    if real := pairs_of_a_topic(paths, PAIRS):
+        yield from _topics("real", real, texts, near)
 
 
 def _duplicates(texts: Sequence[str], near: int) -> Iterator[str]:
@@ -47,7 +57,7 @@ def _duplicates(texts: Sequence[str], near: int) -> Iterator[str]:
 
 def _leaks(texts: Sequence[str], near: int) -> Iterator[str]:
     settings = Decontamination()
-    tests, others = texts[::2], [*texts[1::2], *invented(2000)]
+    tests, others = texts[::2], [*texts[1::2], *invented(1000)]
     result = leaks({"even": tests}, others, settings)
     for rule in RULES[1:]:
         yield f"\n### Leaks: `{rule}`, percent found at each threshold\n"
@@ -64,6 +74,18 @@ def _leaks(texts: Sequence[str], near: int) -> Iterator[str]:
     yield f"\nMatches of the {len(others)} other rows: {len(result.alarms)}\n"
     for rule, score, row, statement in sorted(result.alarms, key=lambda one: -one[1])[:near]:
         yield f"- {rule} {score:.2f} | {_short(row)} | {_short(statement)}"
+
+
+def _topics(name: str, pairs: Sequence[tuple[str, str]], sample: Sequence[str], near: int) -> Iterator[str]:
+    similarity, alarms = alarms_of_pairs(pairs, sample, Duplicates(), Decontamination())
+    yield f"\n### {len(pairs)} pairs of different {name} statements of one topic\n"
+    yield f"similarity: median {np.median(similarity):.2f}, largest {similarity.max():.2f}"
+    for threshold in THRESHOLDS:
+        yield f"- near-duplicates at {threshold:g}: {(similarity >= threshold).sum()}"
+    yield f"- matches of decontamination: {len(alarms)}"
+    found = [("similarity", float(similarity[n]), *pairs[n]) for n in np.argsort(-similarity)[:near]]
+    for rule, score, one, other in [*found, *alarms[:near]]:
+        yield f"- {rule} {score:.2f} | {_short(one)} | {_short(other)}"
 
 
 def _over(scores: NDArray[np.float64]) -> list[str]:
