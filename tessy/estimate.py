@@ -1,9 +1,10 @@
 """Estimates of training before anything starts: memory per device, hours, cost.
 
 Memory is computed from the model's shape and its distribution: weights, gradients and optimizer
-states exactly, activations by a rule of thumb. Time is the number of operations divided by the device's speed
-in the recipe (`execution.train.device`; `python -m train.probe` measures it). Meant for deciding
-whether a run can fit and roughly what it costs, not for accounting.
+states exactly, activations as far as measurements agree (tests/test_estimate.py has them). Time is the number
+of operations divided by the device's speed in the recipe (`execution.train.device`) and the share of it that
+training was measured to reach (`python -m train.probe`). Meant for deciding whether a run can fit and roughly
+what it costs, not for accounting.
 
 Not covered: synthesis and evaluation; what other processes hold; communication between nodes.
 """
@@ -11,8 +12,11 @@ Not covered: synthesis and evaluation; what other processes hold; communication 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from tessy.config.base import MINIATURE, MINIATURE_CONTEXT
 from tessy.config.models import Pretraining
@@ -24,8 +28,14 @@ from tessy.shapes import KNOWN, Shape, shape_of
 GIB = 1 << 30
 SLACK = 2 * GIB
 """Kept free for the driver's own and for fragmentation."""
-LOSS = 1 * GIB
+LOSS = 600 << 20
 """What the loss holds, which never has all logits at once."""
+UTILIZATION: Mapping[str, Sequence[tuple[int, float]]] = {
+    "torch": ((4_096, 0.21), (16_384, 0.29), (40_960, 0.29)),
+    "liger": ((4_096, 0.26), (16_384, 0.38), (40_960, 0.42)),
+}
+"""Share of an H200's peak (989 TFLOP/s) by kernels and tokens of a row: an 8B model with adapters, one row at
+a time (train/README.md)."""
 
 
 def memory(shape: Shape, train: Training, spread: TrainExecution) -> dict[str, float]:
@@ -41,35 +51,38 @@ def memory(shape: Shape, train: Training, spread: TrainExecution) -> dict[str, f
     if spread.offload:
         states, weights = 0.0, 0.0 if spread.zero == 3 else weights
     tokens = spread.micro(train.batch_size) * train.max_length / spread.sequence_parallel
+    kept, at_work = _activations(shape, spread)
+    activations = tokens * kept
+    if not spread.zero and spread.accumulation(train.batch_size) == 1:
+        # Gradients come as activations go, and none is there before.
+        activations = max(0.0, activations - gradients)
     return {
         "weights": weights,
         "gradients": gradients,
         "optimizer states": states,
-        "activations": tokens * _activations(shape, spread) + LOSS,
+        "activations": activations + max(LOSS, tokens * at_work),
         "slack": SLACK,
     }
 
 
-def _activations(shape: Shape, spread: TrainExecution) -> float:
-    """Bytes per token, in bfloat16. A layer that is recomputed keeps its input, and its attention's output
-    where that is not; the others all that `_layer` counts, as the one does that is at work."""
+def _activations(shape: Shape, spread: TrainExecution) -> tuple[float, float]:
+    """Bytes per token that wait for backward, and of the layer at work, in bfloat16. A layer that is
+    recomputed keeps its input, and its attention's output where that is not; the others all they need."""
     layers = shape.layers
     most = layers if spread.recomputed_layers is None else spread.recomputed_layers
     recomputed = 0 if spread.recompute == "nothing" else min(layers, most)
-    queries = shape.heads * shape.head_dim
-    attention = (2 * queries + 4 * shape.heads) * (spread.recompute == "all_but_attention")
+    attention = (2 * shape.queries + 4 * shape.heads) * (spread.recompute == "all_but_attention")
     whole = _layer(shape, spread)
-    at_work = whole + 4 * shape.mlp * shape.active + 8 * shape.width
-    return recomputed * (2 * shape.width + attention) + (layers - recomputed) * whole + at_work
+    at_work = whole + shape.width * (4 if spread.kernels == "liger" else 14)
+    return recomputed * (2 * shape.width + attention) + (layers - recomputed) * whole, at_work
 
 
 def _layer(shape: Shape, spread: TrainExecution) -> float:
     """Bytes per token of what a layer keeps for backward: the inputs of its norms (in float32, except with
     fused kernels), products, and attention."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     fused = spread.kernels == "liger"
-    norms = 2 * shape.width * ((2 if fused else 4) + 2) + (queries + keys) * (2 if fused else 4)
-    return norms + 4 * (queries + keys) + (6 if fused else 8) * shape.mlp * shape.active
+    norms = 2 * shape.width * ((2 if fused else 4) + 2) + (shape.queries + shape.keys) * (2 if fused else 4)
+    return norms + 4 * (shape.queries + shape.keys) + (6 if fused else 8) * shape.mlp * shape.active
 
 
 def student_shape(recipe: Recipe) -> Shape | None:
@@ -147,9 +160,16 @@ def hours_of(shape: Shape, recipe: Recipe, tokens: float) -> float:
     """Hours for `tokens` on the recipe's devices, assuming sequences of maximum length."""
     spread = recipe.execution.train
     assert spread.device is not None
-    rate = spread.world * spread.device.tflops * 1e12 * spread.device.utilization
+    used = spread.device.utilization or _utilization(spread.kernels, recipe.train.max_length)
+    rate = spread.world * spread.device.tflops * 1e12 * used
     per_token = shape.flops_per_token(recipe.train.max_length, recipe.train.method)
     return tokens * per_token / rate / 3600
+
+
+def _utilization(kernels: str, tokens: int) -> float:
+    """What was measured, between and beyond the measured lengths."""
+    lengths, shares = zip(*UTILIZATION[kernels], strict=True)
+    return float(np.interp(math.log(tokens), np.log(lengths), shares))
 
 
 def training_tokens(recipe: Recipe) -> float | None:

@@ -64,10 +64,18 @@ class Shape:
         attention = self.width * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
         return attention + 3 * self.width * self.mlp * experts
 
+    @property
+    def queries(self) -> int:
+        """Width of all queries together."""
+        return self.heads * self.head_dim
+
+    @property
+    def keys(self) -> int:
+        return self.kv_heads * self.head_dim
+
     def adapters(self, rank: int) -> int:
         """The number of weights of low-rank adapters on every linear layer but the last."""
-        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        attention = 2 * (self.width + queries) + 2 * (self.width + keys)
+        attention = 2 * (self.width + self.queries) + 2 * (self.width + self.keys)
         return self.layers * rank * (attention + 3 * self.experts * (self.width + self.mlp))
 
     def cached(self, tokens: int) -> int:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 REMEDY = "run `make lock`"
-ELSEWHERE = ("tessy", "vllm", "liger-kernel")
+ELSEWHERE = ("tessy", "vllm", "liger-kernel", "bitsandbytes")
 """The project itself, and what is only for GPUs, which no lock installs."""
 
 

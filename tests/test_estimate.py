@@ -15,7 +15,7 @@ from tessy.errors import UserError
 from tessy.estimate import GIB, describe, memory, require_fit, training_tokens
 from tessy.experiment import plan
 from tessy.report.scores import PAPER
-from tessy.shapes import KNOWN, shape_of
+from tessy.shapes import KNOWN, QWEN3, shape_of
 
 PAPER_RECIPES = [
     path
@@ -77,6 +77,35 @@ def test_weights_and_states_are_shared_out_by_zero() -> None:
     assert used(3, 8)["weights"] == 2 * shape.parameters / 8
     assert used(3, 8)["optimizer states"] == 12 * shape.parameters / 8
     assert 30 < sum(used(3, 8).values()) / GIB < 60
+
+
+SAVING = {"kernels": "liger", "recompute": "all_but_attention"}
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens", "method", "spread", "measured_mib"),
+    [
+        ("8b", 4_096, "lora", {"kernels": "liger"}, 17_725),
+        ("8b", 4_096, "lora", SAVING, 18_863),
+        ("8b", 4_096, "lora", {"kernels": "liger", "recompute": "nothing"}, 35_676),
+        ("8b", 16_384, "lora", {}, 24_400),
+        ("8b", 16_384, "lora", {"kernels": "liger"}, 23_088),
+        ("8b", 16_384, "lora", SAVING, 27_638),
+        ("8b", 16_384, "lora", SAVING | {"recomputed_layers": 24}, 48_838),
+        ("8b", 40_960, "lora", {"kernels": "liger"}, 33_815),
+        ("8b", 40_960, "lora", SAVING, 45_190),
+        ("4b", 16_384, "lora", SAVING, 17_387),
+        ("4b", 16_384, "full", SAVING, 64_669),
+    ],
+    ids=str,
+)
+def test_peak_memory_is_what_an_h200_measured(
+    size: str, tokens: int, method: str, spread: dict[str, Any], measured_mib: float
+) -> None:
+    """`python -m train.probe`, one row a step, torch 2.11."""
+    train = load(MINI, [f"train.max_length={tokens}", f"train.method={method}", "train.batch_size=1"]).train
+    parts = memory(shape_of(QWEN3[size]), train, TrainExecution(**spread))
+    assert (sum(parts.values()) - parts["slack"]) / 2**20 == pytest.approx(measured_mib, rel=0.05)
 
 
 def test_what_cannot_fit_is_refused_and_what_would_is_named(tmp_path: Path) -> None:

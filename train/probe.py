@@ -8,7 +8,7 @@ tokens and several `--execution` are measured one after another, in one process.
 
     python -m train.probe --model mini --tokens 160 --rows 16
     python -m train.probe --model 8b --tokens 4096,16384,40960 --method lora --tflops 989 --profile \\
-        --execution '{}' --execution '{attention: cudnn, kernels: liger, recompute: all_but_attention}'
+        --execution '{}' --execution '{kernels: liger, recompute: all_but_attention}'
     torchrun --nproc-per-node 8 -m train.probe --model 8b --tokens 40960 --rows 8 --tflops 989 \\
         --execution '{zero: 3, micro_batch: 1}'
 
@@ -178,8 +178,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=None, help="start no measurement after so long")
     asked = parser.parse_args()
     world = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
-    for text in asked.execution or ["{}"]:
-        spread = TrainExecution.model_validate(yaml.safe_load(text) | world)
+    spreads = [
+        (text, TrainExecution.model_validate(yaml.safe_load(text) | world))
+        for text in asked.execution or ["{}"]
+    ]
+    # Liger replaces classes for the rest of the process: what goes without comes first.
+    for text, spread in sorted(spreads, key=lambda pair: pair[1].kernels == "liger"):
         for tokens in map(int, asked.tokens.split(",")):
             if asked.seconds is None or time.monotonic() - began < asked.seconds:
                 _print(asked, tokens, text, spread)

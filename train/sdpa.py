@@ -9,14 +9,11 @@ Not covered: sliding windows, and many short samples in a row, for which a call 
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -24,25 +21,17 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from tessy.config.train import TrainExecution
 from tessy.errors import UserError
 
-CUDNN_FIRST = (
-    SDPBackend.CUDNN_ATTENTION,
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-    SDPBackend.MATH,
-)
-BY_SAMPLE = {"sdpa": "sdpa_by_sample", "cudnn": "cudnn_sdpa_by_sample"}
-"""transformers' names of the recipe's, on one GPU per sequence."""
+BY_SAMPLE = "sdpa_by_sample"
+"""transformers' name of this."""
 
 
 def implementation(spread: TrainExecution) -> str:
     """The attention of `spread` by transformers' name."""
-    if spread.sequence_parallel > 1 or not torch.cuda.is_available():
-        return "sdpa" if spread.attention in BY_SAMPLE else spread.attention
-    return BY_SAMPLE.get(spread.attention, spread.attention)
+    alone = spread.sequence_parallel == 1 and torch.cuda.is_available()
+    return BY_SAMPLE if spread.attention == "sdpa" and alone else spread.attention
 
 
 def attend(
-    backends: tuple[SDPBackend, ...],
     module: Any,
     query: Tensor,
     key: Tensor,
@@ -55,26 +44,25 @@ def attend(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """(rows, heads, tokens, head_dim) each, to (rows, tokens, heads, head_dim). A sample begins at a position
-    that does not go on by one. The first of `backends` that can is used; without any, PyTorch chooses."""
+    that does not go on by one."""
     if sliding_window:
         raise UserError(
             f"execution.train.attention: this model's layers see windows of {sliding_window} tokens, which "
-            "'sdpa' and 'cudnn' do not know; use flash_attention_2"
+            "'sdpa' does not know; use flash_attention_2"
         )
     grouped = query.shape[1] != key.shape[1]
-    with sdpa_kernel(list(backends), set_priority=True) if backends else nullcontext():
-        parts = [
-            scaled_dot_product_attention(
-                query[:, :, start:end],
-                key[:, :, start:end],
-                value[:, :, start:end],
-                dropout_p=dropout,
-                is_causal=True,
-                scale=scaling,
-                enable_gqa=grouped,
-            ).transpose(1, 2)
-            for start, end in pairwise(_starts(position_ids, query.shape[2]))
-        ]
+    parts = [
+        scaled_dot_product_attention(
+            query[:, :, start:end],
+            key[:, :, start:end],
+            value[:, :, start:end],
+            dropout_p=dropout,
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=grouped,
+        ).transpose(1, 2)
+        for start, end in pairwise(_starts(position_ids, query.shape[2]))
+    ]
     return (parts[0] if len(parts) == 1 else torch.cat(parts, 1)), None
 
 
@@ -99,6 +87,5 @@ def _no_mask(*_: Any, **__: Any) -> None:
     """The mask, for transformers."""
 
 
-for _name, _backends in zip(BY_SAMPLE.values(), ((), CUDNN_FIRST), strict=True):
-    ALL_ATTENTION_FUNCTIONS.register(_name, partial(attend, _backends))
-    ALL_MASK_ATTENTION_FUNCTIONS.register(_name, _no_mask)
+ALL_ATTENTION_FUNCTIONS.register(BY_SAMPLE, attend)
+ALL_MASK_ATTENTION_FUNCTIONS.register(BY_SAMPLE, _no_mask)

@@ -105,8 +105,9 @@ class Device(Section):
     memory_gib: Rate
     tflops: Rate
     """Dense bfloat16 peak, in 10^12 operations per second."""
-    utilization: Annotated[float, Field(gt=0, le=1)]
-    """Share of that peak that training reaches (MFU): measure it with `python -m train.probe`."""
+    utilization: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of that peak that training reaches (MFU), as `python -m train.probe` measures it; by default what
+    an H200 reached (`tessy.estimate.UTILIZATION`)."""
     price_per_hour: Annotated[float, Field(ge=0)] = 0.0
 
 
@@ -138,9 +139,9 @@ class TrainExecution(Section):
     """Devices that share each sequence (Ulysses); needs `zero`, and rows of one sample, one at a time."""
     micro_batch: Positive | None = None
     """Rows a device works on at once; its whole share of the batch where not given."""
-    attention: Literal["sdpa", "cudnn", "eager", "flash_attention_2", "flash_attention_3"] = "sdpa"
-    """`sdpa`: PyTorch's own, on a GPU sample by sample, so that packed rows cost no masks; `cudnn`: the same
-    with cuDNN's kernels (Hopper and newer). The others by transformers' names, from packages of their own."""
+    attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "sdpa"
+    """`sdpa`: PyTorch's own, on a GPU sample by sample, so that packed rows cost no masks. The others by
+    transformers' names; flash attention from packages of its own."""
     recompute: Literal["nothing", "all_but_attention", "layers"] | None = None
     """What backward computes again instead of having kept it (activation checkpointing): whole layers (on a
     GPU, if not said), the same without their attention, or nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from tessy.config.base import Seed, part
 from tessy.config.execution import Execution
@@ -30,6 +31,11 @@ class SftStage(StageConfig):
         yield from model_faults("models.student", self.model.source)
         if self.train.start:
             yield from model_faults("train.start", self.train.start.source)
+        if execution.train.kernels == "liger" and find_spec("liger_kernel") is None:
+            remedy = "pip install -e '.[gpu]' (it needs a GPU), or use 'torch'"
+            yield f"execution.train.kernels 'liger': liger-kernel is not installed: {remedy}"
+        if self.train.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
+            yield "train.optimizer 'adamw_8bit': bitsandbytes is not installed: pip install -e '.[gpu]'"
 
 
 KIND = Kind(

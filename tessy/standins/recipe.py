@@ -5,13 +5,14 @@ model of training become random ones of the same chat formats (`models`); a benc
 official layout (`benchmarks`), and so have tasks and the problems to write about where their files are not
 here; prompts that would be fetched are this project's; everything runs inside the process, on the CPU.
 
-Replaced besides, because no random model could do it: an annotator that is a language model, by the English
-lexicon. Left out: lm-eval tasks of others, whose documents nobody here can make up.
+Replaced besides: an annotator that is a language model by the English lexicon, because no random model could
+do it, and an optimizer that is not installed by AdamW. Left out: lm-eval tasks of others, whose documents nobody here can make up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ def _train(recipe: Recipe, made: _Made) -> dict[str, Any]:
     train = recipe.train
     start = made.checkpoint("start", "qwen3", recipe.synthesis.sampler, 0) if train.start else None
     return train.plain | {
+        "optimizer": train.optimizer if find_spec("bitsandbytes") else "adamw",
         "epochs": 1 + bool(train.evaluate_epochs),
         "evaluate_epochs": [1] * bool(train.evaluate_epochs),
         "batch_size": 2,
