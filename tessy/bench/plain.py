@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tessy.chat import FORMATS
 
 END = 1 << 30
@@ -25,6 +27,13 @@ class PlainRenderer:
         return self.format.close_thinking
 
     close_answer_ids = open_thinking_ids
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each id."""
+        raise NotImplementedError
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.pieces([token for token in ids if token != END]))
 
     def end_reason(self, part: str, token_id: int) -> str:
         return "end"

@@ -6,7 +6,8 @@ official layout (`benchmarks`), and so have tasks and the problems to write abou
 here; prompts that would be fetched are this project's; everything runs inside the process, on the CPU.
 
 Replaced besides: an annotator that is a language model by the English lexicon, because no random model could
-do it, and an optimizer that is not installed by AdamW. Left out: lm-eval tasks of others, whose documents nobody here can make up.
+do it, and an optimizer that is not installed by AdamW. Left out: lm-eval tasks of others, whose documents
+nobody here can make up.
 """
 
 from __future__ import annotations
