@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tessy.bench.bounds import InstantPredictor
 from tessy.boundary.apart import ApartPredictor
 from tessy.boundary.predictor import BoundaryPredictor
 from tessy.boundary.sliding import SlidingPredictor
@@ -83,14 +84,14 @@ class Harness:
         engines: Mapping[Role, Engine],
         renderers: Mapping[Role, Renderer],
         turns: Turns | None = None,
-        predictors: Mapping[Role, ApartPredictor] | None = None,
+        predictors: Mapping[Role, ApartPredictor] | Mapping[Role, InstantPredictor] | None = None,
         device: str = "cpu",
     ) -> None:
         self.models, self.engines, self.renderers = models, engines, renderers
         self._turns, self._given, self._device = turns or Turns(), predictors, device
 
     @functools.cached_property
-    def _predictors(self) -> Mapping[Role, BoundaryPredictor | ApartPredictor]:
+    def predictors(self) -> Mapping[Role, BoundaryPredictor | ApartPredictor | InstantPredictor]:
         """Those that read along; lock step has its own, on `device`."""
         models = self.models
         return self._given or {
@@ -111,14 +112,14 @@ class Harness:
         # The cores are the engines'; lock step, as released, has its predictors take them all.
         torch.set_num_threads(1)
         chunk = PAPER_CHUNK if literal else models.stride
-        assignment = self._assignment(self._predictors, dict.fromkeys(ROLES, chunk))
+        assignment = self._assignment(self.predictors, dict.fromkeys(ROLES, chunk))
         adaptive = all(isinstance(engine, ServerEngine) for engine in self.engines.values())
         schedule = Schedule(models.concurrency, None if literal else models.reach, adaptive=adaptive)
-        before, meters = self._predictors_busy_s(), Meters()
+        before, meters = self.predictors_busy_s(), Meters()
         with Journal(folder) as journal:
             await write_all(models.samples(), assignment, journal, schedule, meters)
         meters.stop()
-        meters.predictor_busy_s = self._predictors_busy_s() - before
+        meters.predictor_busy_s = self.predictors_busy_s() - before
         return meters
 
     async def lockstep(self) -> tuple[Meters, list[Trajectory]]:
@@ -161,8 +162,9 @@ class Harness:
         written = await asyncio.gather(*(one(role, n) for role in ROLES for n in range(counts[role])))
         return sum(written), time.perf_counter() - began
 
-    def _predictors_busy_s(self) -> float:
-        return sum(predictor.busy_s for predictor in self._predictors.values())
+    def predictors_busy_s(self) -> float:
+        """Seconds in which predictors computed, so far."""
+        return sum(predictor.busy_s for predictor in self.predictors.values())
 
     def _assignment(self, predictors: Mapping[Role, Any], chunks: Mapping[Role, int]) -> Assignment:
         authors = {

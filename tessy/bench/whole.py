@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tessy.bench.bounds import InstantPredictor, reading
 from tessy.bench.costs import microseconds_per_token, processor_seconds
 from tessy.bench.harness import Harness, Models, fresh
 from tessy.bench.reading import WINDOW, before_ms, label_differences, measure_reading, styles
@@ -89,8 +90,10 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
         warm = Models.of({**models.plain(), "max_tokens": plan.lockstep_tokens})
         await Harness(warm, engines, renderers, predictors=pairs[0]).stream(fresh(scratch / "warm-up"))
         found["ways"] = {role: engine.accesses[0].way for role, engine in engines.items()}
+        instant = {role: InstantPredictor(role, plan.boundary_every) for role in ROLES}
         found |= await _figures(
             dict(zip(plan.rests, harnesses, strict=True)),
+            Harness(models, engines, renderers, predictors=instant),
             Harness(warm, text, renderers, device=device),
             scratch,
             say,
@@ -100,7 +103,7 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
 
 
 async def _figures(
-    harnesses: Mapping[float, Harness], released: Harness, scratch: Path, say: Say
+    harnesses: Mapping[float, Harness], instant: Harness, released: Harness, scratch: Path, say: Say
 ) -> dict[str, Any]:
     """`harnesses` by how long their predictors rest; the first is what the others are compared with."""
     details: dict[str, Any] = {}
@@ -108,14 +111,22 @@ async def _figures(
     for rest, other in harnesses.items():
         name = "stream" if other is harness else f"stream_rest_{rest:g}"
         details[name] = await _costed(other, name, other.stream(fresh(scratch / name)), say)
+    details["stream_instant"] = await _costed(
+        instant, "predictors at no cost", instant.stream(fresh(scratch / "instant")), say
+    )
     details["literal"] = await _costed(
         harness, "literal", harness.stream(fresh(scratch / "literal"), literal=True), say
     )
-    tokens, seconds = await harness.plain(details["stream"]["teacher_token_share"], harness.models.max_tokens)
+    asked = details["stream"]["teacher_token_share"], harness.models.max_tokens
+    tokens, seconds = await harness.plain(*asked)
     limit = tokens / seconds
     say(f"plain requests: {limit:,.0f} tokens/s")
+    details["limit_beside"] = await _limit_beside(harness, *asked)
+    say(f"plain requests beside predictors: {details['limit_beside']}")
     details["lockstep"] = await _costed(harness, "lockstep", _first(released.lockstep()), say)
-    rates = {name: values["accepted_tokens_per_s"] for name, values in details.items()}
+    rates = {
+        name: values["accepted_tokens_per_s"] for name, values in details.items() if name != "limit_beside"
+    }
     return {
         "limit": limit,
         **rates,
@@ -124,6 +135,25 @@ async def _figures(
         "stream_over_lockstep": rates["stream"] / rates["lockstep"],
         "details": details,
     }
+
+
+async def _limit_beside(harness: Harness, teacher_share: float, tokens: int) -> dict[str, float]:
+    """Plain requests while both predictors read along in as many traces as synthesis has in flight."""
+    texts = [prompt for _, prompt in harness.models.problems]
+    predictors = harness.predictors
+    async with reading(predictors, texts):
+        busy, read, began = harness.predictors_busy_s(), _tokens_read(predictors), time.monotonic()
+        written, seconds = await harness.plain(teacher_share, tokens)
+        took = time.monotonic() - began
+        return {
+            "tokens_per_s": written / seconds,
+            "predictor_share": (harness.predictors_busy_s() - busy) / took / len(ROLES),
+            "tokens_read_per_s": (_tokens_read(predictors) - read) / took,
+        }
+
+
+def _tokens_read(predictors: Mapping[Role, Any]) -> int:
+    return sum(predictor.tokens_read for predictor in predictors.values())
 
 
 async def _first(running: Awaitable[tuple[Meters, Any]]) -> Meters:

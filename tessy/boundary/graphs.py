@@ -4,12 +4,12 @@ A boundary predictor's pass is small: 96 traces with 8 new tokens each are one T
 few milliseconds, and launching some two thousand kernels from Python takes ten times as long. Here ids are
 packed and padded to one of a few `SIZES`, and everything that differs between passes (ids, rows, positions,
 how much of its row each trace sees) is two small tensors that are copied to the device before the recorded
-pass is replayed. The cache is as in `tessy.engines.kv_slots`: a row per trace, written over to go back;
-FlashAttention reads it in place, each row as far as it is filled.
+pass is replayed. The cache is as in `tessy.engines.kv_slots`: a row per trace, written over to go back, read
+in place, each row as far as it is filled.
 
 The decoder is written out for Qwen2 and Qwen3 with their weights joined where they share an input, because
-fewer kernels are what this is about (`torch.compile` made passes slower). Without CUDA the same pass runs
-step by step, for tests.
+fewer kernels are what this is about (`torch.compile` made passes slower). On a GPU what lies between matrix
+products is `tessy.boundary.kernels`; elsewhere the same pass runs step by step, for tests.
 
 Not covered: other architectures, and several devices.
 """
@@ -70,19 +70,19 @@ def _weights(layer: Any, heads: tuple[int, int]) -> _Weights:
 class _Where(NamedTuple):
     """What a pass's packed ids see, the same in all layers.
 
-    `flat` says where each belongs in the cache of (rows * width) positions. For FlashAttention `firsts` are
-    where each row's ids begin among the packed ones and `held` how many positions of it are filled; elsewhere
-    `rows` and `seen` (ids, width) say the same id by id.
+    `flat` says where each belongs in the cache of (rows * width) positions, `cos` and `sin` how it is turned.
+    For kernels `firsts` are where each row's ids begin among the packed ones and `held` how many positions of
+    it are filled; elsewhere `rows` and `seen` (ids, width) say the same id by id.
     """
 
     flat: Tensor
-    firsts: Tensor
-    borders: Tensor
-    held: Tensor
-    rows: Tensor
-    seen: Tensor
     cos: Tensor
     sin: Tensor
+    width: int
+    firsts: Tensor
+    held: Tensor
+    rows: Tensor
+    seen: Tensor | None
 
 
 def _layer(
@@ -109,15 +109,25 @@ def _layer(
 
 def _attend(q: Tensor, cache: Tensor, at: _Where) -> Tensor:
     """(ids, heads, dim) of queries to what they attend to."""
-    width = at.seen.shape[-1]
-    if q.is_cuda and q.dtype is torch.bfloat16:
-        out: Tensor = torch.ops.aten._flash_attention_forward(
-            *(q, cache[0], cache[1], at.firsts, at.borders, width, width, 0.0, True, False), seqused_k=at.held
-        )[0]
-        return out
-    keys, values = (part.unflatten(0, (-1, width))[at.rows].transpose(1, 2) for part in cache)
+    assert at.seen is not None
+    keys, values = (part.unflatten(0, (-1, at.width))[at.rows].transpose(1, 2) for part in cache)
     mask = at.seen[:, None, None]
     return F.scaled_dot_product_attention(q[:, :, None], keys, values, mask, enable_gqa=True)[:, :, 0]
+
+
+def _layer_in_kernels(w: _Weights, cache: Tensor, hidden: Tensor, at: _Where, eps: float) -> Tensor:
+    """The same on a GPU."""
+    from tessy.boundary import kernels
+
+    x = kernels.rms_norm(hidden, w.before, eps)
+    qkv = F.linear(x, w.qkv, w.qkv_bias).view(len(x), -1, cache.shape[-1])
+    q = kernels.heads_into_cache(qkv, w.head_norms, at.cos, at.sin, at.flat, cache, eps)
+    mixed = kernels.attend(q, cache[0], cache[1], at.firsts, at.held, at.width)
+    hidden = torch.addmm(hidden, mixed.flatten(1), w.out)
+    if w.out_bias is not None:
+        hidden = hidden + w.out_bias
+    x = kernels.rms_norm(hidden, w.between, eps)
+    return torch.addmm(hidden, kernels.silu_times(F.linear(x, w.gate_up)), w.down)
 
 
 class StaticClassifier:
@@ -146,7 +156,6 @@ class StaticClassifier:
         self.width = -(-length // 16) * 16
         shape = (len(self._layers), 2, (slots + 1) * self.width, self._heads[1], head_dim)
         self._cache = torch.zeros(shape, dtype=model.dtype, device=self.device)
-        self._borders = torch.arange(slots + 2, dtype=torch.int32, device=self.device) * self.width
         self._cos, self._sin = self._angles(decoder, model.dtype, head_dim)
 
     def _angles(self, decoder: Any, dtype: torch.dtype, head_dim: int) -> tuple[Tensor, Tensor]:
@@ -161,23 +170,17 @@ class StaticClassifier:
         """The probability of style behind each id. `tokens` (3, ids) are ids, rows and positions, sorted by
         row; `rows` (2, slots + 2) where each row's begin among them, with the end, and what each holds."""
         ids, own, positions = tokens
-        seen = torch.arange(self.width, device=self.device) <= positions[:, None]
-        flat = own * self.width + positions
-        at = _Where(
-            *(
-                flat,
-                rows[0],
-                self._borders,
-                rows[1, :-1],
-                own,
-                seen,
-                self._cos[positions],
-                self._sin[positions],
-            )
-        )
+        on_gpu = ids.is_cuda
+        seen = None if on_gpu else torch.arange(self.width, device=self.device) <= positions[:, None]
+        turned = self._cos[positions], self._sin[positions]
+        # Nobody needs what idle ids attend to: their row, the last one, is left out.
+        at = _Where(own * self.width + positions, *turned, self.width, rows[0], rows[1, :-2], own, seen)
         hidden = self._embed[ids]
         for weights, cache in zip(self._layers, self._cache, strict=True):
-            hidden = _layer(weights, cache, hidden, at, *self._heads, self._eps)
+            if on_gpu:
+                hidden = _layer_in_kernels(weights, cache, hidden, at, self._eps)
+            else:
+                hidden = _layer(weights, cache, hidden, at, *self._heads, self._eps)
         hidden = F.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
         return F.linear(hidden.float(), *self._score).softmax(-1)[:, 1]
 
@@ -252,7 +255,6 @@ class GraphReader:
         counts[rows], counts[-1] = lengths, size - total
         each[0, 1:] = np.cumsum(counts)
         each[1, rows] = np.asarray(starts) + lengths
-        each[1, self._slots] = self._static.width
         return self._pass(torch.from_numpy(tokens), torch.from_numpy(each)), ends.tolist()
 
     @torch.inference_mode()
@@ -273,7 +275,7 @@ class GraphReader:
         self._tokens[1] = self._slots
         for size in reversed(SIZES):
             tokens = self._tokens[:, :size]
-            self._rows[0, -1], self._rows[1, -2] = size, self._static.width
+            self._rows[0, -1] = size
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):

@@ -52,6 +52,15 @@ class Plan:
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
 
+    def by_need(self) -> list[Stage]:
+        """Stages with those first that most others wait for, so that little is left to do at the end but what
+        nothing waits for."""
+        behind: dict[str, set[str]] = {stage.name: set() for stage in self.stages}
+        for stage in reversed(self.stages):
+            for name in stage.inputs.values():
+                behind[name] |= {stage.name} | behind[stage.name]
+        return sorted(self.stages, key=lambda stage: -len(behind[stage.name]))
+
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the whole experiment, which is that of its last stage."""

@@ -96,8 +96,8 @@ class _Executor:
         self.execution = execution
         self.keeper: Keeper | None = None
         self.needed: set[str] = set()
-        self.waiting = [decision.stage for decision in decisions if decision.action != "reuse"]
         self.finished = {decision.stage.name for decision in decisions if decision.action == "reuse"}
+        self.waiting = [stage for stage in planned.by_need() if stage.name not in self.finished]
         self.running: dict[str, _Running] = {}
 
     def run(self) -> None:
