@@ -27,7 +27,9 @@ def _interpreted() -> None:
 
 
 @pytest.mark.parametrize("normed", [True, False])
-@pytest.mark.parametrize("feeds", [[(0, 0, 3)], [(4, 70, 1), (1, 0, 40), (3, 17, 23)], [(0, 0, 80), (2, 79, 1)]])
+@pytest.mark.parametrize(
+    "feeds", [[(0, 0, 3)], [(4, 70, 1), (1, 0, 40), (3, 17, 23)], [(0, 0, 80), (2, 79, 1)]]
+)
 def test_a_layer_in_kernels_is_the_layer(normed: bool, feeds: list[tuple[int, int, int]]) -> None:
     """`feeds` are (row, positions it holds already, new ids); some idle ids follow them."""
     import torch

@@ -1,7 +1,7 @@
-"""What bounds cooperative synthesis, taken apart: predictors that cost nothing, and predictors without synthesis.
+"""What bounds cooperative synthesis, taken apart: predictors at no cost, and predictors without synthesis.
 
-With `InstantPredictor` a run costs what engines, requests and scheduling cost. `reading` keeps real predictors
-as busy as synthesis does while engines do something else: what the device's being shared costs.
+With `InstantPredictor` a run costs what engines, requests and scheduling cost. `reading` keeps real
+predictors as busy as synthesis does while engines do something else: what a shared device costs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ async def reading(predictors: Mapping[Role, Predictor], texts: Sequence[str]) ->
             name = f"beside-{number}"
             for at in range(0, len(words), PIECE_TOKENS):
                 before, piece = (
-                    "".join(f" {word}" for word in part) for part in (words[:at], words[at : at + PIECE_TOKENS])
+                    "".join(f" {word}" for word in part)
+                    for part in (words[:at], words[at : at + PIECE_TOKENS])
                 )
                 await predictor.foreign(name, before, piece)
             predictor.release(name)

@@ -164,13 +164,13 @@ def _attend(  # type: ignore[no-untyped-def]
         seen = key < last
         k = tl.load(keys + there, seen[:, None], 0.0)
         v = tl.load(values + there, seen[:, None], 0.0)
-        score = tl.dot(query, tl.trans(k)) * scale
+        score = tl.dot(query, tl.trans(k), input_precision="ieee") * scale
         score = tl.where((key[None] <= position[:, None]) & seen[None], score, float("-inf"))
         top = tl.maximum(best, tl.max(score, 1))
         weight = tl.exp(score - top[:, None])
         shrink = tl.exp(best - top)
         total = total * shrink + tl.sum(weight, 1)
-        mixed = mixed * shrink[:, None] + tl.dot(weight.to(v.dtype), v)
+        mixed = mixed * shrink[:, None] + tl.dot(weight.to(v.dtype), v, input_precision="ieee")
         best = top
     tl.store(out + places, (mixed / total[:, None]).to(out.dtype.element_ty), real[:, None])
 
