@@ -139,7 +139,7 @@ async def _figures(
 
 async def _limit_beside(harness: Harness, teacher_share: float, tokens: int) -> dict[str, float]:
     """Plain requests while both predictors read along in as many traces as synthesis has in flight."""
-    texts = [prompt for _, prompt in harness.models.problems]
+    texts = [3 * prompt for _, prompt in harness.models.problems]
     predictors = harness.predictors
     async with reading(predictors, texts):
         busy, read, began = harness.predictors_busy_s(), _tokens_read(predictors), time.monotonic()
@@ -167,8 +167,7 @@ async def _costed(harness: Harness, what: str, run: Awaitable[Meters], say: Say)
     meters = await run
     after, values = processor_seconds(names), meters.values()
     accepted, looks = max(1, values["accepted_tokens"]), max(1, meters.turns)
-    say(f"{what}: {values['accepted_tokens_per_s']:,.0f} accepted tokens/s")
-    return {
+    found = {
         **{key: values[key] for key in ("accepted_tokens", "accepted_tokens_per_s", "seconds", "requests")},
         "teacher_token_share": values["teacher_token_share"],
         "switches_per_1000_tokens": values["switches_per_1000_tokens"],
@@ -180,6 +179,8 @@ async def _costed(harness: Harness, what: str, run: Awaitable[Meters], say: Say)
         "faults": dict(meters.faults),
         "outcomes": dict(meters.outcomes),
     }
+    say(f"{what}: {json.dumps(found)}")
+    return found
 
 
 def make_predictors(plan: Plan, scratch: Path, device: str) -> dict[str, Any]:
