@@ -68,5 +68,5 @@ def test_the_smallest_sizes_are_measured_whole() -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["ways"] == {"student": "session", "teacher": "session"}
     assert found["details"]["stream"]["outcomes"] == found["details"]["literal"]["outcomes"] == {"length": 8}
-    for name in ("limit", "literal", "stream", "lockstep", "stream_over_limit"):
+    for name in ("limit", "literal", "stream", "stream_instant", "lockstep", "stream_over_limit"):
         assert found[name] > 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from tessy.boundary import Predictor
-from tessy.boundary.apart import apart
+from tessy.boundary.apart import REST, apart
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.operating_point import DEFAULT_THRESHOLD, OperatingPoint, operating_point
 from tessy.boundary.predictor import BoundaryPredictor, classifier_tokenizer
@@ -160,7 +160,7 @@ class Switching:
                 slots=slots,
                 device=where.device,
                 dtype="bfloat16",
-                rest=1.0,
+                rest=REST,
                 revision=predictor.revision,
                 threshold=predictor.threshold,
             ) as beside:
