@@ -47,6 +47,15 @@ def test_inputs_come_before_their_users() -> None:
         seen.add(stage.name)
 
 
+def test_what_most_others_wait_for_starts_first() -> None:
+    plan = planned()
+    names = [stage.name for stage in plan.by_need()]
+    assert sorted(names) == sorted(stage.name for stage in plan)
+    for stage in plan:
+        assert all(names.index(name) < names.index(stage.name) for name in stage.inputs.values())
+    assert names[-1] == "report"
+
+
 def test_execution_changes_no_fingerprint() -> None:
     assert not changed("execution.jobs=1", "execution.judge_workers=7", "execution.tracking.wandb=disabled")
 
