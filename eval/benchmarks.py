@@ -133,6 +133,12 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
     )
 
 
+def statements_of(benchmark: CodeBenchmark, miniature: Path | None = None) -> list[Problem]:
+    """The problems of `benchmark` with their bare statements as prompts; neither tests nor prompts are
+    needed."""
+    return _READERS[benchmark.kind](benchmark, miniature, lambda statement, _: statement, Spoiled())[0]
+
+
 def examined(benchmark: CodeBenchmark, contest: Contest) -> Contest:
     """`contest` with all tests read once, so that `unusable` names every problem that cannot be judged.
 

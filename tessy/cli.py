@@ -14,6 +14,7 @@ from tessy.errors import UserError
 
 ELSEWHERE = {
     "bench": "tessy.bench.command:bench_command",
+    "curate": "tessy.commands.curate:curate_command",
     "diagnose": "tessy.commands.diagnose:diagnose_command",
     "diagnose-runs": "tessy.commands.diagnose_runs:diagnose_runs_command",
     "export": "tessy.commands.share:export_command",

@@ -186,7 +186,9 @@ def training_tokens(recipe: Recipe) -> float | None:
 def _problems(recipe: Recipe) -> int | None:
     if recipe.problems is None:
         return None
-    path = Path(recipe.problems.source)
+    path, curation = Path(recipe.problems.source), recipe.problems.curation
+    if curation is not None and (drawn := curation.selection.samples or curation.selection.problems):
+        return min(drawn, recipe.problems.limit or drawn)
     if recipe.world is not None and recipe.problems.source == MINIATURE:
         found = recipe.world.train_problems
     elif path.suffix == ".jsonl" and path.is_file():

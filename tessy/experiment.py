@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.methods import METHODS
 from tessy.config.models import reference
 from tessy.config.recipe import Recipe
@@ -10,6 +11,7 @@ from tessy.records import ROLES, Role
 from tessy.runtime.plan import Graph, Plan
 from tessy.stages import (
     annotate,
+    curation,
     evaluate,
     given,
     instrument,
@@ -29,7 +31,7 @@ from tessy.stages import (
 )
 
 
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe) -> Plan[Recipe]:
     """Every stage of `recipe`; runs nothing."""
     graph = Graph()
     made = _Sources(recipe, graph)
@@ -44,14 +46,22 @@ def plan(recipe: Recipe) -> Plan:
     student = made.models["student"]
     made.tested("student", student)
     for method, trace in traces.items():
+        held_out = made.held_out(method) if recipe.train.validation else None
         for seed in recipe.train.seeds:
             label = f"{method}-seed{seed}"
-            tuned = sft.plan(recipe, graph, method, seed, trace, student)
+            tuned = sft.plan(recipe, graph, method, seed, trace, student, held_out)
             made.tested(label, tuned, system=recipe.train.system_prompt)
             for epoch in recipe.train.evaluate_epochs:
                 kept = f"{EPOCHS}/{epoch}"
                 made.tested(f"{label}-epoch{epoch}", tuned, kept, recipe.train.system_prompt)
     report.plan(recipe, graph)
+    return Plan(recipe, tuple(graph.stages.values()))
+
+
+def plan_curation(recipe: CurationRecipe) -> Plan[CurationRecipe]:
+    """The curation of problems, without an experiment around it."""
+    graph = Graph()
+    curation.plan_alone(recipe, graph)
     return Plan(recipe, tuple(graph.stages.values()))
 
 
@@ -67,8 +77,14 @@ class _Sources:
         self.models = {
             role: pretrain.plan(recipe, graph, role, self.world) if role in used else None for role in ROLES
         }
-        self.problems = problems.plan(recipe, graph, self.world, self.models) if writes else ""
+        self.problems = self._problems() if writes else ""
         self.predictors = {role: self._predictor(role) for role in ROLES if writes and recipe.predictors}
+
+    def _problems(self) -> str:
+        problems_of = self.recipe.problems
+        if problems_of is not None and problems_of.curation is not None:
+            return curation.plan(self.recipe, self.graph, self.models, self.world)
+        return problems.plan(self.recipe, self.graph, self.world, self.models)
 
     def _predictor(self, role: Role) -> str:
         annotations = annotate.plan(self.recipe, self.graph, role, self.models, self.problems)
@@ -87,7 +103,11 @@ class _Sources:
         }
         return derived[name]()
 
-    def written(self, method: str, name: str | None = None, repeats: int = 1) -> str:
+    def held_out(self, method: str) -> str:
+        """The stage of a method's responses to held-out problems."""
+        return self.written(method, f"validation-{method}", held_out=True)
+
+    def written(self, method: str, name: str | None = None, repeats: int = 1, held_out: bool = False) -> str:
         """The stage of responses by the models that `METHODS` names."""
         return synthesize.plan(
             self.recipe,
@@ -98,6 +118,7 @@ class _Sources:
             self.predictors,
             name=name,
             repeats=repeats,
+            held_out=held_out,
         )
 
     def _mix(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tessy.boundary.segments import Segment
@@ -26,8 +26,14 @@ def answer_to(segment: str) -> str:
 
 
 def train_annotator(folder: Path, thinkings: Sequence[str | None]) -> None:
-    """A two-layer model in the student's format that has learned what the right answers look like, after each
-    of `thinkings`; None stands for none. Its chat template knows `enable_thinking`, as Qwen3's does."""
+    """A model that has learned what the right answers look like, after each of `thinkings`."""
+    texts = [segment.text for segment in segments()]
+    train_to_answer(folder, {PROMPT.replace("{segment}", text): answer_to(text) for text in texts}, thinkings)
+
+
+def train_to_answer(folder: Path, answers: Mapping[str, str], thinkings: Sequence[str | None]) -> None:
+    """A two-layer model in the student's format that has learned `answers` by prompt, after each of
+    `thinkings`; None stands for none. Its chat template knows `enable_thinking`, as Qwen3's does."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -35,8 +41,7 @@ def train_annotator(folder: Path, thinkings: Sequence[str | None]) -> None:
     from tessy.miniature.tokens import train_tokenizer
     from tessy.miniature.traces import Trace
 
-    texts = [segment.text for segment in segments()]
-    traces = [Trace("", PROMPT.replace("{segment}", text), "", answer_to(text)) for text in texts]
+    traces = [Trace("", prompt, "", answer) for prompt, answer in answers.items()]
     tokenizer = train_tokenizer("student", traces, 300)
     tokenizer.chat_template = f"{tokenizer.chat_template}{OFF}"
     renderer = Renderer(tokenizer, "qwen3")
@@ -59,15 +64,16 @@ def train_annotator(folder: Path, thinkings: Sequence[str | None]) -> None:
         num_key_value_heads=2,
         intermediate_size=128,
         head_dim=32,
-        max_position_embeddings=512,
+        max_position_embeddings=1024,
         tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     model = Qwen3ForCausalLM(shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    stride = max(1, len(traces) // 10)
     for step in range(120 * len(thinkings)):
-        rows, thinking = traces[step % 15 :: 15], thinkings[step % len(thinkings)]
+        rows, thinking = traces[step % stride :: stride], thinkings[step % len(thinkings)]
         batch = tokenizer.pad(
             {"input_ids": [document(row.prompt, row.answer, thinking) for row in rows]},
             return_tensors="pt",

@@ -22,15 +22,15 @@ ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "golden"
 MEANING = (
     *("tessy.synthesis", "tessy.boundary", "tessy.chat", "tessy.generation", "tessy.miniature"),
-    *("tessy.curation", "tessy.sources", "tessy.stages", "train", "eval"),
+    *("tessy.curation", "tessy.curate", "tessy.sources", "tessy.stages", "train", "eval"),
 )
 """Rooms whose code decides results, as against how fast and where they are made."""
 
 
 def recipes() -> list[str]:
-    """Every shipped recipe, by path."""
+    """Every shipped recipe, by path; sweeps and curations are none."""
     found = sorted((ROOT / "recipes").rglob("*.yaml"))
-    return [str(path.relative_to(ROOT)) for path in found if "sweeps" not in path.parts]
+    return [str(path.relative_to(ROOT)) for path in found if not {"sweeps", "curation"} & set(path.parts)]
 
 
 def fingerprints(recipe: str) -> dict[str, str]:

@@ -134,7 +134,7 @@ def test_what_a_file_is_called_or_where_it_lies_does_not_matter(tmp_path: Path) 
     def fingerprint(folder: Any) -> str:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "p.jsonl").write_text('{"id": "a", "prompt": "b"}\n')
-        recipe = load(MINI, [f"problems.source={tmp_path / folder / 'p.jsonl'}"])
+        recipe = load(MINI, [f"problems={{source: {tmp_path / folder / 'p.jsonl'}}}"])
         return plan(recipe).stage("problems").content[str(tmp_path / folder / "p.jsonl")] or ""
 
     assert fingerprint("one") == fingerprint("two")

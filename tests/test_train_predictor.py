@@ -71,6 +71,13 @@ def test_a_segment_of_one_problem_alone_cannot_be_held_out() -> None:
 def test_a_tenth_of_the_problems_is_held_out() -> None:
     rows = [{"problem_id": f"p{i:02}"} for i in range(40) for _ in range(3)]
     assert held_out_problems(rows) == {"p00", "p10", "p20", "p30"}
+    alone = [row | {"cluster": number} for number, row in enumerate(rows[::3])]
+    assert held_out_problems(alone) == {"p00", "p10", "p20", "p30"}
+
+
+def test_near_duplicates_are_held_out_together() -> None:
+    rows = [{"problem_id": f"p{i:02}", "cluster": i // 4} for i in range(40)]
+    assert held_out_problems(rows) == {"p00", "p01", "p02", "p03"}
 
 
 def test_no_windows_are_an_error_of_the_annotations() -> None:

@@ -130,14 +130,24 @@ def check_base(source: str, revision: str | None, tokenizer: Any, window_tokens:
 
 
 def held_out_problems(segments: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Every tenth problem of the annotated segments, at least one, but never all."""
-    problems = sorted({str(segment["problem_id"]) for segment in segments})
+    """Every tenth problem of the annotated segments, at least one, but never all. Of near-duplicates, where
+    segments name their `cluster`, the first decides for all."""
+    first: dict[Any, str] = {}
+    for segment in segments:
+        problem, cluster = str(segment["problem_id"]), segment.get("cluster", segment["problem_id"])
+        first[cluster] = min(first.get(cluster, problem), problem)
+    problems = sorted(first.values())
     if len(problems) < 2:
         raise UserError(
             f"annotations: {len(segments)} segments from {len(problems)} problems, so none can be held out; "
             "raise predictors.problems"
         )
-    return frozenset(problems[::10])
+    chosen = set(problems[::10])
+    return frozenset(
+        str(segment["problem_id"])
+        for segment in segments
+        if first[segment.get("cluster", segment["problem_id"])] in chosen
+    )
 
 
 def draw_windows(

@@ -40,6 +40,7 @@ from train.launch import launch
 from train.losses import totals
 from train.sdpa import implementation
 from train.setup import Setting, device, make_trainer
+from train.validation import Validate
 
 
 def run(job: Job[SftStage]) -> None:
@@ -98,21 +99,40 @@ def fine_tune(job: Job[SftStage]) -> None:
     )
     check_batch(trainer.data_collator, trainer.train_dataset[0], found)  # type: ignore[index]
     trainer.add_callback(KeepEpochs(trainer, job, settings.evaluate_epochs, origin, chat))
+    validate = validation(trainer, job, config, renderer)
     train(trainer, job)
     export(trainer, origin, job.out / "model", chat)
     if trainer.is_world_process_zero():
         write_json(job.out / "losses.json", totals(trainer.state.log_history))
         write_json(job.out / LEFT_OUT, left_out.values())
+        if validate:
+            validate.write(job.out)
+
+
+def validation(trainer: Any, job: Job[SftStage], config: Any, renderer: Renderer) -> Validate | None:
+    """What measures the loss on held-out problems after every epoch, if the recipe asks for it."""
+    if "validation" not in job.inputs:
+        return None
+    found = load_examples(job, config, renderer, name="validation")
+    job.say(f"validation: {len(found)} trajectories of held-out problems")
+    callback = Validate(trainer, job, found)
+    trainer.add_callback(callback)
+    return callback
 
 
 def load_examples(
-    job: Job[SftStage], config: Any, renderer: Renderer, left_out: LeftOut | None = None
+    job: Job[SftStage],
+    config: Any,
+    renderer: Renderer,
+    left_out: LeftOut | None = None,
+    name: str = "trajectories",
 ) -> list[Example]:
-    """The job's trajectories as training sequences, all of them checked; those too long are in `left_out`."""
+    """The trajectories of the job's input `name` as training sequences, all of them checked; those too long
+    are in `left_out`."""
     settings = job.config.train
     vocabulary = min(config.vocab_size, 1 + max(renderer.tokenizer.get_vocab().values()))
     return examples(
-        read_parquet(job.inputs["trajectories"] / TRAJECTORIES, Trajectory),
+        read_parquet(job.inputs[name] / TRAJECTORIES, Trajectory),
         renderer,
         Limits(settings.max_length, config.max_position_embeddings, vocabulary),
         settings.system_prompt,

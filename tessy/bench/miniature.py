@@ -15,6 +15,7 @@ from tessy.bench import synthesis as arrangements
 from tessy.bench.harness import Models
 from tessy.boundary.segments import THINKINGS
 from tessy.config.load import load
+from tessy.config.recipe import Recipe
 from tessy.experiment import plan
 from tessy.layout import PROBLEMS
 from tessy.records import ROLES, Problem
@@ -60,7 +61,7 @@ def predictors(recipe: Path, runs_dir: Path, say: Say) -> dict[str, Any]:
     )
 
 
-def _made(recipe: Path, runs_dir: Path) -> tuple[Plan, Path]:
+def _made(recipe: Path, runs_dir: Path) -> tuple[Plan[Recipe], Path]:
     """The recipe's plan up to its models and predictors, all of them there."""
     whole = plan(load(recipe))
     wanted = {f"{kind}-{role}" for kind in ("model", "predictor") for role in ROLES}

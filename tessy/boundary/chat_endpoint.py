@@ -129,7 +129,8 @@ class ChatEndpoint:
         without both; then the same without cuts, if the recipe asks for none."""
         wanted, refusals = self.options, []
         cuts = (True,) if wanted.sampler["top_k"] else (True, False)
-        for cut, thinking, schema in product(cuts, (wanted.thinking, None), (True, False)):
+        schemas = (True, False) if wanted.schema else (False,)
+        for cut, thinking, schema in product(cuts, (wanted.thinking, None), schemas):
             self.options = replace(wanted, schema=schema, thinking=thinking, cuts=cut)
             body = self.options.body("Answer with a JSON array of strings.", 0)
             try:
@@ -145,8 +146,8 @@ class ChatEndpoint:
                     ) from None
                 refusals.append(str(refusal))
         raise UserError(
-            f"execution.annotator: {self.url} refuses model {wanted.model!r}: {refusals[-1]}; check URL and "
-            "predictors.annotator.model"
+            f"execution.annotator: {self.url} refuses model {wanted.model!r}: {refusals[-1]}; check the URL "
+            "and the name of the model that is asked (predictors.annotator.model, or a rating's)"
         )
 
     async def _post(self, body: Mapping[str, Any]) -> str:

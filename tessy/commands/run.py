@@ -23,6 +23,7 @@ from tessy.engines.placing import placing
 from tessy.errors import UserError
 from tessy.estimate import describe, require_fit, training_tokens
 from tessy.experiment import plan
+from tessy.funnel import funnel
 from tessy.runtime.display import Display
 from tessy.runtime.plan import Plan
 from tessy.runtime.preflight import preflight
@@ -46,7 +47,7 @@ def run_recipe(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool 
     return run_planned(planned, runs_dir, Console())
 
 
-def check(planned: Plan, runs_dir: Path) -> None:
+def check(planned: Plan[Recipe], runs_dir: Path) -> None:
     """Raise `UserError` listing everything that would stop `planned` later."""
     require_fit(planned.recipe)
     preflight(planned, runs_dir)
@@ -70,7 +71,7 @@ def _build() -> str | None:
         return None
 
 
-def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> int:
+def _run_for_agent(planned: Plan[Recipe], overrides: Sequence[str], runs_dir: Path) -> int:
     """Like `run_recipe`; the results also go to the W&B run that a sweep's agent requested."""
     recipe, folder = planned.recipe, runs_dir / planned.recipe.name
     changed = (override.split("=", 1) for override in overrides)
@@ -101,7 +102,7 @@ def _run_for_agent(planned: Plan, overrides: Sequence[str], runs_dir: Path) -> i
     return status
 
 
-def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
+def run_planned(planned: Plan[Recipe], runs_dir: Path, console: Console) -> int:
     """Run a plan that has passed its checks; returns the exit status.
 
     Raises `UserError` where a stage refused its input.
@@ -123,7 +124,7 @@ def run_planned(planned: Plan, runs_dir: Path, console: Console) -> int:
     return 0
 
 
-def publish(planned: Plan, folder: Path) -> Path:
+def publish(planned: Plan[Recipe], folder: Path) -> Path:
     """Make `report/` the report of this plan; returns the page."""
     source, target = folder / planned.stages[-1].folder, folder / REPORT
     target.mkdir(exist_ok=True)
@@ -169,6 +170,8 @@ def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool =
             decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason
         )
     Console().print(table)
+    for line in funnel(planned.recipe):
+        Console().print(line, highlight=False, soft_wrap=True)
     Console().print(describe(planned.recipe, training_tokens(planned.recipe)), highlight=False)
     for line in memory:
         Console().print(line, highlight=False)

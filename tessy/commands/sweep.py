@@ -119,7 +119,7 @@ class Point:
     """One point of the grid: values by field, and the run they make."""
 
     parameters: Mapping[str, Any]
-    planned: Plan
+    planned: Plan[Recipe]
 
     @property
     def overrides(self) -> str:

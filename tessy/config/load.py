@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tessy.config.base import Section
+from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.evaluate import CodeKind
 from tessy.config.given import BY_NAME, GIVEN
 from tessy.config.recipe import Recipe
@@ -25,10 +27,21 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     A recipe may name another as its `base`, by a path relative to its own, and overrides its values: sections
     are merged key by key, everything else is replaced, and null removes a key.
     """
+    return check(read(path, overrides), str(path))
+
+
+def load_curation(path: Path | str, overrides: Sequence[str] = ()) -> Recipe | CurationRecipe:
+    """What `tessy curate` is given: problems alone, or a recipe, which has a section `synthesis`."""
+    raw = read(path, overrides)
+    return check(raw, str(path)) if "synthesis" in raw else check(raw, str(path), CurationRecipe)
+
+
+def read(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The file at `path` as plain data, with its bases and `overrides`; raises `UserError`."""
     raw = _read(Path(path))
     for override in overrides:
         _apply(raw, override)
-    return check(raw, str(path))
+    return raw
 
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -62,18 +75,26 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in laid.items() if value is not None}
 
 
-def check(raw: Mapping[str, Any], where: str) -> Recipe:
+S = TypeVar("S", bound=Section)
+
+
+def check(raw: Mapping[str, Any], where: str, kind: type[S] = Recipe) -> S:  # type: ignore[assignment]
     """Validate plain data against the schema; errors call it `where`."""
     try:
-        return Recipe.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
-        problems = [_explain(detail, raw) for detail in error.errors()]
+        problems = [_explain(detail, kind) for detail in error.errors()]
         raise UserError("\n".join(f"{where}: {problem}" for problem in problems)) from None
 
 
-def dump(recipe: Recipe) -> str:
+def dump(recipe: Section) -> str:
     """The resolved recipe as YAML, with all defaults."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return as_yaml(recipe.plain)
+
+
+def as_yaml(plain: Mapping[str, Any]) -> str:
+    """Plain data in YAML's wide form."""
+    return yaml.safe_dump(dict(plain), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -99,11 +120,11 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise UserError(f"override {override!r}: the value is not valid YAML: {error}") from None
 
 
-def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
+def _explain(detail: Any, kind: type[Section]) -> str:
     location = [str(part) for part in detail["loc"] if part not in UNIONS]
     field, message = ".".join(location) or "recipe", detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{field}: unknown key{nearest(location[-1], _siblings(detail['loc']))}"
+        return f"{field}: unknown key{nearest(location[-1], _siblings(detail['loc'], kind))}"
     if detail["type"] == "missing":
         return f"{field}: required, and missing; add it"
     if isinstance(detail["input"], Mapping | BaseModel):
@@ -111,9 +132,9 @@ def _explain(detail: Any, raw: Mapping[str, Any]) -> str:
     return f"{field}: {detail['input']!r} is not allowed: {message}"
 
 
-def _siblings(location: Sequence[str | int]) -> list[str]:
+def _siblings(location: Sequence[str | int], kind: type[Section]) -> list[str]:
     """The names allowed in place of an unknown key, taken from the schema."""
-    schema = Recipe.model_json_schema()
+    schema = kind.model_json_schema()
     node: Any = schema
     for part in location[:-1]:
         node = _resolve(node, schema)

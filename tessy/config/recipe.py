@@ -15,7 +15,7 @@ from pydantic import model_validator
 from tessy.config.base import MINIATURE, Name, Section, Seed
 from tessy.config.evaluate import Evaluate
 from tessy.config.execution import Execution
-from tessy.config.methods import cooperative
+from tessy.config.methods import METHODS, cooperative
 from tessy.config.models import Models
 from tessy.config.predictors import Predictors
 from tessy.config.problems import Problems
@@ -43,8 +43,9 @@ class Experiment(Section):
 
     @property
     def uses_world(self) -> bool:
-        named = [self.problems, self.models.student, self.models.teacher, *self.evaluate.code]
-        return any(one is not None and one.source == MINIATURE for one in named)
+        named = [self.models.student, self.models.teacher, *self.evaluate.code]
+        made = self.problems is not None and self.problems.uses_miniature
+        return made or any(one is not None and one.source == MINIATURE for one in named)
 
     @property
     def models_write(self) -> bool:
@@ -86,6 +87,7 @@ class Experiment(Section):
                 f"train.system_prompt would replace the system prompts that the given set {kept[0]!r} keeps; "
                 "leave one of them out"
             )
+        self._validation_has_problems()
         switch = self.synthesis.switch
         for name, one in synthesis.given.items():
             if one.spans and switch.kind in ("entropy", "margin", "every_tokens", "never"):
@@ -100,6 +102,21 @@ class Experiment(Section):
                 "release does; remove `threshold`"
             )
         return self
+
+    def _validation_has_problems(self) -> None:
+        if not self.train.validation:
+            return
+        curation = self.problems.curation if self.problems else None
+        if curation is None or not curation.held_out.share:
+            raise ValueError(
+                "train.validation measures held-out problems, and none are held out; set "
+                "problems.curation.held_out.share"
+            )
+        if derived := [name for name in self.synthesis.titles if name not in METHODS]:
+            raise ValueError(
+                f"train.validation needs methods that write their own responses, and {', '.join(derived)} "
+                "takes those of others; switch one of them off"
+            )
 
 
 class Recipe(Experiment):

@@ -15,6 +15,8 @@ _PROMPTS = {
     "style_spans_1": _TESSY / "boundary" / "prompts" / "style_spans_1.txt",
     "reference_1": _TESSY / "synthesis" / "prompts" / "reference_1.txt",
     "grade_1": _TESSY / "synthesis" / "prompts" / "grade_1.txt",
+    "contest_relevance_1": _TESSY / "curate" / "prompts" / "contest_relevance_1.txt",
+    "difficulty_1": _TESSY / "curate" / "prompts" / "difficulty_1.txt",
 }
 """Prompts by name; the number is the version: a changed prompt is a new file."""
 

@@ -63,6 +63,9 @@ class Training(Section):
     paper's isolation of the teacher's style)."""
     evaluate_epochs: tuple[Positive, ...] = ()
     """Epochs after which the model is kept and tested, too (the paper's score after each epoch)."""
+    validation: bool = False
+    """Have responses written to the held-out problems (`problems.curation.held_out`), too, and measure the
+    loss on them after every epoch."""
 
     @model_validator(mode="after")
     def _epochs_are_named_once(self) -> Self:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tessy.report.curation import CurationRecord
+
 ROUNDING = 1e-9
 """Slack for intervals computed in floating point, whose ends may pass 0, 1 or the value by a hair."""
 
@@ -187,6 +189,8 @@ class Results(_Record):
     epochs: list[EpochRow] = []
     losses: dict[str, dict[str, KindLoss]] = {}
     stopping: list[Stopping] = []
+    curation: CurationRecord | None = None
+    validation: dict[str, dict[str, dict[str, NonNegative]]] = {}
 
     @property
     def endless(self) -> list[Stopping]:

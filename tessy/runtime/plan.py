@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from tessy.artifacts import fingerprint
-from tessy.config.recipe import Recipe
+from tessy.config.execution import Execution
 from tessy.digests import content_digest
 from tessy.records import Role
 from tessy.runtime.stage import C, Kind, StageConfig
@@ -39,11 +39,25 @@ class Stage:
         return f"{self.name}-{self.fingerprint}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Runnable(Protocol):
+    """What a run needs of a recipe besides its stages."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def execution(self) -> Execution: ...
+    @property
+    def plain(self) -> dict[str, Any]: ...
+
+
+R_co = TypeVar("R_co", bound=Runnable, covariant=True)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[R_co]):
     """Stages in topological order: every stage comes after its inputs."""
 
-    recipe: Recipe
+    recipe: R_co
     stages: tuple[Stage, ...]
 
     def __iter__(self) -> Iterator[Stage]:

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tessy.errors import UserError
-from tessy.runtime.plan import Plan
+from tessy.runtime.plan import Plan, Runnable
 from tessy.runtime.reuse import decide
 
 DISK_NEEDED = 1 << 30
 """Bytes that must be free before a run starts: what a miniature run leaves, twice over."""
 
 
-def preflight(planned: Plan, runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
+def preflight(planned: Plan[Runnable], runs_dir: Path, disk_needed: int = DISK_NEEDED) -> None:
     """Raise `UserError` listing everything that would stop `planned` later."""
     folder, execution = runs_dir / planned.recipe.name, planned.recipe.execution
     todo = [decision.stage for decision in decide(planned, folder) if decision.action != "reuse"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tessy.artifacts import manifest_of
-from tessy.runtime.plan import Plan, Stage
+from tessy.runtime.plan import Plan, Runnable, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Decision:
     reason: str
 
 
-def decide(planned: Plan, folder: Path) -> list[Decision]:
+def decide(planned: Plan[Runnable], folder: Path) -> list[Decision]:
     """What `tessy run` would do with every stage, given the content of the recipe's run folder."""
     decisions: list[Decision] = []
     earlier = _newest_manifests(folder)

@@ -23,14 +23,14 @@ from pathlib import Path
 
 from tessy.artifacts import PARTIAL, write_json, write_text
 from tessy.config.execution import Execution
-from tessy.config.load import dump
+from tessy.config.load import as_yaml
 from tessy.engines.shared import Keeper
 from tessy.errors import UserError
 from tessy.processes import inherited
 from tessy.runtime.display import Display
 from tessy.runtime.fork_server import ForkServer
 from tessy.runtime.job import JOB, WORK, Spec
-from tessy.runtime.plan import Plan, Stage
+from tessy.runtime.plan import Plan, Runnable, Stage
 from tessy.runtime.reuse import Decision, decide
 from tessy.tracking import OF_ONE_RUN
 
@@ -60,7 +60,9 @@ class _Running:
         return self.status is not None
 
 
-def execute(planned: Plan, runs_dir: Path, display: Display, execution: Execution | None = None) -> Path:
+def execute(
+    planned: Plan[Runnable], runs_dir: Path, display: Display, execution: Execution | None = None
+) -> Path:
     """Reuse or run every stage of `planned`; returns the recipe's run folder. `execution` is the recipe's
     with what was worked out for this machine.
 
@@ -69,7 +71,7 @@ def execute(planned: Plan, runs_dir: Path, display: Display, execution: Executio
     folder = runs_dir / planned.recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        write_text(folder / "recipe.yaml", dump(planned.recipe))
+        write_text(folder / "recipe.yaml", as_yaml(planned.recipe.plain))
         decisions = decide(planned, folder)
         display.plan(decisions)
         _Executor(planned, folder, display, decisions, execution or planned.recipe.execution).run()
@@ -90,7 +92,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 class _Executor:
     def __init__(
-        self, planned: Plan, folder: Path, display: Display, decisions: list[Decision], execution: Execution
+        self,
+        planned: Plan[Runnable],
+        folder: Path,
+        display: Display,
+        decisions: list[Decision],
+        execution: Execution,
     ) -> None:
         self.planned, self.folder, self.display = planned, folder, display
         self.execution = execution

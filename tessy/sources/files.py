@@ -14,7 +14,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -41,12 +41,14 @@ def is_table(path: Path) -> bool:
     return _ending(path) in _READERS and not (_ending(path) == ".parquet" and path.suffix in _COMPRESSED)
 
 
-def rows_of(path: Path, name: str, left_out: LeftOut) -> Numbered:
+def rows_of(path: Path, name: str, left_out: LeftOut, columns: Sequence[str] | None = None) -> Numbered:
     """Rows with their numbers, counted from 1. A row that cannot be read is added to `left_out` under
-    `name:number`. Raises `UserError` where the file cannot be read on."""
+    `name:number`. Of a Parquet file only `columns` are read, where given. Raises `UserError` where the file
+    cannot be read on."""
     at = 0
     try:
-        for at, found in _READERS[_ending(path)](path):
+        parquet = _ending(path) == ".parquet"
+        for at, found in _parquet(path, columns) if parquet else _READERS[_ending(path)](path):
             if isinstance(found, Unfit):
                 left_out.add(f"{name}:{at}", found)
             else:
@@ -168,7 +170,7 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _parquet(path: Path) -> Raw:
+def _parquet(path: Path, columns: Sequence[str] | None = None) -> Raw:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -176,7 +178,9 @@ def _parquet(path: Path) -> Raw:
     try:
         # A buffer has columns read piece by piece, where a whole row group of traces may be gigabytes.
         with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+            present = file.schema_arrow.names
+            wanted = None if columns is None else [name for name in columns if name in present]
+            for batch in file.iter_batches(batch_size=_BATCH, columns=wanted, use_threads=False):
                 for found in _rows_of_batch(batch):
                     number += 1
                     yield number, found

@@ -8,7 +8,7 @@ Not covered: data sets that need a script, archives, images and sound.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -62,19 +62,19 @@ class Table:
         limit = self.source.limit
         return limit if known is None else known if limit is None else min(known, limit)
 
-    def rows(self, left_out: LeftOut) -> Iterator[Row]:
-        """Rows that can be read, at most `source.limit`; the others are added to `left_out`. Raises
-        `UserError` for a file that is damaged as a whole."""
-        return islice(self._all(left_out), self.source.limit)
+    def rows(self, left_out: LeftOut, columns: Sequence[str] | None = None) -> Iterator[Row]:
+        """Rows that can be read, at most `source.limit`; the others are added to `left_out`. Of Parquet files
+        only `columns` are read, where given. Raises `UserError` for a file that is damaged as a whole."""
+        return islice(self._all(left_out, columns), self.source.limit)
 
     def first_rows(self) -> list[Row]:
         """The first rows, to look at."""
         return list(islice(self.rows(LeftOut()), GUESSED_FROM))
 
-    def _all(self, left_out: LeftOut) -> Iterator[Row]:
+    def _all(self, left_out: LeftOut, columns: Sequence[str] | None) -> Iterator[Row]:
         for file in self.files:
             name = str(file.relative_to(self.root))
-            for number, values in rows_of(file, name, left_out):
+            for number, values in rows_of(file, name, left_out, columns):
                 yield Row(values, f"{name}:{number}")
 
 

@@ -14,6 +14,7 @@ KINDS: tuple[str, ...] = (
     "tessy.stages.world:KIND",
     "tessy.stages.pretrain:KIND",
     "tessy.stages.problems:KIND",
+    "tessy.stages.curation:KIND",
     "tessy.stages.given:KIND",
     "tessy.stages.annotate:KIND",
     "tessy.stages.predictor:KIND",

@@ -113,8 +113,10 @@ def run(job: Job[AnnotateStage]) -> None:
     }
     write_json(job.out / ANNOTATIONS, record)
     require_both_kinds(cut, annotated, role)
+    alike = clusters(job.inputs["problems"] / PROBLEMS)
     rows = [
         row(segment, annotated.style[segment.segment_id])
+        | ({"cluster": alike[segment.problem_id]} if alike else {})
         for segment in cut
         if segment.segment_id in annotated.style
     ]
@@ -127,6 +129,17 @@ def run(job: Job[AnnotateStage]) -> None:
         f"The {role}'s thinkings that segments were cut from.",
     )
     job.tracker.log(counts(record, rows))
+
+
+def clusters(problems: Path) -> dict[str, int]:
+    """The cluster of near-duplicates of each problem, where a curation has found them: a predictor is not
+    tested on what it has nearly been trained on."""
+    import pyarrow.parquet as pq
+
+    if "cluster" not in pq.read_schema(problems).names:
+        return {}
+    table = pq.read_table(problems, columns=["problem_id", "cluster"])
+    return dict(zip(table["problem_id"].to_pylist(), table["cluster"].to_pylist(), strict=True))
 
 
 def require_both_kinds(cut: Sequence[Segment], annotated: Annotated, role: Role) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from tessy.config.base import MINIATURE, Seed
 from tessy.config.models import Pretraining
 from tessy.config.recipe import Recipe
@@ -38,6 +41,14 @@ def plan(recipe: Recipe, graph: Graph, role: Role, world: str | None) -> str | N
         return None
     config = PretrainStage(role=role, pretraining=model.pretraining, seed=recipe.seed)
     return graph.add(KIND, f"model-{role}", config, {"world": world})
+
+
+def prompts(world: Path, role: Role, settings: Pretraining, seed: int) -> Iterator[str]:
+    """The user's messages in a model's pre-training; `world` is the artifact of the stage `world`."""
+    from tessy.miniature.traces import pretraining_traces
+
+    for trace in pretraining_traces(role, load_world(world), settings.documents, seed):
+        yield trace.prompt
 
 
 def run(job: Job[PretrainStage]) -> None:

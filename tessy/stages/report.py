@@ -15,7 +15,7 @@ from tessy.artifacts import manifest_of, read_json, read_parquet
 from tessy.config.base import part
 from tessy.config.evaluate import Benchmark
 from tessy.config.recipe import Experiment, Recipe
-from tessy.layout import ANNOTATIONS, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
+from tessy.layout import ANNOTATIONS, CURATION, RIGHT_TRACES, SWITCHES, SYNTHESIS, TRAJECTORIES
 from tessy.machine import merged
 from tessy.records import ROLES, Role, Trajectory
 from tessy.runtime.job import Job
@@ -74,6 +74,8 @@ def run(job: Job[ReportStage]) -> None:
             role: _training(job, role) for role in ROLES if f"predictor-{role}" in job.inputs
         },
         **_instrument(job),
+        **_curation(job),
+        **_validation(job, recipe),
     }
     names = {"easy": "known", "hard": "new"} if recipe.world is not None else {}
     for benchmark in benchmarks:
@@ -174,6 +176,23 @@ def _instrument(job: Job[ReportStage]) -> dict[str, Any]:
         right = read_json(job.inputs["switches-judged"] / RIGHT_TRACES)
         switches = {name: row | {"right_traces": right[name]} for name, row in switches.items()}
     return {"instrument": found["checks"], "predictors": switches}
+
+
+def _curation(job: Job[ReportStage]) -> dict[str, Any]:
+    """What became of the problems, where the recipe curates them."""
+    return {"curation": read_json(job.inputs["curation"] / CURATION)} if "curation" in job.inputs else {}
+
+
+def _validation(job: Job[ReportStage], recipe: Experiment) -> dict[str, Any]:
+    """Per training run, the loss on held-out problems by epoch."""
+    if not recipe.train.validation:
+        return {}
+    found = {
+        f"{title} seed {seed}": read_json(job.inputs[f"train-{method}-seed{seed}"] / "validation.json")
+        for method, title in recipe.synthesis.titles.items()
+        for seed in recipe.train.seeds
+    }
+    return {"validation": found}
 
 
 def _curves(job: Job[ReportStage], recipe: Experiment) -> dict[str, list[dict[str, float]]]:

@@ -50,8 +50,16 @@ KIND = Kind(
 )
 
 
-def plan(recipe: Recipe, graph: Graph, method: str, seed: int, trajectories: str, student: str | None) -> str:
+def plan(
+    recipe: Recipe,
+    graph: Graph,
+    method: str,
+    seed: int,
+    trajectories: str,
+    student: str | None,
+    validation: str | None = None,
+) -> str:
+    """The stage that trains on one method's `trajectories`; `validation` are those of held-out problems."""
     config = SftStage(train=part(Training, recipe.train), model=reference(recipe.models.student), seed=seed)
-    return graph.add(
-        KIND, f"train-{method}-seed{seed}", config, {"trajectories": trajectories, "model": student}
-    )
+    inputs = {"trajectories": trajectories, "model": student, "validation": validation}
+    return graph.add(KIND, f"train-{method}-seed{seed}", config, inputs)

@@ -18,7 +18,7 @@ from tessy.config.models import ModelReference, reference
 from tessy.config.recipe import Recipe
 from tessy.config.synthesis import Cooperation
 from tessy.errors import UserError
-from tessy.layout import PROBLEMS, SYNTHESIS, TRAJECTORIES
+from tessy.layout import HELD_OUT, PROBLEMS, SYNTHESIS, TRAJECTORIES
 from tessy.records import ROLES, Problem, Role, Trajectory
 from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph, by_name
@@ -56,6 +56,8 @@ class SynthesizeStage(StageConfig):
     seed: Seed
     repeats: int = 1
     """Responses to each problem."""
+    held_out: bool = False
+    """Write responses to the problems that curation keeps out of training, instead."""
 
     @property
     def cooperative(self) -> bool:
@@ -103,8 +105,10 @@ def plan(
     *,
     name: str | None = None,
     repeats: int = 1,
+    held_out: bool = False,
 ) -> str:
-    """The stage of responses by the models that `METHODS` names, `repeats` per problem."""
+    """The stage of responses by the models that `METHODS` names, `repeats` per problem; with `held_out` to
+    those problems."""
     both, engines = cooperative(method), recipe.execution.engines
     limits = part(Generation, recipe.synthesis)
     trained = both and recipe.synthesis.switch.kind == "trained"
@@ -117,6 +121,7 @@ def plan(
         window_tokens=recipe.predictors.window_tokens if trained and recipe.predictors else None,
         seed=recipe.seed,
         repeats=repeats,
+        held_out=held_out,
     )
     watching = {f"predictor-{role}": stage for role, stage in predictors.items()} if trained else {}
     inputs = {"problems": problems, **by_name(models), **watching}
@@ -162,7 +167,8 @@ def _samples(job: Job[SynthesizeStage]) -> list[Sample]:
     from tessy.synthesis.official import samples_by_prompt
     from tessy.synthesis.rollouts import samples_of
 
-    problems = read_parquet(job.inputs["problems"] / PROBLEMS, Problem)
+    table = HELD_OUT if job.config.held_out else PROBLEMS
+    problems = read_parquet(job.inputs["problems"] / table, Problem)
     if job.config.synthesis.compat.samples == "prompts":
         return samples_by_prompt(problems)
     return samples_of(problems, job.config.repeats)

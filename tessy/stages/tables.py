@@ -30,12 +30,18 @@ class Reading:
             job.say(f"{self.table.source.source}: {line}")
 
 
-def opened(job: Job[StageConfig], source: Source, name: str) -> Reading:
+def table_of(job: Job[StageConfig], source: Source, name: str) -> Table:
     """The table that the recipe's field `name` gives. A data set on the hub stays at one commit until the
     stage is finished, even if a newer one is published."""
     known = job.commits.get(recorded_as(source.source, source.revision))
     table = open_table(source.model_copy(update={"revision": known}) if known else source, name)
     job.record_commit(source.source, source.revision, table.commit)
+    return table
+
+
+def opened(job: Job[StageConfig], source: Source, name: str) -> Reading:
+    """`table_of` with its columns."""
+    table = table_of(job, source, name)
     layout = layout_of(source.columns, (row.values for row in table.first_rows()), name)
     for said in (*table.said, *layout.guessed):
         job.say(f"{source.source}: {said}")

@@ -1,0 +1,99 @@
+"""The second pass: which of the rows stay, from what the first pass left on disk. No text is read.
+
+Rules apply in order: a row alone, duplicates, benchmarks, held out, caps. A row is counted under the first
+that leaves it out. A problem goes if any of its duplicates is a benchmark's, and not only if the copy that
+would stay is.
+
+Not covered: selection (`tessy.curate.selecting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessy.config.problems import Curation, ProblemSource
+from tessy.curate.shards import Shards
+from tessy.curation.chunks import Sketches
+from tessy.curation.duplicates import clusters, keep, preference
+from tessy.curation.held_out import split
+from tessy.curation.selection import rank
+
+SAME, NEAR, BENCHMARK, HELD_OUT, CAP = "same_text", "near_duplicate", "benchmark", "held_out", "cap"
+OnProgress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """By row that no rule of the first pass removed, in order: its number among all rows (`rows`), the rule
+    that leaves it out (`why`, empty where it stays), its source's position, its cluster, its digest, the row
+    that stands for it (`by`, a number among all rows) and the similarity to that."""
+
+    rows: NDArray[np.int64]
+    why: NDArray[np.str_]
+    sources: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    digests: NDArray[np.uint64]
+    by: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+    @property
+    def staying(self) -> NDArray[np.int64]:
+        """Places of the rows that stay."""
+        return np.flatnonzero(self.why == "")
+
+
+def decide(
+    shards: Shards, curation: Curation, sources: Sequence[ProblemSource], seed: int, progress: OnProgress
+) -> Decided:
+    """What becomes of every row that is usable by itself."""
+    duplicates = curation.duplicates
+    sketches, rows, origin = shards.sketches(duplicates.permutations if duplicates.near else 0)
+    if not len(rows):
+        none = np.zeros(0, np.int64)
+        empty = np.zeros(0, np.float32)
+        return Decided(none, np.zeros(0, "<U16"), none, none, sketches.digests, none, empty)
+    labels = clusters(sketches, duplicates, progress)
+    kept = keep(labels, preference(duplicates.keep, sketches, origin), sketches, duplicates)
+    same = (sketches.digests == sketches.digests[kept.by]).all(axis=1)
+    why = np.where(kept.mask, "", np.where(same, SAME, NEAR)).astype("<U16")
+    # What stands for a leaked row leaks, too.
+    leaking = np.zeros(len(rows), np.bool_)
+    leaking[kept.by[_matched(shards, rows)]] = True
+    why[(why == "") & leaking] = BENCHMARK
+    _hold_out(why, labels, sketches, curation)
+    _cap(why, origin, sketches.digests, sources, seed)
+    digests = np.array(sketches.digests)
+    return Decided(rows, why, origin, labels, digests, rows[kept.by], kept.similarity)
+
+
+def _matched(shards: Shards, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the rows that are a benchmark's."""
+    found = [number for number, matches in enumerate(shards.column("matches")) if matches]
+    return np.searchsorted(rows, np.array(found, np.int64))
+
+
+def _hold_out(
+    why: NDArray[np.str_], labels: NDArray[np.int64], sketches: Sketches, curation: Curation
+) -> None:
+    settings, left = curation.held_out, np.flatnonzero(why == "")
+    if settings.share and len(left):
+        chosen = split(labels[left], sketches.digests[left], settings.share, settings.seed)
+        why[left[chosen]] = HELD_OUT
+
+
+def _cap(
+    why: NDArray[np.str_],
+    origin: NDArray[np.int64],
+    digests: NDArray[np.uint64],
+    sources: Sequence[ProblemSource],
+    seed: int,
+) -> None:
+    for position, source in enumerate(sources):
+        left = np.flatnonzero((why == "") & (origin == position))
+        if source.cap is not None and len(left) > source.cap:
+            order = sorted(left.tolist(), key=lambda place: rank(digests[place].tobytes(), seed))
+            why[np.array(order[source.cap :])] = CAP
