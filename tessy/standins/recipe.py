@@ -187,5 +187,6 @@ def _execution(recipe: Recipe) -> dict[str, Any]:
             "micro_batch": 1 if spread.micro_batch else None,
             "recompute": spread.recompute,
             "recomputed_layers": spread.recomputed_layers and 1,
+            "stop_check": {"prompts": 2, "max_new_tokens": 32},
         },
     }
