@@ -60,7 +60,7 @@ ROOM = 0.9
 """Of a card's memory is for weights and caches."""
 SAMPLES, TOKENS = 80_000, 14_600
 MEASURED: Mapping[str, float] = {"streamed, all on one H200": 0.32, "lock step as released": 0.073}
-"""Shares of plain requests: the means of 28 and 35 %, and of 6.0 and 8.7 %, without and with MPS (README.md)."""
+"""Shares of plain requests: the means of 28 and 35 %, of 6.0 and 8.7 %, without and with MPS (README.md)."""
 PREDICTOR_MS, PREDICTOR_US = 1.6, 3.1
 """A pass, and a token in it: 1.8 ms for 8 traces with 8 new tokens each, 4.0 for 96 (README.md)."""
 PREDICTOR_TOKENS_PER_S = 93_000.0
