@@ -207,6 +207,11 @@ class TrainExecution(Section):
                 "train.optimizer 'adamw_8bit' goes without DeepSpeed; set execution.train.zero to 0, or use "
                 "'adamw'"
             )
+        if train.method == "lora" and self.zero == 3 and self.recompute == "all_but_attention":
+            raise ValueError(
+                "execution.train.recompute 'all_but_attention' does not go with adapters under ZeRO-3; use "
+                "'layers'"
+            )
         if train.packing and self.sequence_parallel > 1:
             raise ValueError(
                 "train.packing with execution.train.sequence_parallel: packed samples would see each other; "
