@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tessy.artifacts import read_json, read_rows
 from tessy.config.load import load
 from tessy.config.methods import TITLES
+from tessy.errors import UserError
 from tessy.estimate import describe, require_fit, training_tokens
 from tessy.experiment import plan
 from tessy.layout import TRAJECTORIES
@@ -51,16 +53,27 @@ def test_a_plan_says_what_training_takes(path: Path) -> None:
 
 
 def test_all_weights_of_4b_fit_only_with_states_of_8_bits() -> None:
-    from tessy.errors import UserError
-
     full = ROOT / "recipes" / "one-gpu" / "full-80gb.yaml"
     require_fit(load(full))
     with pytest.raises(UserError, match="GiB per device"):
         require_fit(load(full, ["train.optimizer=adamw"]))
 
 
+def test_what_is_not_installed_is_said_before_anything_runs() -> None:
+    recipe = load(ROOT / "recipes" / "one-gpu" / "full-80gb.yaml")
+    said = list(plan(recipe).stage("train-tessy-seed0").config.faults(recipe.execution))
+    for package, name in (("liger_kernel", "liger-kernel"), ("bitsandbytes", "bitsandbytes")):
+        missing = find_spec(package) is None
+        assert any(f"{name} is not installed: pip install -e '.[gpu]'" in text for text in said) == missing
+
+
+def test_adapters_under_zero_3_recompute_whole_layers() -> None:
+    lora = ROOT / "recipes" / "paper" / "lora.yaml"
+    with pytest.raises(UserError, match="does not go with adapters under ZeRO-3; use 'layers'"):
+        load(lora, ["execution.train.recompute=all_but_attention"])
+
+
 def test_a_recipe_of_the_miniature_is_not_cut_short(tmp_path: Path) -> None:
-    from tessy.errors import UserError
     from tessy.standins.recipe import cut_short
 
     with pytest.raises(UserError, match="is of the miniature"):
