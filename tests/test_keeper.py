@@ -155,7 +155,7 @@ def test_what_the_plan_no_longer_needs_ends_and_the_rest_stays(tmp_path: Path) -
 
 
 def test_memory_goes_to_who_needs_it_now(tmp_path: Path) -> None:
-    """A server takes 1 GiB of cache and 1.5 of its own; 75 % of 4 GiB hold one."""
+    """A server takes 1 GiB of cache and 2 of its own; 75 % of 4 GiB hold one."""
 
     async def run() -> None:
         async with Toys(tmp_path, memory=4).open() as toys:

@@ -31,7 +31,7 @@ from tessy.errors import UserError, described
 from tessy.records import Role
 
 PATH = "/pooling"
-PROBE_S = 60.0
+PROBE_S = 180.0
 """How long the first answer may take: a server's first request may compile something."""
 
 

@@ -27,7 +27,7 @@ PROMPT = 1024
 """Tokens allowed for a prompt and its markup; a stage whose prompts are longer asks for a longer context."""
 WINDOW = 200
 """What a predictor sees where nothing says it (the release's)."""
-PROCESS = {"gpu": 2 * GIB, "cpu": 3 * GIB // 2}
+PROCESS = {"gpu": 2 * GIB, "cpu": 2 * GIB}
 """What a server's process takes without any model: CUDA's context and recorded graphs, or its libraries."""
 ROWS = 256
 """Sequences that vLLM works on at once, unless it is told otherwise."""

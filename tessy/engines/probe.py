@@ -22,8 +22,9 @@ from tessy.engines.session import SessionClient
 from tessy.errors import UserError, described
 
 log = logging.getLogger(__name__)
-PROBE_S = 60.0
-"""How long one token may take: a server's first request may compile something."""
+PROBE_S = 180.0
+"""How long one token may take: vLLM compiles on a server's first request, and again on the first one with
+log-probabilities, which took more than a minute on a busy machine."""
 PROBE_TOKENS = 16
 """Drawn freely, so many are hardly ever the same twice."""
 
