@@ -171,6 +171,17 @@ def test_memory_goes_to_who_needs_it_now(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_nobody_waits_for_memory_that_he_uses_himself(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Toys(tmp_path, memory=4).open() as toys:
+            async with toys.ask(wanted()) as first:
+                pass
+            async with toys.ask(wanted(), wanted("teacher")) as both:
+                assert both["student"] == first["student"]
+
+    asyncio.run(run())
+
+
 def test_a_dead_server_is_noticed_and_started_anew(tmp_path: Path) -> None:
     async def run() -> None:
         async with Toys(tmp_path).open() as toys:

@@ -61,20 +61,16 @@ class Kept:
         for user in self.users:
             user.tell(say=text)
 
-    def serve(self, wanted: Wanted) -> bool:
-        """Whether they are what is `wanted`, apart from being well."""
-        own, other = self.wanted, wanted
-        same = (own.title, own.model.revision, _speed_aside(own)) == (
-            *(other.title, other.model.revision),
-            _speed_aside(other),
-        )
-        return same and own.model.max_length >= other.model.max_length
+    def suits(self, wanted: Wanted) -> bool:
+        """Whether they are what is `wanted`, if they are well."""
+        same = _terms(self.wanted) == _terms(wanted)
+        return same and self.wanted.model.max_length >= wanted.model.max_length
 
 
-def _speed_aside(wanted: Wanted) -> tuple[object, ...]:
+def _terms(wanted: Wanted) -> tuple[object, ...]:
     """What two that share servers must agree in."""
     settings = wanted.settings
-    return settings.arguments, settings.devices, settings.replicas
+    return wanted.title, wanted.model.revision, settings.arguments, settings.devices, settings.replicas
 
 
 def to_end(
@@ -182,7 +178,7 @@ class Keeping:
         return [*found, *new]
 
     async def _running(self, wanted: Wanted, user: User) -> Kept | None:
-        for kept in [kept for kept in self._kept if kept.serve(wanted)]:
+        for kept in [kept for kept in self._kept if kept.suits(wanted)]:
             assert kept.fleet is not None
             if await kept.fleet.well():
                 return kept
@@ -191,10 +187,16 @@ class Keeping:
         return None
 
     async def _wait_for_room(self, user: User, wanted: Sizes) -> None:
-        capacity = {device: self._devices.room(device) for device in wanted} if self._devices else {}
+        own = summed(kept.sizes for kept in self._kept if user in kept.users)
+        capacity = (
+            {device: self._devices.room(device) - own.get(device, 0) for device in wanted}
+            if self._devices
+            else {}
+        )
         while True:
             idle = sorted((kept for kept in self._kept if not kept.users), key=lambda kept: kept.used)
-            busy = [kept.sizes for kept in self._kept if kept.users]
+            # What it uses itself is nothing to wait for.
+            busy = [kept.sizes for kept in self._kept if kept.users and user not in kept.users]
             busy += [other.beside for other in self._users]
             needed = self._needed
             given = [(kept.sizes, needed is None or kept.wanted.title in needed) for kept in idle]
