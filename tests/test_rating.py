@@ -114,8 +114,9 @@ def test_shipped_prompts_ask_for_one_line_with_the_grade() -> None:
 @pytest.mark.slow
 def test_the_recipes_own_model_is_asked_on_its_engine(tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("Rate this.\n{problem}")
-    answers = {f"Rate this.\n{text}": f"Grade: {key[-1]}" for key, text in TEXTS.items()}
-    answers["Rate this.\n" + TEXTS["row-5"]] = "no idea"
+    said = {"apple": "Grade: 2", "mountain": "Grade: 9", "violin": "no idea"}
+    texts = {f"{word}-{n}": " ".join([word] * (6 + n)) for word in said for n in range(4)}
+    answers = {f"Rate this.\n{text}": said[key.partition("-")[0]] for key, text in texts.items()}
     train_to_answer(tmp_path / "model", answers, [None])
     reference = ModelReference(source=str(tmp_path / "model"), format="qwen3")
     how = Rater(
@@ -132,4 +133,7 @@ def test_the_recipes_own_model_is_asked_on_its_engine(tmp_path: Path) -> None:
         {"student": NamedModel(reference, "student")},
     )
     job = job_at(tmp_path, "curation", StageConfig())
-    assert rate(job, TEXTS, how) == {f"row-{n}": float(n) for n in range(5)}
+    found = rate(job, texts, how)
+    assert found == {
+        f"{word}-{n}": grade for word, grade in (("apple", 2), ("mountain", 9)) for n in range(4)
+    }
