@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import training_stage as stage
+from click.testing import CliRunner
 
 from tessy.artifacts import read_json, read_parquet
 from tessy.records import Trajectory
@@ -29,14 +30,19 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def diagnose(dataset: Path, inputs: Path, out: Path, *options: str) -> dict[str, Any]:
-    student = str(inputs / "model-student-x")
-    common = [str(dataset), "--student", student, "--out", str(out), "--lexicon", str(lexicon(inputs))]
-    done = subprocess.run([*COMMAND, *common, *options], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-3000:]
+    from tessy.commands.diagnose import diagnose_command
+
+    done = CliRunner().invoke(diagnose_command, arguments(dataset, inputs, out, *options))
+    assert done.exit_code == 0, done.output[-3000:]
     assert (out / "index.html").is_file()
     assert not (out / ".work").exists()
     found: dict[str, Any] = read_json(out / "diagnosis.json")
     return found
+
+
+def arguments(dataset: Path, inputs: Path, out: Path, *options: str) -> list[str]:
+    student = ["--student", str(inputs / "model-student-x"), "--lexicon", str(lexicon(inputs))]
+    return [str(dataset), *student, "--out", str(out), *options]
 
 
 def lexicon(inputs: Path) -> Path:
@@ -92,27 +98,17 @@ def test_sets_of_others_are_read_and_what_cannot_be_used_is_counted(inputs: Path
 
 
 def test_a_diagnosis_that_was_killed_goes_on_and_says_the_same(inputs: Path, tmp_path: Path) -> None:
-    dataset = str(inputs / "synthesize-tessy-x")
-    arguments = [
-        dataset,
-        "--student",
-        str(inputs / "model-student-x"),
-        "--max-tokens",
-        "40",
-        "--own-samples",
-        "4",
-    ]
-    arguments += ["--lexicon", str(lexicon(inputs))]
-    out = tmp_path / "killed"
-    with subprocess.Popen([*COMMAND, *arguments, "--out", str(out)], start_new_session=True) as process:
-        deadline = time.monotonic() + 60
-        while not list(out.glob(".work/*/work/nll-set.jsonl")) and time.monotonic() < deadline:
+    dataset, short = inputs / "synthesize-tessy-x", ("--max-tokens", "40", "--own-samples", "4")
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [*COMMAND, *arguments(dataset, inputs, killed, *short)]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(killed.glob(".work/*/work/nll-set.jsonl")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
-    assert not (out / "diagnosis.json").exists()
-    subprocess.run([*COMMAND, *arguments, "--out", str(out)], check=True, timeout=120)
-    subprocess.run([*COMMAND, *arguments, "--out", str(tmp_path / "whole")], check=True, timeout=120)
-    assert read_json(out / "diagnosis.json") == read_json(tmp_path / "whole" / "diagnosis.json")
+    assert list(killed.glob(".work/*/work/nll-set.jsonl"))
+    assert not (killed / "diagnosis.json").exists()
+    assert diagnose(dataset, inputs, killed, *short) == diagnose(dataset, inputs, whole, *short)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tessy.commands.diagnose import Options
 from tessy.commands.diagnosing import OWN, diagnose
 from tessy.config.methods import TITLES
 from tessy.diagnosis.prediction import Trained
-from tessy.layout import SAMPLE_SCORES, TRAJECTORIES, VERDICTS
+from tessy.layout import SAMPLE_SCORES, SCORECARD, TRAJECTORIES, VERDICTS
 from tessy.report.diagnosis import write_diagnosis
 
 Manifest = Mapping[str, Any]
@@ -25,7 +25,8 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A training run: the artifacts of its `student` and its set, its seed, and scores by benchmark."""
+    """A training run: the artifacts of its `student` and its set, its seed, and scores by benchmark. `own`
+    are traces that the student wrote alone, if the folder has some."""
 
     method: str
     setting: str
@@ -35,6 +36,7 @@ class Run:
     format: str
     before: Mapping[str, float]
     after: Mapping[str, float]
+    own: Path | None
 
 
 def trained_runs(folders: Iterable[Path]) -> list[Run]:
@@ -60,9 +62,18 @@ def trained_runs(folders: Iterable[Path]) -> list[Run]:
                 one["config"]["model"]["format"],
                 before,
                 after,
+                _own(folder, manifests, student),
             )
             out.append((run, {"runs": str(folder)} | _settings(one, manifests)))
     return _told_apart(out)
+
+
+def _own(folder: Path, manifests: Mapping[str, Manifest], student: str) -> Path | None:
+    """What a student wrote alone for a method of its own."""
+    for name, one in manifests.items():
+        if one["config"].get("method") == "student_only" and one["inputs"].get("student") == student:
+            return folder / name
+    return None
 
 
 def _tests(folder: Path, manifests: Mapping[str, Manifest]) -> Iterator[tuple[str | None, dict[str, float]]]:
@@ -70,13 +81,14 @@ def _tests(folder: Path, manifests: Mapping[str, Manifest]) -> Iterator[tuple[st
     for name, one in manifests.items():
         if one["kind"] in ("evaluate", "lm_eval") and not one["config"]["model"].get("folder"):
             scores: dict[str, float] = {}
-            for benchmark in one["config"]["evaluate"]["benchmarks"]:
-                scores |= benchmark_scores(folder / name / benchmark["name"], benchmark["name"])
+            for card in sorted((folder / name).glob(f"*/{SCORECARD}")):
+                scores |= benchmark_scores(card.parent)
             yield one["inputs"].get("model"), scores
 
 
-def benchmark_scores(folder: Path, name: str) -> dict[str, float]:
+def benchmark_scores(folder: Path) -> dict[str, float]:
     """The mean score of one benchmark's responses, and that of its easy problems where it has such."""
+    name = folder.name
     groups: dict[str, list[float]] = defaultdict(list)
     if (folder / SAMPLE_SCORES).is_file():
         groups[name] = [float(row["score"]) for row in read_rows(folder / SAMPLE_SCORES)]
@@ -121,7 +133,7 @@ def measured(run: Run, out: Path, options: Mapping[str, Any]) -> Trained:
     own = out / f"own-{run.student.name}-{place}"
     if not (folder / "diagnosis.json").is_file():
         written = own / OWN / TRAJECTORIES
-        given = str(written) if written.is_file() else None
+        given = str(run.own or written) if run.own or written.is_file() else None
         asked = Options(student=str(run.student), form=run.format, own=given, **options)
         shown = diagnose(str(run.trajectories), folder, asked)
         if not given:

@@ -34,7 +34,7 @@ class Trained:
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """Spearman's rank correlation over `runs` of a gap and the change of a benchmark's score, with its 95 %
-    bootstrap interval over runs; below 0 where a larger gap came before a larger loss."""
+    interval; below 0 where a larger gap came before a larger loss."""
 
     gap: str
     benchmark: str
