@@ -20,6 +20,8 @@ from tessy.report.figures import Pair, scatter_panel, whisker_panel
 from tessy.report.page import Panel
 from tessy.report.templates import HERE, template
 
+DRAWN = ("all", "style")
+"""Gaps that are drawn; the table has them all."""
 EVIDENCE = HERE / "evidence.json"
 """How well the gap predicted what training did in the miniature, and the command that found it."""
 
@@ -95,9 +97,9 @@ def write_predictions(runs: Sequence[Trained], found: Sequence[Prediction], comm
 
 
 def prediction_panels(runs: Sequence[Trained], found: Sequence[Prediction]) -> list[Panel]:
-    """One panel per benchmark and gap, with every run."""
+    """A panel per benchmark for each gap in `DRAWN`, with every run."""
     panels = []
-    for one in found:
+    for one in (one for one in found if one.gap in DRAWN):
         pairs = [
             Pair(run.method, run.gaps[one.gap], 100 * run.changes[one.benchmark])
             for run in runs
