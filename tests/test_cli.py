@@ -24,7 +24,9 @@ def tessy(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["plan"], ["sweep"], ["judge"], ["doctor"], ["diagnose"], ["diagnose-runs"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["plan"], ["sweep"], ["judge"], ["doctor"], ["diagnose"], ["diagnose-runs"]]
+)
 def test_every_command_has_help(command: list[str]) -> None:
     done = tessy(*command, "--help")
     assert done.returncode == 0
