@@ -8,13 +8,14 @@ Not covered: comparing (`tessy.curation.decontamination`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from tessy.config.base import MINIATURE
-from tessy.config.evaluate import Benchmark, CodeBenchmark, LmEvalBenchmark
+from tessy.config.evaluate import MINIATURE_TASK, Benchmark, CodeBenchmark, LmEvalBenchmark
 from tessy.curation.decontamination import Statement
-from tessy.miniature.files import contest
+from tessy.miniature.files import OOD, contest
 
 
 def statements(benchmark: Benchmark, world: Path | None, seed: int) -> Iterator[Statement]:
@@ -24,6 +25,8 @@ def statements(benchmark: Benchmark, world: Path | None, seed: int) -> Iterator[
     """
     if isinstance(benchmark, CodeBenchmark):
         yield from _code(benchmark, world)
+    elif benchmark.task == MINIATURE_TASK:
+        yield from _miniature(benchmark, world)
     else:
         yield from _lm_eval(benchmark, world, seed)
 
@@ -37,6 +40,14 @@ def _code(benchmark: CodeBenchmark, world: Path | None) -> Iterator[Statement]:
         miniature = contest(world, benchmark.kind)
     for problem in statements_of(benchmark, miniature):
         yield Statement(benchmark.name, problem.problem_id, problem.prompt)
+
+
+def _miniature(benchmark: LmEvalBenchmark, world: Path | None) -> Iterator[Statement]:
+    """What lm-eval would read of it, without loading lm-eval."""
+    assert world is not None
+    with (world / OOD).open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream):
+            yield Statement(benchmark.name, str(number), json.loads(line)["prompt"])
 
 
 def _lm_eval(benchmark: LmEvalBenchmark, world: Path | None, seed: int) -> Iterator[Statement]:

@@ -252,6 +252,7 @@ def test_settings_that_cannot_work_are_refused(changes: dict[str, Any], said: st
 @pytest.mark.slow
 def test_the_miniature_says_which_tests_its_models_have_read(tmp_path: Path) -> None:
     """Against the sets of texts themselves, on a smaller world."""
+    from eval.statements import _lm_eval, statements
     from tessy.config.world import WorldConfig
     from tessy.miniature.traces import pretraining_traces
     from tessy.stages import world
@@ -273,6 +274,8 @@ def test_the_miniature_says_which_tests_its_models_have_read(tmp_path: Path) -> 
     before, after = (list(read_parquet(folder / TABLE, Problem)) for folder in (built.out, job.out))
     assert before == after
     tests = load_world(built.out)
+    (own,) = recipe.evaluate.lm_eval
+    assert list(_lm_eval(own, built.out, 0)) == list(statements(own, built.out, 0))
     for audit in read_json(job.out / CURATION)["audits"]:
         role = audit["name"].partition("-")[0]
         read = {trace.prompt for trace in pretraining_traces(role, tests, 2500, recipe.seed)}
