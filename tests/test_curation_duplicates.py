@@ -166,7 +166,9 @@ def test_recall_and_precision_on_planted_duplicates() -> None:
     texts = [*humaneval()[:45], *invented(15, seed=5)]
     draw = random.Random(1)
     pool = texts + [edit(text, draw) for edit in EDITS.values() for text in texts]
-    sketches = sketch(pool, SETTINGS, boilerplate(pool, SETTINGS))
+    frame = EDITS["between instructions"]
+    common = boilerplate([frame(text, draw) for text in (*humaneval(), *invented(50))], SETTINGS)
+    sketches = sketch(pool, SETTINGS, common)
     labels = clusters(sketches, SETTINGS).reshape(-1, len(texts))
     recall = {name: (row == labels[0]).mean() for name, row in zip(EDITS, labels[1:], strict=True)}
     joined_texts = [one for one in partition(labels[0]) if len(one) > 1]
@@ -177,8 +179,8 @@ def test_recall_and_precision_on_planted_duplicates() -> None:
     for name in (
         "HTML",
         "headings translated",
-        "edited by 5 %",
+        "edited by 10 %",
         "sentences reordered",
-        "sample test changed",
     ):
         assert recall[name] >= 0.9, name
+    assert recall["sample test changed"] >= 0.8

@@ -61,7 +61,7 @@ class Duplicates(Section):
     """Off: only texts that are the same after normalisation."""
     ngram_words: Positive = 2
     """Words of a shingle."""
-    common_share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    common_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """A shingle that more of the rows have, as far as a sample tells, is boilerplate, and counts for none; 1
     counts all."""
     permutations: Annotated[int, Field(ge=16, le=1024)] = 128

@@ -84,7 +84,12 @@ def clustered(texts: Sequence[str], settings: Duplicates) -> dict[str, float]:
     share that is in its original's cluster, and as `precision` the share of joined pairs that are of one
     original."""
     sets = {"original": list(texts), **planted(texts)}
-    common = boilerplate([text for one in sets.values() for text in one], settings)
+    # What stands between instructions is a source of its own: as a stage does, each source is sampled apart.
+    apart = sets.pop("between instructions")
+    common = np.union1d(
+        boilerplate([text for one in sets.values() for text in one], settings), boilerplate(apart, settings)
+    )
+    sets["between instructions"] = apart
     sketches = joined([sketch(one, settings, common) for one in sets.values()])
     labels = clusters(sketches, settings).reshape(len(sets), len(texts))
     found = {name: float((labels[0] == row).mean()) for name, row in zip(sets, labels, strict=True)}

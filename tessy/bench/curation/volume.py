@@ -126,17 +126,13 @@ def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) 
         say(f"writing {rows} rows")
         write(path.with_suffix(".part"), rows, tests, processes)
         path.with_suffix(".part").rename(path)
-    seconds: dict[str, float] = {}
-    started = time.perf_counter()
+    clock = _Clock()
     common = _common(path, rules)
-    seconds["a sample, its boilerplate"] = time.perf_counter() - started
-    started = time.perf_counter()
+    clock.passed("a sample, its boilerplate")
     sketches, removed, matches = _describe(path, (rules, tests, common), folder, processes, say)
-    seconds["cleaning, signatures, decontamination"] = time.perf_counter() - started
-    started = time.perf_counter()
+    clock.passed("cleaning, signatures, decontamination")
     labels = clusters(sketches, rules.duplicates, lambda what, share: say(f"{what}: {share:.0%}"))
-    seconds["clusters"] = time.perf_counter() - started
-    started = time.perf_counter()
+    clock.passed("clusters")
     kept = keep(
         labels,
         preference("source", sketches, np.zeros(len(sketches), np.int64)),
@@ -144,12 +140,12 @@ def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) 
         rules.duplicates,
     )
     held = split(labels, sketches.digests, rules.held_out.share, rules.held_out.seed)
-    seconds["what stays, held-out split"] = time.perf_counter() - started
+    clock.passed("what stays, held-out split")
     return {
         "rows": len(sketches),
         "characters": path.stat().st_size,
         "processes": processes,
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "seconds": clock.seconds,
         "memory_mib": _memory(),
         "removed_by_cleaning": dict(removed),
         "stay_after_duplicates": int(kept.mask.sum()),
@@ -205,6 +201,27 @@ def _chunks(path: Path) -> Iterator[list[bytes]]:
     with path.open("rb") as stream:
         while lines := list(islice(stream, CHUNK)):
             yield lines
+
+
+class _Clock:
+    """Seconds by the clock and of processor time, all processes together, of one step after another."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, dict[str, float]] = {}
+        self._last = self._now()
+
+    def passed(self, step: str) -> None:
+        now = self._now()
+        names = ("clock", "processor")
+        self.seconds[step] = {
+            name: round(b - a, 1) for name, a, b in zip(names, self._last, now, strict=True)
+        }
+        self._last = now
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        used = [resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _memory() -> dict[str, int]:
