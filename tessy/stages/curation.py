@@ -118,7 +118,7 @@ def _require_preset(source: ProblemSource, field: str) -> None:
 KIND = Kind(
     "curation",
     CurationStage,
-    revision=1,
+    revision=2,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
     preload=("tessy.curate.passes",),
