@@ -132,7 +132,7 @@ def test_an_empty_set_and_a_context_longer_than_the_models_are_refused(
 ) -> None:
     from train.examples import examples
 
-    with pytest.raises(UserError, match="nothing to train on"):
+    with pytest.raises(UserError, match="none can be trained on"):
         examples([replace(good, stop_reason="length")], renderer, limits())
     with pytest.raises(UserError, match="over the model's context of 100 tokens"):
         examples([good], renderer, limits(context=100))
