@@ -77,6 +77,8 @@ _lock, _making = threading.Lock(), threading.Lock()
 _made: dict[tuple[Names, str], Header | None] = {}
 """The one used last comes last; None: it cannot be made."""
 _owed: Counter[tuple[Names, str]] = Counter()
+_looked_for: set[tuple[Names, str]] = set()
+"""On disk."""
 
 
 def wanted(source: bytes) -> Names:
@@ -108,14 +110,13 @@ def precompiled(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> 
     precompiled.
     """
     names = _needed(names)
-    due = _due(names, compiler)
-    if due and _making.acquire(blocking=False):
+    if names and _making.acquire(blocking=False):
         try:
-            if (due, compiler) not in _made:
-                made = _kept(due, compiler, make)
-                with _lock:
-                    _made[due, compiler] = made
-                    _make_room()
+            if (names, compiler) not in _looked_for:
+                _looked_for.add((names, compiler))
+                _recall(names, compiler)
+            if due := _due(names, compiler):
+                _keep(due, compiler, _kept(due, compiler, make))
         finally:
             _making.release()
     with _lock:
@@ -126,6 +127,24 @@ def precompiled(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> 
         assert header is not None
         _made[best, compiler] = header
         return best[0], header.content.reader(), header.path
+
+
+def _keep(names: Names, compiler: str, made: Header | None) -> None:
+    with _lock:
+        _made[names, compiler] = made
+        _make_room()
+
+
+def _recall(names: Names, compiler: str) -> None:
+    """Take the longest part of `names` that an earlier run left on disk, if there is none as long in
+    memory."""
+    for count in range(len(names), 0, -1):
+        part = names[:count]
+        if (part, compiler) in _made:
+            return
+        if content := _on_disk(_key(part, compiler)):
+            _keep(part, compiler, Header(Sealed([content]), _place(part[0])))
+            return
 
 
 def _due(names: Names, compiler: str) -> Names:
@@ -162,17 +181,31 @@ def _make_room() -> None:
 
 
 def _kept(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
-    source = "".join(f"#include <{name}>\n" for name in names).encode()
+    key = _key(names, compiler)
     try:
-        key = hashlib.sha256(repr((source, compiler, _hash(_all(names)))).encode()).hexdigest()
-        data = memoryview(cache.get(key) or b"")
-        content = data[_DIGEST:]
-        if data[:_DIGEST] != hashlib.sha256(content).digest():
-            content = memoryview(make(source))
+        content = _on_disk(key)
+        if not content:
+            content = memoryview(make(_source(names)))
             cache.put(key, hashlib.sha256(content).digest() + content)
         return Header(Sealed([content]), _place(names[0]))
     except (CompileError, SandboxError, OSError):
         return None  # without it everything takes longer, and nothing else
+
+
+def _on_disk(key: str) -> memoryview | None:
+    data = memoryview(cache.get(key) or b"")
+    content = data[_DIGEST:]
+    return content if data[:_DIGEST] == hashlib.sha256(content).digest() else None
+
+
+def _key(names: Names, compiler: str) -> str:
+    """Of what it is made from: an update of one header must not go unseen."""
+    inputs = [(path, _digest(path)) for path in _all(names)]
+    return hashlib.sha256(repr((_source(names), compiler, inputs)).encode()).hexdigest()
+
+
+def _source(names: Names) -> bytes:
+    return "".join(f"#include <{name}>\n" for name in names).encode()
 
 
 def _needed(names: Names) -> Names:
@@ -210,9 +243,6 @@ def _size(names: Names) -> int:
     return sum(os.stat(path).st_size for path in _all(names))
 
 
-def _hash(paths: Iterable[str]) -> str:
-    """What they hold, as an update of one must not go unseen."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.encode() + Path(path).read_bytes())
-    return digest.hexdigest()
+@functools.cache
+def _digest(path: str) -> bytes:
+    return hashlib.sha256(Path(path).read_bytes()).digest()

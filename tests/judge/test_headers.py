@@ -116,6 +116,16 @@ def test_what_lies_in_the_cache_is_used_only_if_it_is_whole(cache: Path) -> None
     assert headers._kept(("iostream",), "another", broken) is None
 
 
+def test_what_an_earlier_run_made_is_used_at_once() -> None:
+    names = ("iostream", "list", "set")
+    assert headers._kept(names[:2], "patient", lambda source: b"kept") is not None
+    found = headers.precompiled(names, "patient", broken)
+    assert found is not None
+    assert os.pread(found[1], 9, 0) == b"kept"
+    os.close(found[1])
+    assert [made for made, compiler in headers._made if compiler == "patient"] == [names[:2]]
+
+
 def broken(source: bytes) -> bytes:
     raise CompileError("no such compiler")
 
