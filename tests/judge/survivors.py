@@ -8,7 +8,8 @@ A mutant that passes is of one of these kinds, the first that fits:
 - `same code`: it compiles to the same instructions;
 - `witness`: the tests are too weak; here is an input like theirs on which it returns something else;
 - `unreached`: no test executes the line that was changed, and no such input was found;
-- `no witness`: none of `TRIES` inputs tells it from the solution, so that they are probably the same.
+- `no witness`: none of `tried` inputs tells it from the solution, so that they are probably the same; at most
+  `TRIES` are tried, and for `MUTANT_S` seconds.
 
 Inputs like the tests': an argument is one of theirs, changed a little or much, with the same types, within
 the bounds that hold for all of them (signs, emptiness, order, letters) and such that the solution itself
@@ -29,6 +30,7 @@ import random
 import signal
 import string
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +42,7 @@ from eval.judge.formats import asserts
 from tests.mutants import mutants
 
 FILE = Path(__file__).with_name("survivors.jsonl")
-TRIES, QUICK_S = 20_000, 0.05
+TRIES, QUICK_S, MUTANT_S = 20_000, 0.05, 1.0
 KINDS = ("same code", "witness", "unreached", "no witness")
 Task = Mapping[str, Any]
 
@@ -266,8 +268,10 @@ def explained(name: str, mutant: str) -> dict[str, Any]:
     calls, lines = tested(task, mutant)
     row["reached"] = number in lines
     right, wrong = function(task, task["canonical_solution"]), function(task, mutant)
-    rng, tried, late = random.Random(name), 0, 0
+    rng, tried, late, began = random.Random(name), 0, 0, time.process_time()
     for arguments in inputs(calls, rng):
+        if time.process_time() - began > MUTANT_S:
+            break
         tried += 1
         how, wanted = outcome(right, arguments, QUICK_S)
         if how != "returned":
