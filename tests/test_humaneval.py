@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from eval.judge import Submission, extract_code, judge
 from eval.judge.formats import asserts
 from tessy.config.evaluate import CodeBenchmark
 from tessy.errors import UserError
+from tests.judge import survivors
 from tests.mutants import mutants
 
 ADD = {
@@ -142,25 +144,43 @@ def test_all_of_humanevals_own_solutions_pass() -> None:
     assert verdicts(installed(), *solutions) == ["AC"] * 164
 
 
-WEAK = "its tests do not tell"
-SAME = "the mutant does the same"
-SURVIVORS = {
-    "HumanEval/16": SAME, "HumanEval/20": WEAK, "HumanEval/32": WEAK, "HumanEval/34": WEAK,
-    "HumanEval/94": SAME, "HumanEval/99": WEAK, "HumanEval/108": SAME, "HumanEval/127": WEAK,
-    "HumanEval/135": WEAK, "HumanEval/143": WEAK, "HumanEval/154": WEAK, "HumanEval/157": WEAK,
-    "HumanEval/159": SAME,
-}  # fmt: skip
-"""Of one mutant a problem; the benchmark's own code passes the same."""
-
-
 @pytest.mark.sandbox
 def test_solutions_with_one_token_changed_fail() -> None:
-    """155 of the 164 have a token that can be changed."""
+    """155 of the 164 have a token that can be changed; `judge/survivors.jsonl` explains each mutant that
+    passes, and the benchmark's own code passes the same."""
     rng, changed = random.Random(0), []
     for row in rows():
         choices = list(mutants(row["canonical_solution"]))
         rng.shuffle(choices)
         changed += [(row["task_id"], mutant) for mutant in choices[:1]]
     assert len(changed) == 155
-    passed = zip(changed, verdicts(installed(), *changed), strict=True)
-    assert {task for (task, _), verdict in passed if verdict == "AC"} == set(SURVIVORS)
+    explained = {(row["task"], row["line"], row["mutant"]) for row in survivors.rows()}
+    for (task, mutant), verdict in zip(changed, verdicts(installed(), *changed), strict=True):
+        line, _, text = survivors.change(survivors.tasks()[task], mutant)
+        assert (verdict == "AC") == ((task, line + 1, text) in explained), (task, text)
+
+
+def test_the_inputs_that_tell_mutants_from_solutions_do() -> None:
+    known = {
+        (name, number + 1, text): mutant
+        for name, mutant in survivors.all_mutants()
+        for number, _, text in [survivors.change(survivors.tasks()[name], mutant)]
+    }
+    for row in survivors.rows():
+        task, mutant = survivors.tasks()[row["task"]], known[row["task"], row["line"], row["mutant"]]
+        same = survivors.instructions(task, task["canonical_solution"]) == survivors.instructions(
+            task, mutant
+        )
+        assert same == (row["kind"] == "same code")
+        if row["kind"] == "witness":
+            arguments = literal(row["input"])
+            right = survivors.outcome(survivors.function(task, task["canonical_solution"]), arguments)
+            how, got = survivors.outcome(survivors.function(task, mutant), arguments)
+            assert (right[0], repr(right[1])) == ("returned", row["right"])
+            assert row["got"] == (repr(got) if how == "returned" else how)
+            assert how != "returned" or not survivors.same(got, right[1])
+
+
+def literal(text: str) -> Any:
+    """A value from its `repr`."""
+    return eval(text, {"__builtins__": {}, "inf": math.inf, "nan": math.nan})

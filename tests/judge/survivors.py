@@ -281,9 +281,10 @@ def explained(name: str, mutant: str) -> dict[str, Any]:
             continue
         got, value = outcome(wrong, arguments)
         if got != "returned" or not same(value, wanted):
-            small = [repr(one) for one in (arguments, wanted, value if got == "returned" else got)]
-            if len(small[0]) < 300:
-                return {**row, "kind": "witness", "input": small[0], "right": small[1], "got": small[2]}
+            told = {"input": repr(arguments), "right": repr(wanted)}
+            told["got"] = repr(value) if got == "returned" else got
+            if len(told["input"]) < 300:
+                return {**row, "kind": "witness", **told}
         if tried >= TRIES:
             break
     return {**row, "kind": "no witness" if row["reached"] else "unreached", "tried": tried}
