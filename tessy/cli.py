@@ -18,6 +18,7 @@ ELSEWHERE = {
     "diagnose": "tessy.commands.diagnose:diagnose_command",
     "diagnose-runs": "tessy.commands.diagnose_runs:diagnose_runs_command",
     "export": "tessy.commands.share:export_command",
+    "from-gguf": "tessy.commands.from_gguf:from_gguf_command",
     "inspect": "tessy.commands.inspect:inspect_command",
     "inspect-format": "tessy.commands.inspect_format:inspect_format_command",
     "judge": "eval.judge.command:judge_command",

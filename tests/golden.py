@@ -8,6 +8,7 @@ work be done again, and one that should move and does not has results mixed in s
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -34,7 +35,9 @@ def recipes() -> list[str]:
 
 
 def fingerprints(recipe: str) -> dict[str, str]:
-    return {stage.name: stage.fingerprint for stage in plan(load(ROOT / recipe))}
+    """As on a machine without the models and data that a recipe names, whatever lies beside this one."""
+    with contextlib.chdir(FOLDER):
+        return {stage.name: stage.fingerprint for stage in plan(load(ROOT / recipe))}
 
 
 def defaults() -> dict[str, dict[str, Any]]:

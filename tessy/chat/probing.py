@@ -84,7 +84,7 @@ def _find(tokenizer: Any, probes: Probes, given: Marks | None, end_ids: Iterable
     )
     source = probes.source
     named = [m for m in markers if m in source and m not in found.markers]
-    found = _with_ends(tokenizer, found, [*found.markers, *named], ends, turn.tail)
+    found = _with_ends(found, [*found.markers, *named], ends, turn.tail)
     _check(tokenizer, probes, found, turn, after)
     return Found(found, evidence)
 
@@ -161,9 +161,7 @@ def _end_of_answer(
     raise Unusable("it ends no answer, and the model names no end token")
 
 
-def _with_ends(
-    tokenizer: Any, form: ChatFormat, markers: Sequence[str], ends: Sequence[str], tail: str
-) -> ChatFormat:
+def _with_ends(form: ChatFormat, markers: Sequence[str], ends: Sequence[str], tail: str) -> ChatFormat:
     """The format with what each marker means where a model writes it."""
 
     def first(text: str) -> str:
@@ -178,7 +176,8 @@ def _with_ends(
     thinking: dict[str, EndReason] = {}
     answer: dict[str, EndReason] = {}
     for marker in dict.fromkeys([*markers, *ends]):
-        if marker == tokenizer.bos_token and marker not in over:
+        if form.user.startswith(marker) and form.user.count(marker) == 1 and marker not in over:
+            # What opens a document cannot come again.
             continue
         if "tool" in marker or "call" in marker:
             thinking[marker] = answer[marker] = "tool_call"

@@ -60,6 +60,8 @@ class CodeBenchmark(Section):
     in this project's words; any other text is put before every statement."""
     prompt_file: str | None = None
     """A local copy of the file that `official` reads (`eval.prompts` names it), in place of the network."""
+    limit: Positive | None = None
+    """Only the first so many problems."""
     samples: Positive | None = None
     """Responses per problem, if not `evaluate.samples`."""
     paper_column: str | None = None
