@@ -9,7 +9,7 @@ Not covered: how a stage uses the records (see its module), and identity (`tessy
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
 
 Role = Literal["student", "teacher"]
@@ -116,8 +116,13 @@ R = TypeVar("R")
 
 
 def to_row(record: Any) -> dict[str, Any]:
-    """The record as nested plain values, in field order."""
-    return asdict(record)
+    """The record as nested plain values, in field order. Lists, such as those of ids, are not copied."""
+    return {one.name: _plain(getattr(record, one.name)) for one in fields(record)}
+
+
+def _plain(value: Any) -> Any:
+    nested = isinstance(value, list) and bool(value) and is_dataclass(value[0])
+    return [to_row(one) for one in value] if nested else value
 
 
 def from_row(kind: type[R], row: Mapping[str, Any]) -> R:

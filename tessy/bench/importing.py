@@ -3,7 +3,7 @@
     python -m tessy.bench.importing TOKENIZER FOLDER --rows 80000 --tokens 15000
 
 makes a set of so many rows as TESSY's authors lay theirs out, and runs the stage `given` on it as a run does.
-Rows are cut at random from the Python files and texts of the installed packages: real words, made cheaply.
+Rows are cut at random from the source of Python's standard library: real text, made cheaply.
 
 Not covered: marking spans with a predictor.
 """
@@ -95,7 +95,8 @@ def write_set(path: Path, rows: int, tokens: int) -> None:
 
     text, draw = "".join(_texts()), random.Random(0)
     length = round(tokens * LETTERS_PER_TOKEN)
-    with pa.output_stream(str(path), compression="detect") as stream:
+    temporary = path.with_name(f".{path.name}")
+    with pa.output_stream(str(temporary), compression="detect") as stream:
         for number in range(rows):
             at = draw.randrange(len(text) - length)
             thinking, answer = text[at : at + length * 9 // 10], text[at + length * 9 // 10 : at + length]
@@ -105,12 +106,13 @@ def write_set(path: Path, rows: int, tokens: int) -> None:
                 {"role": "assistant", "content": said},
             ]
             stream.write(json.dumps({"id_ddm": number, "dialogs": dialogs}).encode() + b"\n")
+    temporary.rename(path)
 
 
 def _texts() -> Iterator[str]:
-    """Texts of the installed packages, up to `POOL` characters. Markers in them are taken out."""
+    """The standard library, up to `POOL` characters. What looks like a marker is taken out."""
     left = POOL
-    for file in sorted(Path(sysconfig.get_paths()["purelib"]).rglob("*.py")):
+    for file in sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py")):
         text = file.read_text(encoding="utf-8", errors="ignore").replace("<", "(")
         yield text[:left]
         left -= len(text)

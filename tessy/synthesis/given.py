@@ -30,12 +30,13 @@ def trajectory(
     exchange: Exchange, parts: Parts, sample_id: str, problem_id: str, facts: Facts, renderer: Renderer
 ) -> Trajectory:
     """The exchange in the ids of `renderer`; raises `Unfit` where they would not say the same."""
-    for what, text in (("thinking", parts.thinking), ("answer", parts.answer)):
-        if found := next((mark for mark in renderer.markers if mark in text), None):
+    for what, part in (("thinking", parts.thinking), ("answer", parts.answer)):
+        if found := next((mark for mark in renderer.markers if mark in part), None):
             raise Unfit("chat markup in the text", f"{found} in the {what}")
     prompt = renderer.prompt_ids(exchange.prompt, exchange.system)
     response = renderer.response_ids(parts.thinking, parts.answer)
-    thinking, closing, answer = _as_decoded(parts, renderer, renderer.decode(response))
+    text = renderer.decode(response)
+    thinking, closing, answer = _as_decoded(parts, renderer, text)
     ids = prompt + response
     reason: StopReason = "finished" if len(ids) <= facts.max_length else "length"
     before = _thinking_tokens(thinking, response, renderer)
@@ -49,7 +50,7 @@ def trajectory(
         problem_id=problem_id,
         method=facts.method,
         prompt=exchange.prompt,
-        messages=conversation(renderer, exchange.prompt, response, exchange.system),
+        messages=conversation(renderer, exchange.prompt, text, exchange.system),
         spans=spans,
         student_token_ids=ids,
         prompt_tokens=len(prompt),
