@@ -65,9 +65,9 @@ def rows_about(path: Path) -> int | None:
         import pyarrow.parquet as pq
 
         return int(pq.read_metadata(path).num_rows)
-    if _ending(path) not in (".jsonl", ".ndjson") or path.suffix in _COMPRESSED:
+    if _ending(path) not in (".jsonl", ".ndjson"):
         return None
-    with path.open("rb") as stream:
+    with _stream(path) as stream:
         return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(_BUFFER), b""))
 
 
