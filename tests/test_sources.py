@@ -149,6 +149,15 @@ def test_half_a_file_is_named_and_not_used(tmp_path: Path, name: str) -> None:
         read(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_how_many_rows_there_are_is_known_where_it_is_quickly_found_out(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name, [{"id": str(n)} for n in range(100)])
+    table = open_table(Source(source=str(tmp_path / name)), "problems")
+    assert table.count() == (100 if name[0] in "abcf" else None)
+    limited = open_table(Source(source=str(tmp_path / name), limit=7), "problems")
+    assert limited.count() == 7
+
+
 def test_a_byte_order_mark_and_blank_lines_are_no_rows(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.json", "a.csv"):
         text = b"\xef\xbb\xbf" + (b"id\n1\n\n" if name == "a.csv" else b'\n{"id": 1}\n \n')

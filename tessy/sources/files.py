@@ -67,8 +67,12 @@ def rows_about(path: Path) -> int | None:
         return int(pq.read_metadata(path).num_rows)
     if _ending(path) not in (".jsonl", ".ndjson"):
         return None
-    with _stream(path) as stream:
-        return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(_BUFFER), b""))
+    try:
+        with _stream(path) as stream:
+            return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(_BUFFER), b""))
+    except OSError:
+        # Damaged: reading its rows says where.
+        return None
 
 
 def _ending(path: Path) -> str:
