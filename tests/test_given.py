@@ -22,9 +22,12 @@ from tessy.artifacts import read_json, read_parquet, write_json
 from tessy.chat import Renderer
 from tessy.config.execution import Execution, Tracking
 from tessy.config.given import GivenTraces
+from tessy.config.load import load
 from tessy.config.models import ModelReference
 from tessy.config.switches import LexiconSwitch
+from tessy.engines.needs import models
 from tessy.errors import UserError
+from tessy.experiment import plan
 from tessy.layout import LEFT_OUT, SYNTHESIS, TRAJECTORIES
 from tessy.records import Trajectory
 from tessy.runtime.job import JOB, Job, Spec
@@ -255,6 +258,16 @@ def test_a_predictor_marks_style_and_capability(student: Path, tmp_path: Path) -
         assert ("style", "student", "let me see") in thinking
         assert {kind for kind, *_ in thinking} == {"style", "capability"}
     assert examples(made, Renderer(tokenizer(), "qwen3"), Limits(160, 256, 400))
+
+
+def test_a_recipe_of_given_traces_needs_neither_problems_nor_a_teacher() -> None:
+    recipe = load(ROOT / "recipes/paper/given-code.yaml", ["synthesis.methods.0.given.limit=9"])
+    assert recipe.synthesis.given["tessy_code"].limit == 9
+    assert next(stage.name for stage in plan(recipe)) == "synthesize-tessy_code"
+    assert not [name for name, *_ in models(recipe) if "teacher" in name]
+    for method in ("tessy", "{given: {name: a, source: b, spans: predictor}}"):
+        with pytest.raises(UserError, match="`problems` is missing"):
+            load(ROOT / "recipes/paper/given-code.yaml", [f"synthesis.methods=[{method}]"])
 
 
 def job_folder(runs: Path, name: str, source: Path) -> Path:

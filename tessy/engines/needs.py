@@ -80,7 +80,9 @@ class Asked:
 
 def models(recipe: Recipe) -> Iterator[tuple[str, EngineSettings, Asked]]:
     execution = recipe.execution
-    for role in ROLES:
+    # A recipe of given traces has no teacher.
+    used: tuple[Role, ...] = ROLES if recipe.models.teacher else ("student",)
+    for role in used:
         settings, model = execution.engines.of(role), recipe.models.of(role)
         if settings.starts_servers or settings.kind == "vllm":
             asked = Asked(model.source, model.revision, model.pretraining, _longest(recipe, role))
