@@ -6,32 +6,34 @@ On the CPU Triton interprets them, so that this says whether they are right, not
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from tessy.processes import python_module
 
 HEADS, KV_HEADS, DIM, HIDDEN, WIDTH, ROWS = 4, 2, 32, 48, 80, 5
+FEEDS = [[(0, 0, 3)], [(4, 70, 1), (1, 0, 40), (3, 17, 23)], [(0, 0, 80), (2, 79, 1)]]
+"""(row, positions it holds already, new ids)"""
 
 
-@pytest.fixture(autouse=True)
-def _interpreted() -> None:
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton comes with vLLM")
+def test_a_layer_in_kernels_is_the_layer() -> None:
+    """In a process of its own: Triton reads once, when it is loaded, whether kernels are interpreted."""
     import torch
 
-    if not torch.cuda.is_available():
-        # Read when kernels are defined.
-        os.environ["TRITON_INTERPRET"] = "1"
-    pytest.importorskip("triton")
+    interpreted = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
+    command = python_module("tests.test_kernels")
+    done = subprocess.run(command, env=os.environ | interpreted, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("normed", [True, False])
-@pytest.mark.parametrize(
-    "feeds", [[(0, 0, 3)], [(4, 70, 1), (1, 0, 40), (3, 17, 23)], [(0, 0, 80), (2, 79, 1)]]
-)
-def test_a_layer_in_kernels_is_the_layer(normed: bool, feeds: list[tuple[int, int, int]]) -> None:
-    """`feeds` are (row, positions it holds already, new ids); some idle ids follow them."""
+def check(normed: bool, feeds: list[tuple[int, int, int]]) -> None:
+    """Compare one layer over `feeds`, some idle ids behind them."""
     import torch
 
     from tessy.boundary.graphs import _layer, _layer_in_kernels, _Weights, _Where
@@ -71,3 +73,9 @@ def test_a_layer_in_kernels_is_the_layer(normed: bool, feeds: list[tuple[int, in
     torch.testing.assert_close(found[:-idle], expected[:-idle], atol=1e-4, rtol=1e-4)
     kept = ROWS * WIDTH
     torch.testing.assert_close(other[:, :kept], cache[:, :kept], atol=1e-4, rtol=1e-4)
+
+
+if __name__ == "__main__":
+    for normed in (True, False):
+        for feeds in FEEDS:
+            check(normed, feeds)

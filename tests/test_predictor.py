@@ -297,7 +297,7 @@ def test_the_releases_windows_are_the_last_tokens_of_context_and_chunk(
 
     async def judge(role: Any, sliding: bool) -> Any:
         used = switching(tmp_path, sliding, student=named, teacher=named, window_tokens=WINDOW)
-        async with used.watching(role, 1, Turns()) as found:
+        async with used.watching(role, 1, Turns(), {}) as found:
             alone = [await found.foreign("s", *pair) for pair in pairs]
             assert not hasattr(found, "judge") or found.judge(pairs) == alone
             return found, alone
