@@ -9,11 +9,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 from typing import Any
 
 import pytest
-
-from tessy.processes import python_module
 
 HEADS, KV_HEADS, DIM, HIDDEN, WIDTH, ROWS = 4, 2, 32, 48, 80, 5
 FEEDS = [[(0, 0, 3)], [(4, 70, 1), (1, 0, 40), (3, 17, 23)], [(0, 0, 80), (2, 79, 1)]]
@@ -27,8 +26,9 @@ def test_a_layer_in_kernels_is_the_layer() -> None:
     import torch
 
     interpreted = {} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"}
-    command = python_module("tests.test_kernels")
-    done = subprocess.run(command, env=os.environ | interpreted, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__], env=os.environ | interpreted, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
