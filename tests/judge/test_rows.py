@@ -128,7 +128,9 @@ def test_every_bad_row_is_a_row_of_the_verdicts(tmp_path: Path, mode: str) -> No
     result, rows = judged(tmp_path, content, "--mode", mode)
     assert [row["verdict"] for row in rows] == ["AC", "AC", "CE", "IE", "IE", "IE", "IE", "AC"]
     assert all(row["fixed"]["verdict"] == row["verdict"] for row in rows if "fixed" in row)
-    for row, says in zip(rows[3:7], ("line 4: not JSON", "'Python'", "no tests", "'generator'"), strict=True):
+    for row, says in zip(
+        rows[3:7], ("line 4: not JSON", "'Python'", "no tests", "no test cases"), strict=True
+    ):
         assert says in row["detail"]
     assert "4 IE" in result.output
 
