@@ -221,7 +221,7 @@ def test_a_sweep_shares_work_outlives_a_failing_point_and_an_agents_run_is_the_w
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     recipe = tiny(tmp_path)
-    (tmp_path / "bad.jsonl").write_text('{"id": "p0"}\n')
+    (tmp_path / "bad.jsonl").write_text('{"id": "p0", "prompt": ""}\n')
     good, bad = str(tmp_path / "problems.jsonl"), str(tmp_path / "bad.jsonl")
     command = ["tessy", "run", str(recipe), "${args_no_hyphens}"]
     metric = {"name": "Student-Only/b/exact_match", "goal": "maximize"}
