@@ -97,8 +97,9 @@ def train(trainer: Any, job: Job[StageConfig]) -> None:
     trainer.train(resume_from_checkpoint=latest_checkpoint(folder))
     if trainer.is_world_process_zero():
         steps = [row for row in trainer.state.log_history if "loss" in row]
+        # In one order: of steps that were read from a checkpoint the trainer has sorted the names.
         curve = [
-            {key: value for key, value in row.items() if key == "step" or key.startswith("loss")}
+            {key: value for key, value in sorted(row.items()) if key == "step" or key.startswith("loss")}
             for row in steps
         ]
         write_json(job.out / "curve.json", curve)
