@@ -178,7 +178,7 @@ def test_a_run_killed_in_every_kind_of_stage_ends_as_an_undisturbed_one(calm: Pa
         while process.poll() is None and not kinds(working(folder)) - killed:
             time.sleep(0.02)
         name = next((name for name in working(folder) if name.partition("-")[0] not in killed), None)
-        time.sleep(rng.uniform(0, 0.8) * usual_s.get(name, 0))
+        time.sleep(rng.uniform(0, 0.4) * usual_s.get(name, 0))
         if process.poll() is not None:
             break
         victims = kinds(working(folder))
