@@ -25,7 +25,8 @@ from tessy.config.base import Sampler
 from tessy.config.predictors import LanguageModelAnnotator
 from tessy.config.shipped import prompt_file
 from tessy.errors import UserError
-from tessy.generation.annotation import Asking, Segments, mark_at_endpoint
+from tessy.generation.annotation import Segments, mark_at_endpoint
+from tessy.generation.asking import Asking
 from tessy.runtime.stage import StageConfig
 
 SEGMENTS = [Segment(f"s{i}", "s", "p", 0, f"Okay, so {i} + {i} is even.") for i in range(4)]

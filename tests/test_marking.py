@@ -18,7 +18,8 @@ from tessy.config.models import ModelReference
 from tessy.config.predictors import Agreement, Annotation, LanguageModelAnnotator
 from tessy.errors import UserError
 from tessy.experiment import plan
-from tessy.generation.annotation import Asking, Segments, mark
+from tessy.generation.annotation import Segments, mark
+from tessy.generation.asking import Asking
 from tessy.generation.models import NamedModel
 from tessy.stages.annotate import AnnotateStage, agreement, require_both_kinds
 

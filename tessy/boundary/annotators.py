@@ -84,25 +84,48 @@ async def annotate(
     on_done: Callable[[int], None] = lambda _: None,
 ) -> Annotated:
     """Ask about every segment, at most `concurrency` at a time and up to `attempts` times each."""
+    by_id = {segment.segment_id: segment for segment in segments}
+    questions = {name: prompt.replace(PLACE, one.text.strip()) for name, one in by_id.items()}
+    await ask_each(
+        questions,
+        ask,
+        journal,
+        lambda name, answers: usable(answers, by_id[name]),
+        attempts=attempts,
+        seed=seed,
+        concurrency=concurrency,
+        on_done=on_done,
+    )
+    return summarize(segments, journal.answers)
+
+
+async def ask_each(
+    questions: Mapping[str, str],
+    ask: Ask,
+    journal: AnswerJournal,
+    enough: Callable[[str, Sequence[str]], bool],
+    *,
+    attempts: int,
+    seed: str,
+    concurrency: int,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Ask every one of `questions` by key until `enough` says that its answers can be used, at most
+    `attempts` times each and `concurrency` at a time; answers go to `journal`."""
     gate, done = asyncio.Semaphore(concurrency), 0
 
-    async def one(segment: Segment) -> None:
+    async def one(name: str, question: str) -> None:
         nonlocal done
         async with gate:
-            answers = journal.answers[segment.segment_id]
-            while not usable(answers, segment) and len(answers) < attempts:
-                question = prompt.replace(PLACE, segment.text.strip())
-                journal.append(
-                    segment.segment_id,
-                    await ask(question, seed_of(seed, segment.segment_id, len(answers))),
-                )
+            answers = journal.answers[name]
+            while not enough(name, answers) and len(answers) < attempts:
+                journal.append(name, await ask(question, seed_of(seed, name, len(answers))))
         done += 1
         on_done(done)
 
     async with asyncio.TaskGroup() as group:
-        for segment in segments:
-            group.create_task(one(segment))
-    return summarize(segments, journal.answers)
+        for name, question in questions.items():
+            group.create_task(one(name, question))
 
 
 def usable(answers: Sequence[str], segment: Segment) -> bool:
@@ -122,7 +145,7 @@ def summarize(segments: Sequence[Segment], answers: Mapping[str, Sequence[str]])
     return Annotated(style, dict(outcomes))
 
 
-def seed_of(seed: str, segment_id: str, attempt: int) -> int:
-    """A 31-bit seed for one attempt at a segment, by hashing."""
-    digest = hashlib.blake2b(f"{seed}/{segment_id}/{attempt}".encode(), digest_size=4).digest()
+def seed_of(seed: str, name: str, attempt: int) -> int:
+    """A 31-bit seed for one attempt at a question, by hashing."""
+    digest = hashlib.blake2b(f"{seed}/{name}/{attempt}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1

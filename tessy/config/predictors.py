@@ -11,10 +11,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tessy.config.base import Checkpoint, Positive, Rate, Sampler, Section
-from tessy.config.shipped import lexicon_file, prompt_file
+from tessy.config.asking import AskedModel
+from tessy.config.base import Checkpoint, Positive, Rate, Section
+from tessy.config.shipped import lexicon_file
 from tessy.config.switches import Switch
-from tessy.records import ROLES, Role
 
 
 class LexiconAnnotator(Section):
@@ -29,32 +29,12 @@ class LexiconAnnotator(Section):
         return lexicon_file(self.lexicon)
 
 
-class LanguageModelAnnotator(Section):
-    """Asks a model for the style spans of each segment, verbatim and in order (paper, section 3)."""
+class LanguageModelAnnotator(AskedModel):
+    """Asks a model for the style spans of each segment, verbatim and in order (paper, section 3): the
+    `teacher` there, Qwen3-32B without thinking at an endpoint in the release. `prompt` is `style_spans_1`, or
+    a text file that holds `{segment}`."""
 
     kind: Literal["llm"]
-    model: str
-    """`teacher` (the paper's choice) or `student`: the recipe's own, on its own engine; else a name at the
-    endpoint `execution.annotator` (release: Qwen3-32B)."""
-    prompt: str
-    """`style_spans_1`, or a text file that holds `{segment}`."""
-    thinking: bool
-    """Whether the model thinks first (release: no). If not, the recipe's own begins in its answer, as its
-    family does that; an endpoint is told by `enable_thinking` where its chat template knows it."""
-    sampler: Sampler
-    max_tokens: Positive
-    """Longest answer, thinking included."""
-    attempts: Positive
-    """How often a segment is asked about until an answer can be used; then it is dropped."""
-
-    @property
-    def file(self) -> Path:
-        return prompt_file(self.prompt)
-
-    @property
-    def own(self) -> Role | None:
-        """The role whose model is asked; None for an endpoint."""
-        return next((role for role in ROLES if role == self.model), None)
 
 
 Annotator = Annotated[LexiconAnnotator | LanguageModelAnnotator, Field(discriminator="kind")]

@@ -7,49 +7,30 @@ duplicates and benchmarks (`tessy.config.curation`).
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tessy.config.asking import AskedModel
 from tessy.config.base import Generation, Positive, Sampler, Section, Share
-from tessy.config.shipped import prompt_file
-from tessy.records import ROLES, Role
 
 Trait = Literal["source", "origin", "topic", "difficulty", "language"]
 """What of a problem may be balanced. `source` is the recipe's name of where it was read, `origin` what the
 row itself says (Codeforces, for example)."""
 
 
-class Rating(Section):
+class Rating(AskedModel):
     """A model is asked for a number from 0 to 10 for each problem, and those outside the bounds are left
-    out."""
+    out. `prompt` is `contest_relevance_1`, `difficulty_1`, or a text file that holds `{problem}`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """What the number is called in the funnel and in the column `rating_<name>`."""
-    model: str
-    """`teacher` or `student`: the recipe's own, on its own engine; else a name at the endpoint
-    `execution.annotator`."""
-    prompt: str
-    """`contest_relevance_1`, `difficulty_1`, or a text file that holds `{problem}`."""
     minimum: Annotated[float, Field(ge=0, le=10)] = 0
     maximum: Annotated[float, Field(ge=0, le=10)] = 10
     thinking: bool = False
-    """Whether the model thinks first."""
     sampler: Sampler = Sampler(temperature=0.0)
     max_tokens: Positive = 1024
-    """Longest answer, thinking included."""
     attempts: Positive = 3
-    """How often a problem is asked about until a number can be read; then it is left out and counted."""
-
-    @property
-    def file(self) -> Path:
-        return prompt_file(self.prompt)
-
-    @property
-    def own(self) -> Role | None:
-        """The role whose model is asked; None for an endpoint."""
-        return next((role for role in ROLES if role == self.model), None)
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:

@@ -29,7 +29,8 @@ from tessy.stages.checks import engine_faults, fault, local, models_faults
 from tessy.stages.serving import of_models
 
 if TYPE_CHECKING:
-    from tessy.generation.annotation import Asking, Segments
+    from tessy.generation.annotation import Segments
+    from tessy.generation.asking import Asking
 
 
 class AnnotateStage(StageConfig):
@@ -92,7 +93,8 @@ def plan(recipe: Recipe, graph: Graph, role: Role, models: Mapping[Role, str | N
 
 
 def run(job: Job[AnnotateStage]) -> None:
-    from tessy.generation.annotation import Asking, Segments, mark
+    from tessy.generation.annotation import Segments, mark
+    from tessy.generation.asking import Asking
     from tessy.generation.models import named
 
     settings, role, seed = job.config.predictors, job.config.role, job.config.seed
