@@ -15,12 +15,16 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tessy.errors import UserError
 from tessy.records import from_row, to_row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -81,6 +85,18 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path`, with the same ending, that takes its place once it is whole. One process writes
+    it at a time; what a killed one left is written over."""
+    temporary = path.with_name(f".partial-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -123,26 +139,32 @@ def write_parquet(
     batch must then determine every column's type. `datasets.load_dataset("parquet", data_files=...)` reads
     the result.
     """
+    plain = (row if isinstance(row, Mapping) else to_row(row) for row in rows)
+    columnar = ({k: _columnar(v) for k, v in row.items()} for row in plain)
+    schema, count = write_table(path, columnar, rows_at_once)
+    write_text(path.with_name("README.md"), _card(path, name, about, schema, count))
+    return count
+
+
+def write_table(
+    path: Path, rows: Iterator[Mapping[str, Any]], rows_at_once: int | None
+) -> tuple[pa.Schema, int]:
+    """Write `rows` alone, as `write_parquet` does; their schema and number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    plain = (row if isinstance(row, Mapping) else to_row(row) for row in rows)
-    columnar = ({k: _columnar(v) for k, v in row.items()} for row in plain)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    table = pa.Table.from_pylist(list(islice(columnar, rows_at_once)))
+    table = pa.Table.from_pylist(list(islice(rows, rows_at_once)))
     schema, count = table.schema, 0
-    with pq.ParquetWriter(temporary, schema) as writer:
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         while True:
             writer.write_table(table)
             count += table.num_rows
-            group = list(islice(columnar, rows_at_once))
+            group = list(islice(rows, rows_at_once))
             if not group:
                 break
             table = pa.Table.from_pylist(group, schema=schema)
-    os.replace(temporary, path)
-    write_text(path.with_name("README.md"), _card(path, name, about, schema, count))
-    return count
+    return schema, count
 
 
 def join_parquet(path: Path, parts: Sequence[Path], name: str, about: str) -> int:
@@ -150,14 +172,12 @@ def join_parquet(path: Path, parts: Sequence[Path], name: str, about: str) -> in
     One part at a time is in memory."""
     import pyarrow.parquet as pq
 
-    temporary, count = path.with_name(f".{path.name}.tmp"), 0
-    schema = _open_parquet(parts[0]).schema_arrow
-    with pq.ParquetWriter(temporary, schema) as writer:
+    schema, count = _open_parquet(parts[0]).schema_arrow, 0
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for part in parts:
             table = pq.read_table(part).cast(schema)
             writer.write_table(table)
             count += table.num_rows
-    os.replace(temporary, path)
     write_text(path.with_name("README.md"), _card(path, name, about, schema, count))
     return count
 

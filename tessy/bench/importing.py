@@ -20,6 +20,7 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,6 +32,7 @@ from tessy.layout import SYNTHESIS, TRAJECTORIES
 from tessy.processes import python_module
 from tessy.runtime.job import JOB, Spec
 from tessy.runtime.run import environment
+from tessy.sharing.files import write_lines
 from tessy.stages.given import KIND, GivenStage
 
 POOL = 32 << 20
@@ -91,22 +93,22 @@ def measure(tokenizer: Path, folder: Path, rows: int, tokens: int) -> None:
 
 def write_set(path: Path, rows: int, tokens: int) -> None:
     """Write rows in the authors' layout, a tenth of each its answer."""
-    import pyarrow as pa
-
     text, draw = "".join(_texts()), random.Random(0)
     length = round(tokens * LETTERS_PER_TOKEN)
-    temporary = path.with_name(f".{path.name}")
-    with pa.output_stream(str(temporary), compression="detect") as stream:
-        for number in range(rows):
-            at = draw.randrange(len(text) - length)
-            thinking, answer = text[at : at + length * 9 // 10], text[at + length * 9 // 10 : at + length]
-            said = f"<think>\n{thinking}\n</think>\n\n{answer}"
-            dialogs = [
+
+    def row(number: int) -> dict[str, Any]:
+        at = draw.randrange(len(text) - length)
+        thinking, answer = text[at : at + length * 9 // 10], text[at + length * 9 // 10 : at + length]
+        said = f"<think>\n{thinking}\n</think>\n\n{answer}"
+        return {
+            "id_ddm": number,
+            "dialogs": [
                 {"role": "user", "content": text[at : at + 400]},
                 {"role": "assistant", "content": said},
-            ]
-            stream.write(json.dumps({"id_ddm": number, "dialogs": dialogs}).encode() + b"\n")
-    temporary.rename(path)
+            ],
+        }
+
+    write_lines(path, map(row, range(rows)))
 
 
 def _texts() -> Iterator[str]:

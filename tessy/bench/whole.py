@@ -121,14 +121,13 @@ async def _figures(
     tokens, seconds = await harness.plain(*asked)
     limit = tokens / seconds
     say(f"plain requests: {limit:,.0f} tokens/s")
-    details["limit_beside"] = await _limit_beside(harness, *asked)
-    say(f"plain requests beside predictors: {details['limit_beside']}")
+    beside = await _limit_beside(harness, *asked)
+    say(f"plain requests beside predictors: {json.dumps(beside)}")
     details["lockstep"] = await _costed(harness, "lockstep", _first(released.lockstep()), say)
-    rates = {
-        name: values["accepted_tokens_per_s"] for name, values in details.items() if name != "limit_beside"
-    }
+    rates = {name: values["accepted_tokens_per_s"] for name, values in details.items()}
     return {
         "limit": limit,
+        "limit_beside_predictors": beside,
         **rates,
         "stream_over_limit": rates["stream"] / limit,
         "stream_over_literal": rates["stream"] / rates["literal"],

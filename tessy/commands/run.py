@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tessy.artifacts import read_json
+from tessy.artifacts import read_json, replacing
 from tessy.config.execution import Execution
 from tessy.config.load import load
 from tessy.config.recipe import Recipe
@@ -129,9 +128,8 @@ def publish(planned: Plan[Recipe], folder: Path) -> Path:
     source, target = folder / planned.stages[-1].folder, folder / REPORT
     target.mkdir(exist_ok=True)
     for name in (RESULTS, "index.html"):
-        temporary = target / f".{name}"
-        shutil.copyfile(source / name, temporary)
-        os.replace(temporary, target / name)
+        with replacing(target / name) as whole:
+            shutil.copyfile(source / name, whole)
     return target / "index.html"
 
 

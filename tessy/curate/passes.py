@@ -8,7 +8,6 @@ Not covered: the rules (`tessy.curation`), and what is said about the result (`t
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tessy.artifacts import write_parquet
+from tessy.artifacts import replacing, write_parquet
 from tessy.config.curation import Duplicates
 from tessy.config.problems import Curation, ProblemSource
 from tessy.curate import reporting, writing
@@ -92,9 +91,8 @@ def boilerplate_of(job: Job[StageConfig], sources: Sequence[Supply], settings: D
             done += len(chunk)
             job.progress(done, max(total, done), "rows sampled", supply.source.title)
         common = np.union1d(common, boilerplate(sample.prompts, settings))
-    temporary = made.with_suffix(".tmp.npy")
-    np.save(temporary, common)
-    os.replace(temporary, made)
+    with replacing(made) as whole:
+        np.save(whole, common)
     return common
 
 

@@ -10,7 +10,6 @@ Not covered: what is decided from them.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tessy.artifacts import replacing
 from tessy.curate.examining import Chunk, Examined
 from tessy.curate.reading import Draft
 from tessy.curation.chunks import Sketches
@@ -116,10 +116,8 @@ class Shards:
 
     def write(self, source: int, number: int, chunk: Chunk, numbers: Mapping[Statement, int]) -> None:
         """Write a shard; `numbers` has the places of the tests."""
-        path = self.path(source, number)
-        temporary = path.with_suffix(".tmp")
-        pq.write_table(pa.Table.from_pylist(list(_rows(chunk, numbers)), _SCHEMA), temporary)
-        os.replace(temporary, path)
+        with replacing(self.path(source, number)) as path:
+            pq.write_table(pa.Table.from_pylist(list(_rows(chunk, numbers)), _SCHEMA), path)
 
     def __iter__(self) -> Iterator[tuple[int, Path]]:
         """(position of the source, shard) of every shard, in order."""

@@ -67,13 +67,14 @@ class Plan(Generic[R_co]):
         return next(stage for stage in self.stages if stage.name == name)
 
     def by_need(self) -> list[Stage]:
-        """Stages with those first that most others wait for, so that little is left to do at the end but what
-        nothing waits for."""
-        behind: dict[str, set[str]] = {stage.name: set() for stage in self.stages}
+        """Stages with those first that begin the longest chains, by their kinds' weights: what starts late
+        must not be what everything waits for."""
+        chain: dict[str, int] = dict.fromkeys((stage.name for stage in self.stages), 0)
         for stage in reversed(self.stages):
+            chain[stage.name] += stage.kind.weight
             for name in stage.inputs.values():
-                behind[name] |= {stage.name} | behind[stage.name]
-        return sorted(self.stages, key=lambda stage: -len(behind[stage.name]))
+                chain[name] = max(chain[name], chain[stage.name])
+        return sorted(self.stages, key=lambda stage: -chain[stage.name])
 
     @property
     def fingerprint(self) -> str:

@@ -52,7 +52,8 @@ class Kind(Generic[C_co]):
     `run`, and `join` where several processes can share the work, are `module:function`; so is `declared`,
     where this object is found. `preload` names the modules that the fork server imports ahead, `needs` what
     has to be installed. `on_device` says that numbers depend on the device: such a stage is never started on
-    one kind of device and finished on another.
+    one kind of device and finished on another. `weight` is how many times as long as most it usually takes;
+    nothing but the order of stages depends on it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Kind(Generic[C_co]):
     preload: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     on_device: bool = False
+    weight: int = 1
 
 
 def found_at(place: str) -> Any:

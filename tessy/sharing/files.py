@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tessy.artifacts import replacing, write_table
 from tessy.errors import UserError
 from tessy.records import Trajectory
 from tessy.sharing.shapes import Layout, row
@@ -58,10 +56,10 @@ def export(
             progress(done.rows)
             yield made
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as temporary:
-        write = _write_parquet if path.suffix == ".parquet" else _write_lines
-        write(temporary, rows())
+    if path.suffix == ".parquet":
+        write_table(path, rows(), _ROWS_AT_ONCE)
+    else:
+        write_lines(path, rows())
     return done
 
 
@@ -74,31 +72,11 @@ def renders_same(trajectory: Trajectory, made: Mapping[str, Any], tokenizer: Any
     return bool(list(ids[: len(ours)]) == list(ours))
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file that takes the place of `path` once it is whole; its name has the same ending."""
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines, compressed as the ending of `path` says."""
     import pyarrow as pa
 
-    with pa.output_stream(str(path), compression="detect") as stream:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, pa.output_stream(str(temporary), compression="detect") as stream:
         for one in rows:
             stream.write(json.dumps(one, ensure_ascii=False).encode() + b"\n")
-
-
-def _write_parquet(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pylist(list(islice(rows, _ROWS_AT_ONCE)))
-    with pq.ParquetWriter(path, table.schema) as writer:
-        while table.num_rows:
-            writer.write_table(table)
-            table = pa.Table.from_pylist(list(islice(rows, _ROWS_AT_ONCE)), schema=writer.schema)

@@ -31,6 +31,7 @@ KIND = Kind(
     run=f"{__name__}:run",
     preload=("tessy.miniature.pretrain",),
     needs=("models",),
+    weight=10,
 )
 
 
