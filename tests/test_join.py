@@ -23,11 +23,12 @@ KIND = Kind("k", SharedStage, 1, f"{__name__}:KIND", run=f"{__name__}:run", join
 
 
 def join(job: stages.Job[SharedStage]) -> None:
+    assert job.shared is not None
     if job.config.finished_meanwhile:
-        shutil.rmtree(job.out)
+        shutil.rmtree(job.shared)
     else:
         job.tracker.log({"tokens": 1})
-    (job.out / "missing").read_text()
+    (job.shared / "missing").read_text()
 
 
 def stage_at(folder: Path, *, finished_meanwhile: bool) -> Path:

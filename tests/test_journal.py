@@ -19,10 +19,11 @@ from pathlib import Path
 import pytest
 from scripted import assignment, samples, synthesize
 
+from tessy.claims import LEASE_S
 from tessy.errors import UserError
 from tessy.records import Trajectory, from_row
 from tessy.synthesis.cooperation import Turn
-from tessy.synthesis.journal import LEASE_S, Journal
+from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.scheduler import Schedule, write_all
 
@@ -129,7 +130,7 @@ def test_what_the_living_wrote_after_another_died_is_not_forgotten(tmp_path: Pat
             assert last.claim(IDS[:2]) == IDS[0]
             assert [turn.text for turn in last.turns(IDS[0])] == ["zero"]
             second.append(IDS[1], turn(", two"))
-        last._life.clear()  # Answers are good for a second.
+        last._claims._life.forget()  # Answers are good for a second.
         assert last.claim(IDS[:2]) == IDS[1]
         assert [turn.text for turn in last.turns(IDS[1])] == ["one", ", two"]
 
@@ -181,7 +182,7 @@ def test_an_owner_on_another_machine_or_in_another_container_lives_for_as_long_a
         path.write_text(json.dumps({**json.loads(path.read_text()), "pid": 1 << 30, **elsewhere}))
         assert near.claim(IDS[:1]) is None
         os.utime(path, (0, time.time() - LEASE_S - 1))
-        near._life.clear()
+        near._claims._life.forget()
         assert near.claim(IDS[:1]) == IDS[0]
 
 
@@ -191,7 +192,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from scripted import assignment, samples
 from tessy.synthesis.cooperation import Turn
-from tessy.synthesis.journal import LEASE_S, Journal
+from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.scheduler import Schedule, write_all
 

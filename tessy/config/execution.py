@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from tessy.config.base import Positive, Section
+from tessy.config.cluster import AnyCluster, LocalCluster
 from tessy.config.engines import Engines, Numerics, PredictorEngines
 from tessy.config.train import TrainExecution
 from tessy.records import Role
@@ -61,7 +62,10 @@ class Execution(Section):
     check_interval_tokens: Positive = 4
     """Tokens between two looks at a continuation (stream)."""
     workers: Positive = 1
-    """Processes that write one synthesis stage together; more machines can `tessy join` it."""
+    """Processes that share the work of one stage (synthesis, annotation, evaluation), placed by `cluster`;
+    more can `tessy join` it."""
+    cluster: AnyCluster = LocalCluster()
+    """What places them."""
     probe_tokens: Positive | None = None
     """Before responses are written, ask the engines for so many tokens per sample in flight, uninterrupted;
     the stage then tells its share of that speed. Unset, nothing is asked."""

@@ -68,6 +68,9 @@ class Watch:
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             self.job.progress(self.journal.finished(), self.total, "responses", self.note())
+            self.journal.show(self.state())
+            if self.job.workers is not None:
+                self.job.workers.check()
             if time.monotonic() - logged >= LOG_EVERY_S:
                 logged = time.monotonic()
                 await self.log()
@@ -80,6 +83,14 @@ class Watch:
             values["predictor_busy_s"] += getattr(author.predictor, "busy_s", 0.0)
             values[f"prefix_cache_hit_rate/{role}"] = stats.prefix_hits / max(1, stats.prefix_tokens)
         self.job.tracker.log({f"{self.name}/{key}": value for key, value in values.items()})
+
+    def state(self) -> dict[str, float | str]:
+        """What `tessy status` shows of this process."""
+        _, in_flight = self.journal.queue()
+        rate = self.meters.values()["accepted_tokens_per_s"]
+        faults = self.meters.faults.total()
+        return {"stage": self.job.name, "work": self.name, "rate": rate, "unit": "tokens/s",
+                "done": self.meters.outcomes.total(), "in_flight": in_flight, "faults": faults}  # fmt: skip
 
     def values(self) -> dict[str, float]:
         """The meters, the queue, and the share of `limit` if that is known."""

@@ -9,11 +9,12 @@ Not covered: what is done with the responses.
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import Any
 
 from tessy.chat import Renderer
 from tessy.config.base import Generation
@@ -26,7 +27,6 @@ from tessy.engines.turns import Turns
 from tessy.generation.measuring import Watch, probe
 from tessy.generation.models import EngineRequest, NamedModel, renderer_of, running
 from tessy.generation.switching import Switching, token_rule
-from tessy.processes import python_module, with_parent
 from tessy.records import Role, Trajectory, from_row
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
@@ -34,6 +34,9 @@ from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.rollouts import PAPER, Assignment, Author, Sample
 from tessy.synthesis.scheduler import Schedule, write_all
+
+LOOK_EVERY_S = 1.0
+"""How often the workers of a stage are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +79,25 @@ def write_responses(job: Job[StageConfig], samples: Sequence[Sample], task: Task
 
 def responses(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> Iterator[Trajectory]:
     """`drain` the task's journal, then yield the trajectories in the order of `samples`."""
-    with _helpers(job):
-        drain(job, samples, task)
+    drain(job, samples, task)
     job.progress(len(samples), len(samples), "responses")
-    with Journal(job.work / f"{task.name}.journal") as journal:
+    with journal_of(job, task.name) as journal:
         for row in journal.rows(sample.sample_id for sample in samples):
             yield from_row(Trajectory, row)
 
 
+def journal_of(job: Job[StageConfig], name: str) -> Journal:
+    """The journal called `name` of the stage, opened by a new owner."""
+    folder = job.work / f"{name}.journal"
+    return Journal(folder, job.claims(folder))
+
+
 def drain(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> None:
-    """Write all `samples` with the job's models and predictors, together with any processes that joined."""
+    """Write all `samples` with the job's models and predictors, together with any processes that joined;
+    where those work alone, wait for them."""
+    if not job.works:
+        wait_for_workers(job, task.name, [sample.sample_id for sample in samples], "responses")
+        return
 
     async def work(journal: Journal) -> None:
         async with _authors(job, samples, task) as authors:
@@ -93,15 +105,35 @@ def drain(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> None:
             schedule = await _schedule(job, authors.values(), task.compat)
             limit = await _limit(job, assignment, samples[: job.execution.concurrency])
             watch = Watch(job, task.name, len(samples), journal, Meters(), authors, limit)
-            looking = asyncio.create_task(watch.look_on())
-            try:
-                await write_all(samples, assignment, journal, schedule, watch.meters)
-                await watch.log()
-            finally:
-                looking.cancel()
+            await _beside(write_all(samples, assignment, journal, schedule, watch.meters), watch.look_on())
+            await watch.log()
 
-    with Journal(job.work / f"{task.name}.journal") as journal:
+    with journal_of(job, task.name) as journal:
         asyncio.run(work(journal))
+
+
+async def _beside(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, None]) -> None:
+    """Await `work`; what `watch` raises in the meantime ends it."""
+    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch)
+    await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        await (working if working.done() else watching)
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+def wait_for_workers(job: Job[StageConfig], name: str, ids: Sequence[str], unit: str) -> None:
+    """See the job's workers through the journal called `name`."""
+    assert job.workers is not None
+    with journal_of(job, name) as journal:
+        while not journal.is_complete(ids):
+            job.workers.check()
+            rates = (state.get("rate", 0.0) for state in journal.states())
+            note = f"{sum(rates):,.0f} tokens/s, {job.workers.describe()}"
+            job.progress(journal.finished(), len(ids), unit, note)
+            time.sleep(LOOK_EVERY_S)
 
 
 @asynccontextmanager
@@ -171,22 +203,6 @@ async def _assignment(job: Job[StageConfig], task: Task, authors: Mapping[Role, 
         answer_schema=schema,
         must_finish=task.must_finish,
     )
-
-
-@contextmanager
-def _helpers(job: Job[StageConfig]) -> Iterator[None]:
-    """Further processes that work on this stage, as many as the recipe asks for."""
-    command = python_module("tessy.runtime.job", "--join", str(job.out))
-    wanted = job.execution.workers - 1 if job.joinable else 0
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, env=with_parent()) for _ in range(wanted)
-    ]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 async def _limit(job: Job[StageConfig], assignment: Assignment, samples: Sequence[Sample]) -> float | None:

@@ -11,22 +11,27 @@ otherwise a fault.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
-import signal
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol
+from urllib.parse import quote, unquote
 
 from pydantic import Field
 
-from tessy.artifacts import finish, read_json, write_json
+from tessy.artifacts import finish, read_json, write_json, write_text
 from tessy.boundary.operating_point import OperatingPoint
+from tessy.claims import Claims
+from tessy.claims.files import FileClaims, first_wins
+from tessy.cluster import WORKERS, Work, Workers
+from tessy.cluster.choosing import claims_of, executor_of
 from tessy.config.base import Section
 from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
@@ -34,7 +39,7 @@ from tessy.engines.shared import make_room
 from tessy.errors import UserError
 from tessy.hub import commit_of, is_commit, recorded_as
 from tessy.machine import environment, machine
-from tessy.processes import die_with_parent
+from tessy.processes import die_with_parent, end_in_order, python_module
 from tessy.records import Role
 from tessy.runtime.stage import C_co, Kind, StageConfig, found_at, function_at
 from tessy.tracking import Tracker
@@ -43,9 +48,18 @@ PROGRESS_FD = "TESSY_PROGRESS_FD"
 JOB = "job.json"
 WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
-COMMITS = "commits.json"
+COMMITS = "commits"
+"""Folder inside it with a file per hub repository, named after it, that holds its commit."""
 DEVICE = "device.json"
 WANDB_RUN = "wandb_run"
+FIXED = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TOKENIZERS_PARALLELISM",
+    "PYTHONHASHSEED",
+)
+"""Variables of a stage that its workers have, too, wherever they run: sums depend on them."""
 
 
 class Report(Protocol):
@@ -111,20 +125,30 @@ class Job(Generic[C_co]):
     execution: Execution
     tracker: Metrics
     report: Report
+    shared: Path | None = None
+    """The folder of the stage that this job helps with; `out` is then thrown away."""
     joinable: bool = False
-    """Whether further processes may `join` this job."""
+    """Whether several processes may work on this stage."""
+    workers: Workers | None = None
+    """The processes that help, once they have been started."""
+    works: bool = True
+    """Whether this process does any of the work that is shared, or waits for the workers to do it."""
     used: Used = field(default_factory=Used)
 
     @property
     def work(self) -> Path:
         """The folder for journals and checkpoints, kept until the stage is finished."""
-        folder = self.out / WORK
+        folder = (self.shared or self.out) / WORK
         folder.mkdir(exist_ok=True)
         return folder
 
     def progress(self, done: float, total: float, unit: str, note: str = "") -> None:
         """Report progress, with an optional note; may be called at any rate."""
         self.report({"done": done, "total": total, "unit": unit, "note": note})
+
+    def claims(self, folder: Path) -> Claims:
+        """The claims of what is shared in `folder`, as a new owner sees them."""
+        return claims_of(self.execution.cluster, folder) if self.joinable else FileClaims(folder)
 
     def say(self, text: str) -> None:
         """Report a line of text to the run."""
@@ -143,25 +167,25 @@ class Job(Generic[C_co]):
         if Path(source).is_dir() or is_commit(revision):
             return Source(source, commit_of(source, revision))
         key = recorded_as(source, revision)
-        with (self.work / f"{COMMITS}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may work on one stage
-            known = self.commits
-            if key not in known:
-                known[key] = str(commit_of(source, revision))
-                write_json(self.work / COMMITS, known)
+        if key not in (known := self.commits):
+            # Several processes may work on one stage: the first to ask decides for all of them.
+            known[key] = first_wins(self._commit_file(key), str(commit_of(source, revision)))
         return Source(source, known[key])
+
+    def _commit_file(self, key: str) -> Path:
+        (folder := self.work / COMMITS).mkdir(exist_ok=True)
+        return folder / quote(key, safe="")
 
     def record_commit(self, source: str, revision: str | None, commit: str | None) -> None:
         """Record at which commit a hub data set was read; nothing for a local one."""
         if commit is not None:
-            write_json(self.work / COMMITS, {**self.commits, recorded_as(source, revision): commit})
+            write_text(self._commit_file(recorded_as(source, revision)), commit)
 
     @property
     def commits(self) -> dict[str, str]:
         """Commits of the hub models and data sets read so far, by `SOURCE@REVISION`."""
-        path = self.out / WORK / COMMITS
-        found: dict[str, str] = read_json(path) if path.exists() else {}
-        return found
+        folder = (self.shared or self.out) / WORK / COMMITS
+        return {unquote(path.name): path.read_text(encoding="utf-8") for path in sorted(folder.glob("*"))}
 
 
 class _Reporter:
@@ -201,14 +225,12 @@ def read_spec(folder: Path) -> Spec:
     return Spec.model_validate(read_json(folder / JOB))
 
 
-def open_job(
-    folder: Path, spec: Spec, tracker: Metrics, report: Report, *, joinable: bool = False
-) -> Job[Any]:
+def open_job(folder: Path, spec: Spec, tracker: Metrics, report: Report) -> Job[Any]:
     """The job that `folder/job.json` describes, reporting to `tracker` and `report`."""
     kind: Kind[StageConfig] = found_at(spec.kind)
     inputs = {key: folder.parent / name for key, name in spec.inputs.items()}
-    config = kind.config.model_validate(spec.config)
-    return Job(spec.name, kind.name, config, inputs, folder, spec.execution, tracker, report, joinable)
+    config, shared = kind.config.model_validate(spec.config), bool(kind.join)
+    return Job(spec.name, kind.name, config, inputs, folder, spec.execution, tracker, report, joinable=shared)
 
 
 def run(folder: Path) -> None:
@@ -216,12 +238,13 @@ def run(folder: Path) -> None:
     spec, started = read_spec(folder), time.time()
     kind: Kind[StageConfig] = found_at(spec.kind)
     tracker = _tracker(folder, spec, spec.execution.tracking.wandb)
-    job = open_job(folder, spec, tracker, _Reporter(), joinable=bool(kind.join))
+    job = open_job(folder, spec, tracker, _Reporter())
     if kind.on_device:
         require_same_device(job.work, "GPU" if machine().gpus else "CPU")
         if not any(job.config.servers(job.execution, job.inputs)):
             make_room(folder.parent)
-    function_at(kind.run)(job)
+    with with_workers(job) as helped:
+        function_at(kind.run)(helped)
     spent = spec.seconds_before + time.time() - started
     manifest = {
         "stage": spec.name,
@@ -243,6 +266,26 @@ def run(folder: Path) -> None:
     tracker.close()
     if tracker.lost:
         job.report({"lost": tracker.lost})
+
+
+@contextmanager
+def with_workers(job: Job[Any]) -> Iterator[Job[Any]]:
+    """The job with the workers that its recipe asks for, where the stage can be shared."""
+    executor = executor_of(job.execution.cluster)
+    count = job.execution.workers - executor.here
+    if not job.joinable or count < 1:
+        yield job
+        return
+    work = Work(
+        job.name,
+        python_module("tessy.runtime.job", "--join", str(job.out.absolute())),
+        (job.work / WORKERS).absolute(),
+        count,
+        job.config.resources(job.execution),
+        {name: os.environ[name] for name in FIXED if name in os.environ},
+    )
+    with executor.start(work) as workers:
+        yield replace(job, workers=workers, works=executor.here)
 
 
 def require_same_device(work: Path, here: str) -> None:
@@ -269,7 +312,9 @@ def join(folder: Path) -> None:
         raise UserError(f"{folder}: a stage of kind {kind.name} is the work of one process")
     tracker = _tracker(folder, spec, "disabled", joined=f"{platform.node()}/{os.getpid()}")
     try:
-        function_at(kind.join)(open_job(folder, spec, tracker, _Reporter()))
+        with tempfile.TemporaryDirectory() as scratch:
+            job = open_job(folder, spec, tracker, _Reporter())
+            function_at(kind.join)(replace(job, out=Path(scratch), shared=folder))
     except FileNotFoundError:
         # The stage has been finished in the meantime: nothing is left to do.
         if (folder / JOB).exists():
@@ -299,11 +344,6 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> Path:
     shutil.rmtree(folder / WORK, ignore_errors=True)
     (folder / JOB).unlink(missing_ok=True)
     return finish(folder, manifest)
-
-
-def end_in_order() -> None:
-    """Turn SIGTERM into an exception, so that a stage stops what it started before it ends."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from tessy.cluster import Resources
 from tessy.config.base import Section
 from tessy.config.execution import Execution
 
@@ -30,6 +31,10 @@ class StageConfig(Section):
     def faults(self, execution: Execution) -> Iterable[str]:
         """Faults, with remedies, that would stop the stage later and can be found before anything runs."""
         return ()
+
+    def resources(self, execution: Execution) -> Resources:
+        """What one worker needs, where several share the stage."""
+        return Resources(cores=execution.threads)
 
     def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
         """Titles of the servers that it will ask for (`tessy.engines.shared`), with the folders of its inputs
@@ -50,10 +55,11 @@ class Kind(Generic[C_co]):
 
     Raise `revision` whenever the same inputs would give other results; earlier artifacts are then made again.
     `run`, and `join` where several processes can share the work, are `module:function`; so is `declared`,
-    where this object is found. `preload` names the modules that the fork server imports ahead, `needs` what
-    has to be installed. `on_device` says that numbers depend on the device: such a stage is never started on
-    one kind of device and finished on another. `weight` is how many times as long as most it usually takes;
-    nothing but the order of stages depends on it.
+    where this object is found. `join` may be the same function: what it puts into `job.out` is then thrown
+    away, and to `job.work` it must write only through journals. `preload` names the modules that the fork
+    server imports ahead, `needs` what has to be installed. `on_device` says that numbers depend on the
+    device: such a stage is never started on one kind of device and finished on another. `weight` is how many
+    times as long as most it usually takes; nothing but the order of stages depends on it.
     """
 
     name: str

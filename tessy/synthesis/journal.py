@@ -2,56 +2,56 @@
 
 A folder on which several processes, on one machine or on several that share it, can work together. Each
 process (an owner) appends to its own files: `turns-OWNER.jsonl` has every accepted turn,
-`done-OWNER.jsonl` every finished response. `claims.jsonl`, written under a lock, records which owner works on
-which sample. A sample whose owner has died is claimed again and resumes from its last accepted turn.
+`done-OWNER.jsonl` every finished response. Claims (`tessy.claims`) say which owner works on which sample. A
+sample whose owner has died is claimed again and resumes from its last accepted turn; what a slow owner writes
+after it was taken for dead is void.
 
 A killed process leaves at most an incomplete line at the end of its files, which readers skip, so a crash
 costs each active trace at most the chunk being written. Memory holds the turns of unfinished samples, and the
 file positions of finished ones.
 
-Not covered: power failures (lines are written without fsync), and clocks that differ by more than `LEASE_S`
-between machines.
+The same serves work that has no turns: submissions that are judged.
+
+Not covered: power failures (lines are written without fsync).
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import math
 import os
-import socket
-import time
-import uuid
+import zlib
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tessy.claims import LEASE_S, Claims
+from tessy.claims.files import FileClaims
+from tessy.claims.life import states
 from tessy.errors import UserError
 from tessy.jsonl import Line, whole_lines
 from tessy.synthesis.cooperation import Turn
 
-LEASE_S = 60.0
-"""An owner on another machine that has not shown itself for so long is taken for dead."""
-
 
 class Journal:
-    """The journal in `folder`, opened by a new owner."""
+    """The journal in `folder`, opened by the owner of `claims`; by a new one with files of claims beside it,
+    where none are given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, claims: Claims | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._owner = folder, uuid.uuid4().hex[:12]
-        self._claims: dict[str, tuple[str, int]] = {}
+        self._folder = folder
+        self._claims = claims or FileClaims(folder)
+        self._owner = self._claims.owner
+        self._numbers: dict[str, int] = {}
         self._done: dict[str, tuple[Path, int]] = {}
         self._read: dict[Path, int] = {}
         self._recovered: dict[str, list[Turn]] = {}
         self._scanned: set[str] = set()
-        self._life: dict[str, tuple[float, bool]] = {}
         self._count: dict[str, int] = {}
         self._left: deque[str] | None = None
-        self.show_life()
+        self._first = not any(folder.glob("turns-*.jsonl"))
         self._turns_file = self._open(f"turns-{self._owner}.jsonl")
         self._done_file = self._open(f"done-{self._owner}.jsonl")
         self._done_size = 0
@@ -66,26 +66,32 @@ class Journal:
         `sample_ids` are those of the whole run, the same in every call.
         """
         if self._left is None:
-            self._left = deque(sample_ids)
+            self._left = self._from_own_start(sample_ids)
         # A process that has finished the stage removes the journal.
-        with suppress(FileNotFoundError), self._locked():
-            self._refresh_claims()
+        with suppress(FileNotFoundError):
             for _ in range(len(self._left)):
                 sample_id = self._left.popleft()
                 if sample_id in self._done:
                     continue
-                owner, number = self._claims.get(sample_id, ("", 0))
-                if owner and owner != self._owner:
-                    if self._alive(owner):
-                        self._left.append(sample_id)
-                        continue
+                number = self._claims.take(sample_id)
+                if number is None:
+                    self._left.append(sample_id)
+                    continue
+                if number > 1:
                     # The dead owner may have finished the sample just before it died.
                     self._refresh_done()
                     if sample_id in self._done:
                         continue
-                self._write_claim(sample_id, number + 1)
+                self._numbers[sample_id] = number
                 return sample_id
         return None
+
+    def _from_own_start(self, sample_ids: Sequence[str]) -> deque[str]:
+        """Those who come later begin elsewhere, so that they do not ask for what others have."""
+        left = deque(sample_ids)
+        if not self._first:
+            left.rotate(-(zlib.crc32(self._owner.encode()) % max(1, len(left))))
+        return left
 
     def is_complete(self, sample_ids: Iterable[str]) -> bool:
         """Whether every sample is done, by any process."""
@@ -99,7 +105,7 @@ class Journal:
         self._refresh_done()
         for path in sorted(self._folder.glob("turns-*.jsonl")):
             owner = path.stem.removeprefix("turns-")
-            if owner != self._owner and owner not in self._scanned and not self._alive(owner):
+            if owner != self._owner and owner not in self._scanned and not self._claims.alive(owner):
                 self._recover()
         found = self._recovered.pop(sample_id, [])
         self._count[sample_id] = len(found)
@@ -109,15 +115,17 @@ class Journal:
         """Record a turn; it survives the death of this process once this returns."""
         number = self._count.get(sample_id, 0)
         self._count[sample_id] = number + 1
-        claim = self._claims.get(sample_id, (self._owner, 1))[1]
-        row = {"sample_id": sample_id, "claim": claim, "number": number}
+        row = {"sample_id": sample_id, "claim": self._numbers.get(sample_id, 1), "number": number}
         self._write(self._turns_file, row | {name: getattr(turn, name) for name in Turn.__slots__})
 
     def finish(self, sample_id: str, row: dict[str, Any]) -> None:
-        """Record the finished response of a sample, as plain values."""
+        """Record the finished response of a sample, as plain values; nothing where another owner has taken it
+        in the meantime."""
+        self._count.pop(sample_id, None)
+        if sample_id in self._numbers and not self._claims.holds(sample_id):
+            return
         self._done[sample_id] = (self._folder / f"done-{self._owner}.jsonl", self._done_size)
         self._done_size += self._write(self._done_file, {"sample_id": sample_id, "row": row})
-        self._count.pop(sample_id, None)
 
     def finished(self) -> int:
         """How many samples are done so far, by any process."""
@@ -138,44 +146,13 @@ class Journal:
                 row: dict[str, Any] = json.loads(stream.readline())["row"]
             yield row
 
-    def show_life(self) -> None:
-        """Update this process's heartbeat, whose time owners on other machines check."""
-        path = self._folder / f"owner-{self._owner}.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(_identity(os.getpid())))
-        os.replace(temporary, path)
+    def show(self, state: Mapping[str, float | int | str]) -> None:
+        """What this process's signs of life say about its progress, for whoever watches from elsewhere."""
+        self._claims.show(state)
 
-    def _alive(self, owner: str) -> bool:
-        asked, answer = self._life.get(owner, (-math.inf, False))
-        if time.monotonic() - asked > 1:
-            answer = self._looks_alive(owner)
-            self._life[owner] = time.monotonic(), answer
-        return answer
-
-    def _looks_alive(self, owner: str) -> bool:
-        path = self._folder / f"owner-{owner}.json"
-        try:
-            who, seen = json.loads(path.read_text()), path.stat().st_mtime
-        except (FileNotFoundError, ValueError):
-            return False
-        own = _identity(os.getpid())
-        if all(who.get(name) == own[name] for name in ("host", "boot", "processes")):
-            return bool(_started(who["pid"]) == who["started"])
-        return time.time() - seen < LEASE_S
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self._folder / "claims.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _write_claim(self, sample_id: str, number: int) -> None:
-        claims = self._open("claims.jsonl")
-        try:
-            self._write(claims, {"sample_id": sample_id, "owner": self._owner, "claim": number})
-        finally:
-            os.close(claims)
-        self._claims[sample_id] = (self._owner, number)
+    def states(self) -> list[dict[str, Any]]:
+        """What the signs of life of all processes say."""
+        return [said["state"] for said in states(self._folder).values() if said["age_s"] < LEASE_S]
 
     def _write(self, file: int, row: dict[str, Any]) -> int:
         """Append a whole line or nothing; returns its length, raises `UserError`."""
@@ -194,10 +171,6 @@ class Journal:
             "again: what was accepted so far is kept"
         )
 
-    def _refresh_claims(self) -> None:
-        for row in self._new_rows(self._folder / "claims.jsonl"):
-            self._claims[row["sample_id"]] = (row["owner"], row["claim"])
-
     def _refresh_done(self) -> None:
         for path in self._folder.glob("done-*.jsonl"):
             if path.name != f"done-{self._owner}.jsonl":
@@ -210,7 +183,7 @@ class Journal:
         for path in sorted(self._folder.glob("turns-*.jsonl")):
             owner = path.stem.removeprefix("turns-")
             # Live owners are still writing: their files are read once they are dead.
-            if owner == self._owner or self._alive(owner):
+            if owner == self._owner or self._claims.alive(owner):
                 continue
             self._scanned.add(owner)
             for row, _, _ in _lines(path, 0):
@@ -223,9 +196,6 @@ class Journal:
             for _, number, turn in sorted(turns, key=lambda entry: entry[:2]):
                 kept[number:] = [turn]
             self._recovered[sample_id] = kept
-
-    def _new_rows(self, path: Path) -> Iterator[dict[str, Any]]:
-        return (line.row for line in self._new_lines(path))
 
     def _new_lines(self, path: Path) -> Iterator[Line]:
         """The lines appended since the last call."""
@@ -241,7 +211,7 @@ class Journal:
     ) -> None:
         os.close(self._turns_file)
         os.close(self._done_file)
-        (self._folder / f"owner-{self._owner}.json").unlink(missing_ok=True)
+        self._claims.close()
 
 
 def _lines(path: Path, start: int) -> Iterator[Line]:
@@ -267,23 +237,3 @@ def _turn(row: dict[str, Any], path: Path) -> Turn:
         raise UserError(
             f"{path}: not a journal of this version ({error}); delete {path.parent} to start afresh"
         ) from None
-
-
-def _identity(pid: int) -> dict[str, Any]:
-    """A process's identity. Containers may share a host name, but have their own process ids."""
-    return {
-        "host": socket.gethostname(),
-        "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        "processes": os.readlink("/proc/self/ns/pid"),
-        "pid": pid,
-        "started": _started(pid),
-    }
-
-
-def _started(pid: int) -> str:
-    """A process's start time in ticks since boot, "" if there is none. Distinguishes reused process ids."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state in "ZX" else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""

@@ -17,7 +17,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from tessy.engines import LOCKED, Continuation, EngineFault
@@ -112,21 +111,10 @@ async def write_all(
         except* UserError as errors:
             raise errors.exceptions[0] from None
 
-    async def live() -> None:
-        while True:
-            # A disk that is full for a while must not make this process look dead for good.
-            with suppress(OSError):
-                journal.show_life()
-            await asyncio.sleep(10)
-
-    life = asyncio.create_task(live())
-    try:
+    await drain()
+    while not journal.is_complete(ids):
+        await asyncio.sleep(POLL_S)
         await drain()
-        while not journal.is_complete(ids):
-            await asyncio.sleep(POLL_S)
-            await drain()
-    finally:
-        life.cancel()
 
 
 async def write(
