@@ -8,8 +8,11 @@ the stage.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +20,16 @@ from typing import Any
 from eval.benchmarks import JUDGE_FORMAT, Contest, examined, load, summary
 from eval.judge import Judgement, Submission, interpreter, judge
 from eval.judge.formats import FORMATS
-from eval.sandbox import accounting
+from eval.sandbox import accounting, require
 from eval.scores import failed, scorecard, scored
 from tessy.artifacts import write_json, write_parquet
+from tessy.claims.files import first_wins
 from tessy.config.base import MINIATURE, Generation
 from tessy.config.evaluate import CodeBenchmark
 from tessy.config.methods import METHODS
 from tessy.errors import UserError
 from tessy.generation.models import NamedModel
-from tessy.generation.writing import Task, write_responses
-from tessy.jsonl import AppendedLines
+from tessy.generation.writing import Task, journal_of, wait_for_workers, write_responses
 from tessy.layout import SCORECARD, VERDICTS
 from tessy.miniature.files import contest as contest_of
 from tessy.records import Problem, Response, Role, Trajectory
@@ -34,9 +37,14 @@ from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
 from tessy.stages.evaluate import EvaluateStage
 from tessy.stages.testing import Tested
+from tessy.synthesis.journal import Journal
 from tessy.synthesis.rollouts import samples_of
+from tessy.synthesis.scheduler import POLL_S
 
 RESPONSES = "responses/responses.parquet"
+ISOLATION = "isolation"
+"""File of the stage's work folder: what limits the memory of programs, for all processes that judge."""
+UNJUDGED = {"verdict": "IE"}
 MOST_UNJUDGED = 0.01
 """Share of samples that may stay unjudged before a score is not to be believed."""
 
@@ -68,7 +76,8 @@ def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Conte
         *scored(benchmark, problems, responses, judged),
         *failed(benchmark, contest, tested.samples),
     ]
-    how = {"memory_limited_by": accounting().kind, **_judged_by(benchmark), **asked.protocol}
+    limited_by = first_wins(job.work / ISOLATION, _memory_limited_by())
+    how = {"memory_limited_by": limited_by or None, **_judged_by(benchmark), **asked.protocol}
     card = scorecard(benchmark, contest, how, rows, len(responses) - _judgeable(rows))
     write_json(job.out / name / SCORECARD, card)
     about = f"One row per response to {name}.\n\n```json\n{json.dumps(_provenance(card), indent=2)}\n```"
@@ -138,36 +147,99 @@ def response(trajectory: Trajectory, benchmark: str, language: str) -> Response:
 def judge_responses(
     job: Job[StageConfig], benchmark: CodeBenchmark, responses: Sequence[Response], tests: Path
 ) -> dict[str, dict[str, Any]]:
-    """Judgements by sample id. Each is journaled as it comes, so a killed stage judges none twice."""
+    """Judgements by sample id, by this process and any that joined. Each is journaled as it comes, so a
+    killed stage judges none twice; what could not be judged for reasons of ours is tried again by the next
+    run."""
     name = benchmark.name
-    journal = AppendedLines(job.work / f"{name}.verdicts.jsonl")
-    # What could not be judged for reasons of ours is tried again.
-    judged = {row["sample_id"]: row for row in journal.rows if row["verdict"] != "IE"}
-    submissions = [
-        Submission(problem_id=r.problem_id, language=r.language, response=r.response, sample_id=r.sample_id)
+    submissions = {
+        r.sample_id: Submission(
+            problem_id=r.problem_id, language=r.language, response=r.response, sample_id=r.sample_id
+        )
         for r in responses
-        if r.sample_id not in judged
-    ]
-    with journal:
-        for judgement in judge(
-            submissions,
-            format=JUDGE_FORMAT[benchmark.kind],
-            problems=tests,
-            workers=job.execution.judge_workers,
-            mode="both" if benchmark.mode == "strict" else "fixed",
-            commit=benchmark.judge_commit,
-        ):
-            row = judged[judgement.sample_id] = _row(judgement)
-            journal.append(row)
-            job.progress(len(judged), len(responses), "judged")
-    unjudged = [row for row in judged.values() if row["verdict"] == "IE"]
-    if len(unjudged) > MOST_UNJUDGED * len(responses):
+    }
+    judged: dict[str, dict[str, Any]] = {}
+    for attempt in itertools.count():
+        left = {key: one for key, one in submissions.items() if judged.get(key, UNJUDGED)["verdict"] == "IE"}
+        with journal_of(job, f"{name}.verdicts-{attempt}") as journal:
+            by_an_earlier_run = journal.is_complete(left)
+            if not by_an_earlier_run:
+                _judge_shared(job, benchmark, left, tests, journal)
+            judged |= zip(left, journal.rows(left), strict=True)
+        if not by_an_earlier_run or not _unjudged(judged):
+            break
+    if len(unjudged := _unjudged(judged)) > MOST_UNJUDGED * len(responses):
         raise UserError(
             f"{name}: {len(unjudged)} of {len(responses)} samples could not be judged (IE), first "
             f"{unjudged[0]['sample_id']}: "
             f"{unjudged[0]['detail']}; nothing is scored; run `tessy doctor`, then the same command again"
         )
     return judged
+
+
+def _unjudged(judged: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in judged.values() if row["verdict"] == "IE"]
+
+
+def _judge_shared(
+    job: Job[StageConfig],
+    benchmark: CodeBenchmark,
+    submissions: Mapping[str, Submission],
+    tests: Path,
+    journal: Journal,
+) -> None:
+    """Judge what no other process has claimed, until all of `submissions` are judged by somebody."""
+    if not job.works:
+        wait_for_workers(job, journal, list(submissions), "judged")
+        return
+    require_like_the_first(job)
+    began, done, ids = time.monotonic(), 0, list(submissions)
+    while not journal.is_complete(ids):
+        if (first := journal.claim(ids)) is None:
+            time.sleep(POLL_S)  # others have what is left: look whether they live
+            continue
+        for judgement in judge(
+            claimed(first, journal, submissions),
+            format=JUDGE_FORMAT[benchmark.kind],
+            problems=tests,
+            workers=job.execution.judge_workers,
+            mode="both" if benchmark.mode == "strict" else "fixed",
+            commit=benchmark.judge_commit,
+            among=list(submissions.values()),
+        ):
+            journal.finish(judgement.sample_id, _row(judgement))
+            done += 1
+            rate = done / (time.monotonic() - began)
+            journal.show({"stage": job.name, "work": f"{benchmark.name} verdicts", "rate": rate,
+                          "unit": "programs/s", "done": done})  # fmt: skip
+            job.progress(journal.finished(), len(submissions), "judged")
+
+
+def claimed(first: str, journal: Journal, submissions: Mapping[str, Submission]) -> Iterator[Submission]:
+    """Submissions as this process claims them, `first` already, until others have what is left."""
+    ids = list(submissions)
+    sample_id: str | None = first
+    while sample_id is not None:
+        yield submissions[sample_id]
+        sample_id = journal.claim(ids)
+
+
+def require_like_the_first(job: Job[StageConfig]) -> None:
+    """Raise `UserError` where programs cannot be isolated here, or their memory is limited in another way
+    than where the first process judges: verdicts must not depend on the machine."""
+    host, here = platform.node(), _memory_limited_by()
+    try:
+        require()
+    except ValueError as error:
+        raise UserError(f"{host}: {error}") from None
+    if (first := first_wins(job.work / ISOLATION, here)) != here:
+        raise UserError(
+            f"{host}: the memory of programs is limited by {here or 'nothing'} here, and by "
+            f"{first or 'nothing'} where judging was begun; judge on machines that are alike"
+        )
+
+
+def _memory_limited_by() -> str:
+    return accounting().kind or ""
 
 
 def _judgeable(rows: Sequence[Mapping[str, Any]]) -> int:

@@ -6,7 +6,7 @@ and leaves out what it has).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,9 @@ from eval.judge.formats import FORMATS
 from eval.judge.records import Judgement, Mode, Place, Submission
 from eval.judge.workers import Workers, physical_cores
 from eval.sandbox import require
+
+_WINDOW = 16
+"""Submissions per worker that are sorted by length: enough to balance, few enough to yield steadily."""
 
 
 def judge(
@@ -27,8 +30,12 @@ def judge(
     done: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
     commit: str | None = None,
+    among: Sequence[Submission] | None = None,
 ) -> Generator[Judgement]:
     """Judge `submissions` against the test data in `problems`; yields in their order.
+
+    They are taken from an iterator as workers need them where `among` says which may come: several processes
+    can then share them out.
 
     `workers` programs run at once (None: one per physical core). With `mode` "both" a judgement is the
     strict one and holds the fixed one; programs run once where that serves both. `on_progress(done, total)`
@@ -38,19 +45,20 @@ def judge(
     reason as its detail; if that is all of them, or `commit` is unknown, `ValueError` is raised before
     anything runs. Raises `SandboxUnavailable` where programs cannot be isolated.
     """
-    waiting = list(submissions)
-    where, trouble = _places(format, problems, dict.fromkeys(s.problem_id for s in waiting))
-    refused = {
-        index: why
-        for index, submission in enumerate(waiting)
-        if (why := trouble.get(submission.problem_id) or _language(format, submission))
-    }
-    if waiting and len(refused) == len(waiting):
-        raise ValueError(refused[0])
+    known = list(submissions) if among is None else among
+    where, trouble = _places(format, problems, dict.fromkeys(s.problem_id for s in known))
+
+    def refused(submission: Submission) -> str:
+        return trouble.get(submission.problem_id) or _language(format, submission)
+
+    if known and all(map(refused, known)):
+        raise ValueError(refused(known[0]))
     require()
     modes: tuple[Mode, ...] = ("strict", "fixed") if mode == "both" else (mode,)
     count = workers or len(physical_cores())
-    return _in_order(Workers(format, modes, where, waiting, count, commit, refused, done), on_progress)
+    coming, window = (known[done:], _WINDOW * count) if among is None else (submissions, count)
+    judges = Workers(format, modes, where, coming, count, window=window, refused=refused, commit=commit)
+    return _in_order(judges, done, len(known), on_progress)
 
 
 def _language(format: Format, submission: Submission) -> str:
@@ -108,13 +116,16 @@ def _places(format: Format, problems: Path, wanted: Iterable[str]) -> tuple[dict
     return where, trouble
 
 
-def _in_order(workers: Workers, on_progress: Callable[[int, int], None] | None) -> Generator[Judgement]:
+def _in_order(
+    workers: Workers, before: int, total: int, on_progress: Callable[[int, int], None] | None
+) -> Generator[Judgement]:
     ready: dict[int, Judgement] = {}
-    turn, total = workers.done, len(workers.submissions)
+    turn, done = 0, before
     with workers:
-        for done in range(turn + 1, total + 1):
-            index, judgement = workers.next_result()
+        while (found := workers.next_result()) is not None:
+            index, judgement = found
             ready[index] = judgement
+            done += 1
             if on_progress:
                 on_progress(done, total)
             while turn in ready:

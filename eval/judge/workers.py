@@ -11,15 +11,16 @@ Not covered: which tests count (`trial`) and what they mean (`verdicts`).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self, TypeVar
 
 from eval.judge import verdicts
@@ -51,8 +52,6 @@ _OURS = (SandboxError, OSError)
 _PAUSES_S = (0.1, 1.0)
 """Before each further attempt when the sandbox fails: trouble of the machine is often brief."""
 _DETAIL_LIMIT = 2000
-_WINDOW = 16
-"""Submissions per worker that are sorted by length: enough to balance, few enough to yield steadily."""
 _HANG_UP_S = 0.05
 T = TypeVar("T")
 
@@ -83,35 +82,34 @@ class _Open:
 class Workers:
     """`count` threads at work on `submissions` from entering to leaving the context.
 
-    The first `done` are left out; `refused` are those that cannot be judged, by index, with the reason."""
+    So many as `window` are taken at a time, as they are needed, those with most test data begun first;
+    `refused` tells why one cannot be judged, or ""."""
 
     def __init__(
         self,
         format: Format,
         modes: tuple[Mode, ...],
         where: dict[str, Place],
-        submissions: Sequence[Submission],
+        submissions: Iterable[Submission],
         count: int,
+        *,
+        window: int,
+        refused: Callable[[Submission], str],
         commit: str | None = None,
-        refused: Mapping[int, str] = MappingProxyType({}),
-        done: int = 0,
     ) -> None:
-        self.format, self.modes, self.where, self.submissions = format, modes, where, submissions
+        self.format, self.modes, self.where = format, modes, where
         self.rules = FORMATS[format].following(commit)
         # A worker begins with one problem at a time.
         self._problems = Loaded(lambda name: self.rules.load(name, where[name]), kept=count)
         self.machine = _Machine()
-        self.results: queue.SimpleQueue[tuple[int, Judgement] | BaseException] = queue.SimpleQueue()
-        window = _WINDOW * count
-        order = sorted(
-            range(done, len(submissions)), key=lambda i: (i // window, -self._expected(submissions[i]), i)
-        )
-        self._waiting = deque(_Job(index, submissions[index]) for index in order)
-        self._refused, self.done = refused, done
+        self.results: queue.SimpleQueue[tuple[int, Judgement] | BaseException | None] = queue.SimpleQueue()
+        self._coming, self._window = enumerate(submissions), window
+        self._waiting: deque[_Job] = deque()
+        self._refused = refused
         self._open: list[_Open] = []
         self._running: list[Future[None]] = []
         self._idents: set[int] = set()
-        self._beginning = count
+        self._beginning = self._at_work = count
         self._changed = threading.Condition()
         self._stop = threading.Event()
         # Workers that fill the machine get a core each, sandbox and all: a run is a relay of processes, and
@@ -141,8 +139,8 @@ class Workers:
         for one in self._open:
             one.close.close()
 
-    def next_result(self) -> tuple[int, Judgement]:
-        """The index of a submission and its judgement, as soon as there is one."""
+    def next_result(self) -> tuple[int, Judgement] | None:
+        """The index of a submission and its judgement, as soon as there is one; None after the last."""
         found = self.results.get()
         if isinstance(found, BaseException):
             raise found
@@ -169,10 +167,20 @@ class Workers:
             return
         except BaseException as error:
             self.results.put(error)
+        with self._changed:
+            self._at_work -= 1
+            if not self._at_work:
+                self.results.put(None)
 
     def _next_job(self) -> _Job | None:
         with self._changed:
-            return self._waiting.popleft() if self._waiting and not self._stop.is_set() else None
+            if self._stop.is_set():
+                return None
+            if not self._waiting:
+                taken = itertools.islice(self._coming, self._window)
+                jobs = [_Job(index, submission) for index, submission in taken]
+                self._waiting.extend(sorted(jobs, key=lambda job: -self._expected(job.submission)))
+            return self._waiting.popleft() if self._waiting else None
 
     def _to_help(self) -> _Open | None:
         """The program with most tests left; None when no more can come."""
@@ -240,8 +248,8 @@ class Workers:
 
     def _begin(self, job: _Job) -> Iterator[_Open]:
         """The programs to run for it, one after the other: one where the modes agree on what to run."""
-        if job.index in self._refused:
-            self._unrun(job, self.modes, "IE", self._refused[job.index])
+        if why := self._refused(job.submission):
+            self._unrun(job, self.modes, "IE", why)
             return
         if job.submission.problem_id not in self.where:
             self._unrun(job, self.modes, "SKIP", "the official judge skips this problem")

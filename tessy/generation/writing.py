@@ -96,7 +96,8 @@ def drain(job: Job[StageConfig], samples: Sequence[Sample], task: Task) -> None:
     """Write all `samples` with the job's models and predictors, together with any processes that joined;
     where those work alone, wait for them."""
     if not job.works:
-        wait_for_workers(job, task.name, [sample.sample_id for sample in samples], "responses")
+        with journal_of(job, task.name) as journal:
+            wait_for_workers(job, journal, [sample.sample_id for sample in samples], "responses")
         return
 
     async def work(journal: Journal) -> None:
@@ -124,16 +125,15 @@ async def _beside(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, No
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-def wait_for_workers(job: Job[StageConfig], name: str, ids: Sequence[str], unit: str) -> None:
-    """See the job's workers through the journal called `name`."""
+def wait_for_workers(job: Job[StageConfig], journal: Journal, ids: Sequence[str], unit: str) -> None:
+    """See the job's workers through what `journal` is about."""
     assert job.workers is not None
-    with journal_of(job, name) as journal:
-        while not journal.is_complete(ids):
-            job.workers.check()
-            rates = (state.get("rate", 0.0) for state in journal.states())
-            note = f"{sum(rates):,.0f} tokens/s, {job.workers.describe()}"
-            job.progress(journal.finished(), len(ids), unit, note)
-            time.sleep(LOOK_EVERY_S)
+    while not journal.is_complete(ids):
+        job.workers.check()
+        states = [state for state in journal.states() if "rate" in state]
+        rate = f"{sum(s['rate'] for s in states):,.1f} {states[0]['unit']}, " if states else ""
+        job.progress(journal.finished(), len(ids), unit, rate + job.workers.describe())
+        time.sleep(LOOK_EVERY_S)
 
 
 @asynccontextmanager

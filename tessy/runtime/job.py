@@ -315,7 +315,7 @@ def join(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             job = open_job(folder, spec, tracker, _Reporter())
             function_at(kind.join)(replace(job, out=Path(scratch), shared=folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, KeyError):
         # The stage has been finished in the meantime: nothing is left to do.
         if (folder / JOB).exists():
             raise

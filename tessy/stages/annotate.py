@@ -12,6 +12,7 @@ from tessy.boundary.annotators import Annotated, load_prompt
 from tessy.boundary.labels import token_labels
 from tessy.boundary.lexicon import Lexicon
 from tessy.boundary.segments import SEGMENTS, THINKINGS, Segment, segments
+from tessy.cluster import Resources
 from tessy.config.base import Generation, Seed, part
 from tessy.config.engines import Numerics
 from tessy.config.execution import Execution
@@ -26,7 +27,7 @@ from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph, by_name
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.checks import engine_faults, fault, local, models_faults
-from tessy.stages.serving import of_models
+from tessy.stages.serving import needed, of_models
 
 if TYPE_CHECKING:
     from tessy.generation.annotation import Segments
@@ -60,6 +61,9 @@ class AnnotateStage(StageConfig):
         yield from models_faults(self.models)
         yield from engine_faults(execution, self.models)
 
+    def resources(self, execution: Execution) -> Resources:
+        return needed(execution, [execution.engines.of(role) for role in self.models])
+
     def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
         yield from of_models(execution, inputs, self.models)
 
@@ -70,6 +74,7 @@ KIND = Kind(
     revision=3,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
+    join=f"{__name__}:join",
     preload=("tessy.generation.annotation",),
     needs=("models",),
 )
@@ -131,6 +136,16 @@ def run(job: Job[AnnotateStage]) -> None:
         f"The {role}'s thinkings that segments were cut from.",
     )
     job.tracker.log(counts(record, rows))
+
+
+def join(job: Job[AnnotateStage]) -> None:
+    """Help to write the thinking and what the recipe's own model says of it; an endpoint's answers are the
+    work of one process."""
+    annotator = job.config.predictors.annotator
+    if annotator.kind == "llm" and annotator.own:
+        run(job)
+    else:
+        sampled_thinking(job)
 
 
 def clusters(problems: Path) -> dict[str, int]:

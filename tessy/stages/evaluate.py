@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 
+from tessy.cluster import Resources
 from tessy.config.base import MINIATURE
 from tessy.config.evaluate import CodeBenchmark
+from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
 from tessy.config.recipe import Recipe
 from tessy.runtime.plan import Graph
@@ -17,6 +20,10 @@ from tessy.stages.testing import Testing, TestingStage, tested
 
 class EvaluateStage(TestingStage[CodeBenchmark]):
     """A checkpoint on code benchmarks."""
+
+    def resources(self, execution: Execution) -> Resources:
+        asked = super().resources(execution)
+        return replace(asked, cores=max(asked.cores, execution.judge_workers), sandbox=True)
 
     def benchmark_faults(self) -> Iterator[str]:
         yield from sandbox_faults()
@@ -31,6 +38,7 @@ KIND = Kind(
     revision=6,
     declared=f"{__name__}:KIND",
     run="eval.code:run",
+    join="eval.code:run",
     preload=("eval.code",),
     on_device=True,
     needs=("models", "judging"),

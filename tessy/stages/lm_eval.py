@@ -34,6 +34,7 @@ KIND = Kind(
     revision=4,
     declared=f"{__name__}:KIND",
     run="eval.general:run",
+    join="eval.general:run",
     preload=("eval.general",),
     on_device=True,
     needs=("models", "lm-eval"),

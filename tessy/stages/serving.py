@@ -1,10 +1,13 @@
-"""Which servers a stage will ask for, known before it runs: a run keeps those for it that are running."""
+"""What a stage's engines need, known before it runs: which servers it will ask for, so that a run keeps them
+for it, and what each of several workers has to have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from tessy.cluster import Resources
+from tessy.config.engines import EngineSettings, PredictorEngine
 from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
 from tessy.config.switches import Switch
@@ -40,3 +43,18 @@ def of_predictors(
                 )
             elif switch.kind == "trained" and (made := inputs.get(f"predictor-{role}")):
                 yield title_of(watcher(role), str(made / "model"))
+
+
+def needed(execution: Execution, engines: Iterable[EngineSettings]) -> Resources:
+    """What one worker with `engines` needs. Its GPUs are the devices that the recipe names for them; what it
+    does not name, `execution.cluster.worker.gpus` has to."""
+    devices = {name for engine in engines for name in named_devices(engine)}
+    return Resources(gpus=len(devices), cores=execution.threads)
+
+
+def named_devices(engine: EngineSettings) -> Iterator[str]:
+    """The GPUs that the recipe names for an engine."""
+    for place in engine.devices:
+        yield from place.split(",")
+    if isinstance(engine, PredictorEngine) and engine.device != "cpu":
+        yield engine.device.partition(":")[2] or "0"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
+from tessy.cluster import Resources
 from tessy.config.base import Generation, Seed, part
 from tessy.config.engines import Numerics
 from tessy.config.execution import Execution
@@ -30,7 +31,7 @@ from tessy.stages.checks import (
     predictor_engine_faults,
     switch_faults,
 )
-from tessy.stages.serving import of_models, of_predictors
+from tessy.stages.serving import needed, of_models, of_predictors
 
 if TYPE_CHECKING:
     from tessy.generation.writing import Task
@@ -74,6 +75,11 @@ class SynthesizeStage(StageConfig):
         if self.cooperative:
             yield from switch_faults(self.synthesis.switch)
             yield from predictor_engine_faults(execution, self.engines)
+
+    def resources(self, execution: Execution) -> Resources:
+        engines = [execution.engines.of(role) for role in self.engines]
+        watching = [execution.predictors.of(role) for role in self.watching]
+        return needed(execution, [*engines, *watching])
 
     def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterator[str]:
         models = {role: model for role, model in self.models.items() if role in self.engines}

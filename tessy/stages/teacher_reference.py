@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tessy.artifacts import read_parquet
+from tessy.cluster import Resources
 from tessy.config.base import Generation, Seed, part
 from tessy.config.engines import Numerics
 from tessy.config.execution import Execution
@@ -27,7 +28,7 @@ from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind, StageConfig, missing_files
 from tessy.stages.checks import engine_faults, local, models_faults
-from tessy.stages.serving import of_models
+from tessy.stages.serving import needed, of_models
 from tessy.stages.synthesize import write_set
 from tessy.synthesis.prompts import Template
 from tessy.synthesis.rollouts import Sample, samples_of
@@ -54,6 +55,9 @@ class TeacherReferenceStage(StageConfig):
         yield from missing_files("synthesis.teacher_reference.prompt", self.teacher_reference.file)
         yield from models_faults({"student": self.student})
         yield from engine_faults(execution, ["student"])
+
+    def resources(self, execution: Execution) -> Resources:
+        return needed(execution, [execution.engines.student])
 
     def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
         return of_models(execution, inputs, {"student": self.student})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from tessy.cluster import Resources
 from tessy.config.base import Generation, Section, Seed
 from tessy.config.engines import Numerics
 from tessy.config.evaluate import CodeBenchmark, LmEvalBenchmark
@@ -14,7 +15,7 @@ from tessy.config.models import ModelReference
 from tessy.config.recipe import Recipe
 from tessy.runtime.stage import StageConfig
 from tessy.stages.checks import engine_faults, local, models_faults
-from tessy.stages.serving import of_models
+from tessy.stages.serving import needed, of_models
 
 B = TypeVar("B", CodeBenchmark, LmEvalBenchmark)
 
@@ -52,6 +53,9 @@ class TestingStage(StageConfig, Generic[B]):
         yield from models_faults({"student": self.model})
         yield from engine_faults(execution, ["student"])
         yield from self.benchmark_faults()
+
+    def resources(self, execution: Execution) -> Resources:
+        return needed(execution, [execution.engines.student])
 
     def servers(self, execution: Execution, inputs: Mapping[str, Path]) -> Iterable[str]:
         return of_models(execution, inputs, {"student": self.model}, "model")

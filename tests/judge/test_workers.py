@@ -24,7 +24,8 @@ int main() { cpu_set_t set; sched_getaffinity(0, sizeof set, &set);
 def test_within_a_window_what_has_most_tests_is_judged_first() -> None:
     where = {name: Place(Path(name), size) for name, size in (("small", 1), ("large", 9), ("middle", 5))}
     todo = [Submission(name, "cpp", code="") for name in ("small", "large", "small", "middle")]
-    waiting = Workers("lightcp", ("strict",), where, todo, 1)._waiting
+    workers = Workers("lightcp", ("strict",), where, todo, 1, window=4, refused=lambda _: "")
+    waiting = list(iter(workers._next_job, None))
     assert [job.submission.problem_id for job in waiting] == ["large", "middle", "small", "small"]
     assert [job.index for job in waiting] == [1, 3, 0, 2]
 
