@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
+import secrets
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from tessy.engines.launch import Report
 
 SOCKET = ".servers"
+"""How keepers' sockets are called; the machine's name follows, since several may share a folder."""
 LOGS = "servers"
 """The folder with logs of a run's servers, in the run's folder."""
 LINE_BYTES = 1 << 20
@@ -197,27 +200,35 @@ def make_room(run: Path) -> None:
 
 
 def _line_to(run: Path) -> socket.socket | None:
-    """A connection to the keeper of the run in the folder `run`, if there is one."""
-    with _near(run) as place:
-        line = socket.socket(socket.AF_UNIX)
-        try:
-            line.connect(place)
-        except OSError:
+    """A connection to the keeper of a run in the folder `run` on this machine, if there is one."""
+    for socket_file in sorted(run.glob(f"{SOCKET}*")):
+        with _near(socket_file) as place:
+            line = socket.socket(socket.AF_UNIX)
+            with suppress(OSError):
+                line.connect(place)
+                return line
             line.close()
-            return None
-        return line
+    return None
+
+
+def _remove_dead(run: Path, prefix: str) -> None:
+    """Remove the sockets of this machine at which nobody listens any more."""
+    for socket_file in run.glob(f"{prefix}*"):
+        with _near(socket_file) as place, socket.socket(socket.AF_UNIX) as line:
+            try:
+                line.connect(place)
+            except ConnectionRefusedError:
+                socket_file.unlink(missing_ok=True)
+            except OSError:
+                pass
 
 
 @contextmanager
-def _near(run: Path) -> Iterator[str]:
-    """The socket's path, short whatever the folder's is: sockets' paths may have 107 bytes."""
+def _near(socket_file: Path) -> Iterator[str]:
+    """A short path to the socket, whatever its folder's is: sockets' paths may have 107 bytes."""
+    folder = os.open(socket_file.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        folder = os.open(run, os.O_PATH | os.O_DIRECTORY)
-    except OSError:
-        yield ""
-        return
-    try:
-        yield f"/proc/self/fd/{folder}/{SOCKET}"
+        yield f"/proc/self/fd/{folder}/{socket_file.name}"
     finally:
         os.close(folder)
 
@@ -227,13 +238,13 @@ class Keeper:
     them."""
 
     def __init__(self, run: Path, environment: Mapping[str, str]) -> None:
-        self._run = run
+        prefix = f"{SOCKET}-{platform.node()[:32]}-"
+        _remove_dead(run, prefix)
+        self._socket = run / f"{prefix}{secrets.token_hex(4)}"
         (run / LOGS).mkdir(exist_ok=True)
         # Listening begins before any stage does; only this user may connect.
         with socket.socket(socket.AF_UNIX) as listening, (run / LOGS / "keeper.log").open("ab") as log:
-            with _near(run) as place:
-                with suppress(FileNotFoundError):
-                    os.unlink(place)
+            with _near(self._socket) as place:
                 mask = os.umask(0o177)
                 try:
                     listening.bind(place)
@@ -273,4 +284,4 @@ class Keeper:
             assert self._process.stdin is not None
             self._process.stdin.close()
         with suppress(OSError):
-            (self._run / SOCKET).unlink()
+            self._socket.unlink()

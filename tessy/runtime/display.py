@@ -92,6 +92,10 @@ class Display:
             watched.last_line = now
             self._line(f"{stage}: {speed}")
 
+    def said(self, text: str) -> None:
+        """Print a line about the run."""
+        self.console.print(Text(text), soft_wrap=True)
+
     def finished(self, stage: str) -> None:
         self._close(stage)
         seconds = time.monotonic() - self._watched[stage].started

@@ -2,26 +2,27 @@
 
 A stage works in `<stage>-<fingerprint>.partial/`, which is renamed when it is finished. So after a kill at
 any point, finished stages are reused and every other one resumes where it stopped. Child processes die with
-this process; a lock keeps a second run out of the same folder. Servers that stages use belong to the run, and
-end when no stage that is left will ask for them.
+this process. Several runs may work in one folder (the points of a sweep, on one machine or many): a stage is
+made by the run that claimed it, the others wait for it and use it. Servers that stages use belong to the run,
+and end when no stage that is left will ask for them.
 
-Not covered: distributing stages over machines.
+Not covered: what the workers of a stage do (`tessy.cluster`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import selectors
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tessy.artifacts import PARTIAL, write_json, write_text
+from tessy.artifacts import PARTIAL, manifest_of, write_json, write_text
+from tessy.claims import LEASE_S
+from tessy.claims.files import FileClaims
 from tessy.config.execution import Execution
 from tessy.config.load import as_yaml
 from tessy.engines.shared import Keeper
@@ -35,6 +36,8 @@ from tessy.runtime.reuse import Decision, decide
 from tessy.tracking import OF_ONE_RUN
 
 LOG = "stage.log"
+CLAIMS = ".claims"
+"""Folder inside a run's with what each stage's maker has claimed."""
 STARTED = f"{WORK}/started.json"
 PATIENCE_S = 15.0
 """Between asking stages to end and killing them: they may have servers to stop."""
@@ -70,24 +73,11 @@ def execute(
     """
     folder = runs_dir / planned.recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        write_text(folder / "recipe.yaml", as_yaml(planned.recipe.plain))
-        decisions = decide(planned, folder)
-        display.plan(decisions)
-        _Executor(planned, folder, display, decisions, execution or planned.recipe.execution).run()
+    write_text(folder / "recipe.yaml", as_yaml(planned.recipe.plain))
+    decisions = decide(planned, folder)
+    display.plan(decisions)
+    _Executor(planned, folder, display, decisions, execution or planned.recipe.execution).run()
     return folder
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{folder}: another run works here; wait for it or choose another --runs-dir"
-            ) from None
-        yield
 
 
 class _Executor:
@@ -105,11 +95,13 @@ class _Executor:
         self.needed: set[str] = set()
         self.finished = {decision.stage.name for decision in decisions if decision.action == "reuse"}
         self.waiting = [stage for stage in planned.by_need() if stage.name not in self.finished]
+        self.elsewhere: set[str] = set()
         self.running: dict[str, _Running] = {}
 
     def run(self) -> None:
         if not self.waiting:
             return
+        self.claims = FileClaims(self.folder / CLAIMS)
         self.environment = environment(self.execution.threads) | _home(self.folder)
         self.fork_server = ForkServer(self.environment)
         self.selector = selectors.DefaultSelector()
@@ -118,6 +110,7 @@ class _Executor:
             while self.waiting or self.running:
                 self._start_ready()
                 self._keep_servers()
+                self._require_claims()
                 self._listen()
                 for running in [running for running in self.running.values() if running.ended]:
                     self._conclude(running)
@@ -154,8 +147,31 @@ class _Executor:
             if len(self.running) >= self.execution.jobs:
                 return
             if all(name in self.finished for name in stage.inputs.values()):
-                self.waiting.remove(stage)
-                self._start(stage)
+                self._start_or_wait(stage)
+
+    def _start_or_wait(self, stage: Stage) -> None:
+        """Start a stage, unless another run has made it or is making it."""
+        ours = self.claims.take(stage.folder) is not None
+        if manifest_of(self.folder / stage.folder) is not None:
+            self.waiting.remove(stage)
+            self.finished.add(stage.name)
+            self.display.said(f"{stage.name}: made by another run")
+        elif ours:
+            self.waiting.remove(stage)
+            self._start(stage)
+        elif stage.name not in self.elsewhere:
+            self.elsewhere.add(stage.name)
+            self.display.said(f"{stage.name}: another run is making it; waiting")
+
+    def _require_claims(self) -> None:
+        """Raise `StageFailed` where another run has taken over a stage, because this one did not show itself:
+        both would write the same files."""
+        for running in self.running.values():
+            if not self.claims.holds(running.stage.folder):
+                raise StageFailed(
+                    f"{running.stage.name}: another run has taken it over, since this machine was asleep or "
+                    f"could not reach the run folder for {LEASE_S:.0f} s"
+                )
 
     def _start(self, stage: Stage) -> None:
         self.display.started(stage.name)
@@ -247,6 +263,7 @@ class _Executor:
                 pass
         self._signal_all(signal.SIGKILL)
         self.fork_server.close()
+        self.claims.close()
         if self.keeper is not None:
             self.keeper.close()
 
