@@ -8,16 +8,17 @@ same command goes on where it was interrupted. Not covered: test data that chang
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from eval.judge.records import Submission
+from tessy.claims.files import FileClaims
 from tessy.errors import UserError
 
 _MARK = b"\xef\xbb\xbf"
@@ -87,30 +88,33 @@ class Results:
     decided_by: tuple[str, ...]
     kept: list[dict[str, Any]] = field(default_factory=list)
     _stream: IO[bytes] | None = None
+    _claims: FileClaims | None = None
 
     def __enter__(self) -> Results:
         if self.out.is_dir() or not self.out.parent.is_dir():
             raise UserError(f"out {self.out}: must be a file in a folder that there is; choose another place")
         partial = self._partial()
         with self._told():
+            self._claims = FileClaims(self._writers)
+            if self._claims.take("rows") is None:
+                self._claims.close()
+                raise UserError(f"out {self.out}: another `tessy judge` is writing it; wait for it")
             for old in self.out.parent.glob(f".{self.out.name}.*.partial"):
                 if old != partial:
                     old.unlink()
             self._stream = partial.open("a+b")
-            self._lock(self._stream)
             self._stream.seek(0)
             self._stream.truncate(self._read(self._stream))
         return self
 
+    @property
+    def _writers(self) -> Path:
+        """The folder in which the process that writes says so."""
+        return self.out.with_name(f".{self.out.name}.writers")
+
     def _partial(self) -> Path:
         name = hashlib.sha256("\0".join(self.decided_by).encode()).hexdigest()[:16]
         return self.out.with_name(f".{self.out.name}.{name}.partial")
-
-    def _lock(self, stream: IO[bytes]) -> None:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"out {self.out}: another `tessy judge` is writing it; wait for it") from None
 
     def _read(self, stream: IO[bytes]) -> int:
         """Keep the rows that are whole, and say where they end."""
@@ -137,10 +141,13 @@ class Results:
         """All rows are there: give the file its name."""
         with self._told():
             os.replace(self._partial(), self.out)
+        shutil.rmtree(self._writers, ignore_errors=True)
 
     def __exit__(self, *error: object) -> None:
         if self._stream is not None:
             self._stream.close()
+        if self._claims is not None:
+            self._claims.close()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -69,6 +69,26 @@ def all_command(only: str | None, recipe: Path, runs_dir: Path) -> None:
 
 
 @bench_command.command(
+    "claims",
+    epilog="""\b
+Examples:
+  tessy bench claims
+  tessy bench claims --workers 64 --keys 100000 --folder runs
+""",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--keys", type=click.IntRange(min=1), default=20_000, show_default=True)
+@click.option(
+    "--folder", type=click.Path(path_type=Path, exists=True), help="Where the claims are; a temporary one."
+)
+def claims_command(workers: int, keys: int, folder: Path | None) -> None:
+    """Have many processes claim the same keys through files, as workers of a stage do; prints one JSON."""
+    from tessy.bench.claims import measure
+
+    click.echo(json.dumps(measure(workers, keys, folder)))
+
+
+@bench_command.command(
     "synthesis",
     epilog="""\b
 Example:

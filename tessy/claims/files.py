@@ -11,14 +11,16 @@ Not covered: file systems where a created file may stay invisible to others (obj
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import time
 import uuid
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from tessy.claims import LEASE_S
+from tessy.claims import BEAT_S, LEASE_S
 from tessy.claims.life import Life
 
 CLAIMS = "claims"
@@ -36,15 +38,23 @@ class FileClaims:
         self._folder = folder
         self._known: dict[str, tuple[str, int]] = {}
         self._made: set[Path] = set()
+        self._listed: set[str] = set()
+        self._listed_at: dict[Path, float] = {}
         self._life = Life(folder, self.owner)
 
     def take(self, key: str) -> int | None:
+        name = _name(key)
+        if name in self._listed:
+            # Taken when its folder was listed: who has it is asked when the caller comes back to it.
+            self._listed.discard(name)
+            return None
         holder, number = self._known.get(key, ("", 0))
         while not holder or not self._life.alive(holder):
             number += 1
-            if self._create(path := self._path(key, number)):
+            if self._create(path := self._path(name, number)):
                 self._known[key] = self.owner, number
                 return number
+            self._list(path.parent, name)
             if (found := self._holder(path)) is None:
                 return None
             holder = found
@@ -53,7 +63,7 @@ class FileClaims:
 
     def holds(self, key: str) -> bool:
         holder, number = self._known.get(key, ("", 0))
-        return holder == self.owner and not self._path(key, number + 1).exists()
+        return holder == self.owner and not self._path(_name(key), number + 1).exists()
 
     def alive(self, owner: str) -> bool:
         return self._life.alive(owner)
@@ -78,6 +88,14 @@ class FileClaims:
             os.close(file)
         return True
 
+    def _list(self, shard: Path, found: str) -> None:
+        """Note what others have taken there besides `found`: one listing in place of a question for each."""
+        if time.monotonic() - self._listed_at.get(shard, -math.inf) < BEAT_S:
+            return
+        self._listed_at[shard] = time.monotonic()
+        names = {entry.rpartition(".")[0] for entry in os.listdir(shard)}
+        self._listed |= names - {found, *map(_name, self._known)}
+
     def _holder(self, path: Path) -> str | None:
         """Who has created `path`; None where that will be known later. A file without a name is one whose
         owner is about to write it, or died before it could: after a while it is nobody's."""
@@ -85,11 +103,14 @@ class FileClaims:
             return name
         return None if self._life.age(path) < LEASE_S else "nobody"
 
-    def _path(self, key: str, number: int) -> Path:
-        name = quote(key, safe="")
-        if len(name) > LONGEST:
-            name = hashlib.sha256(key.encode()).hexdigest()
+    def _path(self, name: str, number: int) -> Path:
         return self._folder / CLAIMS / f"{zlib.crc32(name.encode()) % SHARDS:02x}" / f"{name}.{number}"
+
+
+def _name(key: str) -> str:
+    """The key as it appears in names of files."""
+    name = quote(key, safe="")
+    return name if len(name) <= LONGEST else hashlib.sha256(key.encode()).hexdigest()
 
 
 def first_wins(path: Path, text: str) -> str:
