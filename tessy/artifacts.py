@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
-DIARY = ("metrics.jsonl", "*.log")
+DIARY = ("metrics*.jsonl", "*.log")
 """Files that tell when and how fast: part of an artifact, but not of what it holds."""
 _ROWS_AT_ONCE = 256
 R = TypeVar("R")

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "judge": "eval.judge.command:judge_command",
     "lexicon": "tessy.commands.lexicon:lexicon_command",
     "publish": "tessy.commands.share:publish_command",
+    "status": "tessy.commands.status:status_command",
 }
 """Commands that live in another room, imported when they are asked for."""
 

@@ -140,6 +140,13 @@ def gpu_memory() -> tuple[int, ...]:
     return tuple(int(mebibytes) << 20 for mebibytes, *_ in _asked("memory.total") if mebibytes.isdigit())
 
 
+def gpu_use() -> float | None:
+    """Mean share of time in which this machine's GPUs computed, over the driver's last sample period; None
+    without a GPU. Takes a tenth of a second."""
+    use = [float(percent) / 100 for percent, *_ in _asked("utilization.gpu") if percent.isdigit()]
+    return sum(use) / len(use) if use else None
+
+
 def _gpus() -> tuple[tuple[str, ...], str]:
     """The names of NVIDIA GPUs, and the driver's version."""
     rows = _asked("name", "driver_version")

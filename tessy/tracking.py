@@ -33,8 +33,9 @@ class Tracker:
     """Writes metrics to `folder`; mirrors them to W&B where `mode` and the environment allow it.
 
     `identity` is the file with the id of this W&B run until the run is finished; `upload` lists the kinds of
-    artifacts whose files are uploaded. `joined` is the name of a process that helps with a stage, added to
-    every row it writes, because its measurements cover only itself. `lost` counts what W&B did not accept.
+    artifacts whose files are uploaded. `joined` is the name of a process that helps with a stage: it has a
+    file of its own (appending is not atomic where machines share a folder), and the name is in every row,
+    because its measurements cover only itself. `lost` counts what W&B did not accept.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class Tracker:
         joined: str = "",
     ) -> None:
         self._labels = {"joined": joined} if joined else {}
-        self._rows, self._stream = _appended(folder / METRICS)
+        own = f"metrics-{joined.replace('/', '-')}.jsonl" if joined else METRICS
+        self._rows, self._stream = _appended(folder / own)
         self._upload = {"none": (), "datasets": ("dataset",), "all": ("dataset", "model")}[upload]
         self._stepped: set[str] = set()
         self.lost: list[str] = []
@@ -215,5 +217,8 @@ def _resolved(mode: str) -> Any:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The metrics of a stage in the order of writing, without lines that a kill truncated."""
-    return [line.row for line in whole_lines(folder / METRICS, skip_damaged=True)]
+    """The metrics of a stage by time, those of processes that joined among them, without lines that a kill
+    truncated."""
+    files = [folder / METRICS, *sorted(folder.glob("metrics-*.jsonl"))]
+    rows = [line.row for file in files for line in whole_lines(file, skip_damaged=True)]
+    return sorted(rows, key=lambda row: row.get("time", 0.0)) if len(files) > 1 else rows

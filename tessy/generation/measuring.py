@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tessy.chat import Renderer
 from tessy.engines import Request
+from tessy.machine import gpu_use
 from tessy.records import Role
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
@@ -50,6 +51,16 @@ async def probe(
     return sum(counts) / (time.perf_counter() - began)
 
 
+def of_workers(journal: Journal) -> dict[str, float]:
+    """What all processes that work on a journal say of themselves, as metrics."""
+    return {
+        f"workers/{state['worker']}/{key}": value
+        for state in journal.states()
+        for key, value in state.items()
+        if isinstance(value, int | float)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """A synthesis of `total` samples, called `name`; `limit` is the result of `probe`, or None."""
@@ -68,7 +79,6 @@ class Watch:
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             self.job.progress(self.journal.finished(), self.total, "responses", self.note())
-            self.journal.show(self.state())
             if self.job.workers is not None:
                 self.job.workers.check()
             if time.monotonic() - logged >= LOG_EVERY_S:
@@ -76,21 +86,31 @@ class Watch:
                 await self.log()
 
     async def log(self) -> None:
-        """Log everything measured to the job's metrics."""
+        """Log everything measured to the job's metrics, and what the other processes say of themselves."""
         values = self.values()
         for role, author in self.authors.items():
             stats = await author.engine.stats()
             values["predictor_busy_s"] += getattr(author.predictor, "busy_s", 0.0)
             values[f"prefix_cache_hit_rate/{role}"] = stats.prefix_hits / max(1, stats.prefix_tokens)
+        if (use := await asyncio.to_thread(gpu_use)) is not None:
+            values["gpu_use"] = use
+        self.journal.show(self.state(use))
+        if self.job.workers is not None:
+            values |= of_workers(self.journal)
         self.job.tracker.log({f"{self.name}/{key}": value for key, value in values.items()})
 
-    def state(self) -> dict[str, float | str]:
-        """What `tessy status` shows of this process."""
-        _, in_flight = self.journal.queue()
-        rate = self.meters.values()["accepted_tokens_per_s"]
-        faults = self.meters.faults.total()
-        return {"stage": self.job.name, "work": self.name, "rate": rate, "unit": "tokens/s",
-                "done": self.meters.outcomes.total(), "in_flight": in_flight, "faults": faults}  # fmt: skip
+    def state(self, gpu_use: float | None) -> dict[str, float | str]:
+        """What this process's signs of life say."""
+        found: dict[str, float | str] = {
+            "stage": self.job.name,
+            "work": self.name,
+            "rate": self.meters.values()["accepted_tokens_per_s"],
+            "unit": "tokens/s",
+            "done": self.meters.outcomes.total(),
+            "in_flight": self.journal.queue()[1],
+            "faults": self.meters.faults.total(),
+        }
+        return found | ({} if gpu_use is None else {"gpu_use": gpu_use})
 
     def values(self) -> dict[str, float]:
         """The meters, the queue, and the share of `limit` if that is known."""

@@ -24,7 +24,7 @@ from tessy.engines import Engine, EngineFault, Request
 from tessy.engines.server import ServerEngine
 from tessy.engines.shared import summed
 from tessy.engines.turns import Turns
-from tessy.generation.measuring import Watch, probe
+from tessy.generation.measuring import LOG_EVERY_S, Watch, of_workers, probe
 from tessy.generation.models import EngineRequest, NamedModel, renderer_of, running
 from tessy.generation.switching import Switching, token_rule
 from tessy.records import Role, Trajectory, from_row
@@ -128,8 +128,12 @@ async def _beside(work: Coroutine[Any, Any, None], watch: Coroutine[Any, Any, No
 def wait_for_workers(job: Job[StageConfig], journal: Journal, ids: Sequence[str], unit: str) -> None:
     """See the job's workers through what `journal` is about."""
     assert job.workers is not None
+    logged = time.monotonic()
     while not journal.is_complete(ids):
         job.workers.check()
+        if time.monotonic() - logged >= LOG_EVERY_S:
+            logged = time.monotonic()
+            job.tracker.log(of_workers(journal))
         states = [state for state in journal.states() if "rate" in state]
         rate = f"{sum(s['rate'] for s in states):,.1f} {states[0]['unit']}, " if states else ""
         job.progress(journal.finished(), len(ids), unit, rate + job.workers.describe())

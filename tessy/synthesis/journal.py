@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tessy.claims import LEASE_S, Claims
+from tessy.claims import Claims
 from tessy.claims.files import FileClaims
 from tessy.claims.life import states
 from tessy.errors import UserError
@@ -151,8 +151,12 @@ class Journal:
         self._claims.show(state)
 
     def states(self) -> list[dict[str, Any]]:
-        """What the signs of life of all processes say."""
-        return [said["state"] for said in states(self._folder).values() if said["age_s"] < LEASE_S]
+        """What the signs of life of all living processes say; `worker` is their machine and process."""
+        return [
+            {"worker": f"{said['host']}-{said['pid']}", **said["state"]}
+            for owner, said in states(self._folder).items()
+            if self._claims.alive(owner)
+        ]
 
     def _write(self, file: int, row: dict[str, Any]) -> int:
         """Append a whole line or nothing; returns its length, raises `UserError`."""
