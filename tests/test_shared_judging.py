@@ -17,11 +17,16 @@ pytestmark = pytest.mark.sandbox
 
 STAGE = [sys.executable, "-P", "-m", "tessy.runtime.job"]
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    return subprocess.Popen([*STAGE, *arguments], env=environment)
+    return subprocess.Popen([*STAGE, *arguments], env=ENVIRONMENT)
+
+
+def busy(folder: Path) -> int:
+    """How many processes have judged something."""
+    return sum(path.stat().st_size > 0 for path in folder.glob("work/*.journal/done-*.jsonl"))
 
 
 def test_two_workers_judge_what_one_does(tmp_path: Path) -> None:
@@ -32,30 +37,25 @@ def test_two_workers_judge_what_one_does(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_what_it_had_begun(tmp_path: Path) -> None:
-    folder = stage_at(tmp_path, 120)
-    first, second = start(str(folder)), None
-    while not (folder / "work").exists():
-        time.sleep(0.02)
-    second = start("--join", str(folder))
-    while len(journaled(folder)) < 30:
-        time.sleep(0.02)
-    assert len(list(folder.glob("work/*.journal/done-*.jsonl"))) >= 2
+    folder = stage_at(tmp_path, 200)
+    first, second = start(str(folder)), start("--join", str(folder))
+    while busy(folder) < 2:
+        time.sleep(0.01)
     second.send_signal(signal.SIGKILL)
     second.wait()
-    while len(found := journaled(folder)) < 100:
-        time.sleep(0.02)
+    while len(found := journaled(folder)) < 190:
+        time.sleep(0.01)
     assert set(found.values()) == {1}
     assert first.wait(120) == 0
-    assert verdicts(folder) == expected(120)
+    assert verdicts(folder) == expected(200)
 
 
 def test_where_memory_is_limited_in_another_way_nobody_judges(tmp_path: Path) -> None:
     folder = stage_at(tmp_path, 8)
     (folder / "work").mkdir()
     (folder / "work" / "isolation").write_text("another way")
-    environment = (
-        {"TESSY_PROGRESS_FD": "2"} | os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    )
-    done = subprocess.run([*STAGE, "--join", str(folder)], env=environment, capture_output=True, text=True)
+    command = [*STAGE, "--join", str(folder)]
+    told = ENVIRONMENT | {"TESSY_PROGRESS_FD": "2"}
+    done = subprocess.run(command, env=told, capture_output=True, text=True)
     assert done.returncode == 2
     assert "judge on machines that are alike" in done.stderr
