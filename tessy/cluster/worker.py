@@ -71,15 +71,20 @@ def tail(name: str, folder: Path) -> str:
     return "\n".join(text.splitlines()[-TAIL_LINES:])
 
 
+def run(name: str, folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a worker until it ends; returns its exit status. An exception (a signal's) ends it."""
+    process = start(name, folder, command, environment)
+    try:
+        return process.wait()
+    finally:
+        end(process)
+
+
 def main() -> None:
     name, folder, dashes, *command = sys.argv[1:]
     assert dashes == "--", sys.argv
     end_in_order()
-    process = start(name, Path(folder), command, {})
-    try:
-        sys.exit(process.wait())
-    finally:
-        end(process)
+    sys.exit(run(name, Path(folder), command, {}))
 
 
 if __name__ == "__main__":

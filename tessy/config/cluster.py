@@ -58,8 +58,8 @@ class SlurmCluster(Cluster):
     """The time limit of one worker; one that reaches it is submitted again."""
     setup: tuple[str, ...] = ()
     """Shell commands before each worker starts: `module load cuda`."""
-    options: dict[str, str | int] = Field(default_factory=dict)
-    """Further options of sbatch by their long names: {exclude: node7}."""
+    options: dict[str, str | int | bool] = Field(default_factory=dict)
+    """Further options of sbatch by their long names: {exclude: node7, exclusive: true}."""
 
 
 AnyCluster = Annotated[LocalCluster | RayCluster | SlurmCluster, Field(discriminator="kind")]
