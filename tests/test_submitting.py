@@ -3,6 +3,7 @@ again."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -396,16 +397,11 @@ def test_skypilots_statuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sta
     ] == "launch --yes --detach-run --cluster mini sky.yaml"
 
 
-def require(found: Path | str | None, what: str) -> str:
-    if not found or not Path(found).exists():
-        pytest.skip(f"{what} is not installed (`make cluster` and `make test-all` do it)")
-    return str(found)
-
-
 @pytest.mark.slurm
 @pytest.mark.parametrize("target", TARGETS)
 def test_scripts_pass_shellcheck(target: Target) -> None:
-    shellcheck = require(shutil.which("shellcheck"), "shellcheck")
+    shellcheck = shutil.which("shellcheck")
+    assert shellcheck, "no shellcheck found: apt-get install shellcheck"
     for script in scripts(target, render(target, launched(target, "recipes/mini.yaml"))):
         # SC2016: overrides in single quotes may well hold a `$`.
         command = [shellcheck, "--shell=bash", "--exclude=SC2016", "-"]
@@ -415,46 +411,48 @@ def test_scripts_pass_shellcheck(target: Target) -> None:
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> Path:
-    require(CHECKS, "the dependency group `checks`")
+    assert CHECKS.is_dir(), "no schemas found: make cluster"
     monkeypatch.syspath_prepend(str(CHECKS))
     return CHECKS
 
 
-@pytest.mark.slurm
-@pytest.mark.parametrize("workers", ["execution.cluster.kind=local", "execution.cluster.kind=ray"])
-def test_skypilot_takes_its_task(checks: Path, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
-    """By the schemas of its wheel. Importing it whole would need its hundred packages, so the three modules
+@pytest.fixture
+def sky_schemas(checks: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The schemas in SkyPilot's wheel. Importing all of it would need its hundred packages, so the modules
     through which the schemas would do that are left empty."""
-    import jsonschema
-
-    modules: list[tuple[str, dict[str, Any]]] = [
-        ("sky", {"__path__": [str(checks / "sky")]}),
-        ("sky.server", {"__path__": []}),
-        ("sky.server.daemons", {"INTERNAL_REQUEST_DAEMONS": []}),
-        ("sky.skylet.autostop_lib", {"AutostopWaitFor": types.SimpleNamespace(supported_modes=list)}),
-    ]
-    for name, content in modules:
+    modules: dict[str, dict[str, Any]] = {
+        "sky": {"__path__": [str(checks / "sky")], "__version__": "0", "__commit__": ""},
+        "sky.server": {"__path__": []},
+        "sky.server.daemons": {"INTERNAL_REQUEST_DAEMONS": []},
+        "sky.skylet.autostop_lib": {"AutostopWaitFor": types.SimpleNamespace(supported_modes=list)},
+    }
+    for name, content in modules.items():
         module = types.ModuleType(name)
         vars(module).update(content)
         monkeypatch.setitem(sys.modules, name, module)
-    from sky.utils.schemas import get_resources_schema, get_task_schema
-
-    for recipe in ("recipes/mini.yaml", LAUNCHED):
-        task = yaml.safe_load(render("sky", launched("sky", recipe, [workers])))
-        jsonschema.validate(task, get_task_schema())
-        jsonschema.validate(task["resources"], get_resources_schema())
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**task, "num_node": 1}, get_task_schema())
-    for name in [name for name in sys.modules if name.partition(".")[0] == "sky"]:
+    yield importlib.import_module("sky.utils.schemas")
+    for name in [name for name in sys.modules if name.startswith("sky.")]:
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("cluster", ["local", "ray"])
+@pytest.mark.parametrize("recipe", ["recipes/mini.yaml", LAUNCHED])
+def test_skypilot_takes_its_task(sky_schemas: Any, recipe: str, cluster: str) -> None:
+    import jsonschema
+
+    task = yaml.safe_load(render("sky", launched("sky", recipe, [f"execution.cluster={{kind: {cluster}}}"])))
+    jsonschema.validate(task, sky_schemas.get_task_schema())
+    jsonschema.validate(task["resources"], sky_schemas.get_resources_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**task, "num_node": 1}, sky_schemas.get_task_schema())
 
 
 @pytest.mark.slurm
 @pytest.mark.parametrize("privileged", ["true", "false"])
 def test_kubernetes_takes_the_pods(checks: Path, privileged: str) -> None:
     """By its own schemas, unknown fields refused. KubeRay's definition of a RayJob is in no package."""
-    import kubernetes_validate
-
+    kubernetes_validate = importlib.import_module("kubernetes_validate")
     version = kubernetes_validate.latest_version()
     text = render("k8s", launched("k8s", LAUNCHED, [f"execution.launch.privileged={privileged}"]))
     recipe, job = yaml.safe_load_all(text)
