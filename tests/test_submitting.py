@@ -464,3 +464,49 @@ def test_kubernetes_takes_the_pods(checks: Path, privileged: str) -> None:
         pod["spec"]["containers"][0]["imge"] = "a"
         with pytest.raises(kubernetes_validate.ValidationError):
             kubernetes_validate.validate(pod, version, strict=True)
+
+
+@pytest.fixture(scope="module")
+def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from tests.slurm_cluster import slurm_cluster
+
+    with pytest.MonkeyPatch.context() as patch, slurm_cluster(tmp_path_factory.mktemp("s") / "c") as running:
+        patch.setenv("SLURM_CONF", str(running.conf))
+        yield
+
+
+SMALL = "execution.launch.head={cores: 1, memory_gib: 0.25}"
+
+
+@pytest.mark.slurm
+def test_slurm_takes_every_script(real_slurm: None, tmp_path: Path) -> None:
+    for recipe in golden.recipes():
+        # The partition, the node and the GPUs are not those of this cluster.
+        own = ["execution.cluster={kind: slurm, qos: null}", "execution.launch={time_minutes: 60}"]
+        head = launched("slurm", recipe, [*own, "execution.launch.head={gpus: 0, cores: 2}"])
+        (script := tmp_path / "script.sh").write_text(render("slurm", head))
+        done = subprocess.run(["sbatch", "--test-only", str(script)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slurm
+def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path, slow: str) -> None:
+    runs = tmp_path / "it's 100% odd"
+    launches = Launches(tmp_path, slow)
+    launches.folder = runs / "mini" / "launch"
+    launches.slurm = Slurm(launches.folder)
+    launches.arguments[-1] = str(runs)
+    launches.arguments.insert(1, SMALL)
+    first = launches.detached()
+    assert first.returncode == 0, first.stderr
+    job = first.stdout.split("as job ")[1].split()[0]
+    wait_for(lambda: launches.slurm.state(job) == "running", 60)
+    assert f"job {job} is running already" in launches.detached().stdout
+    subprocess.run(["scancel", job], check=True)
+    wait_for(lambda: launches.slurm.state(job) not in ("waiting", "running"), 60)
+    assert launches.slurm.state(job) == "failed"
+    second = launches.detached().stdout.split("as job ")[1].split()[0]
+    wait_for(lambda: launches.slurm.state(second) == "running", 60)
+    launches.go.write_text("0")
+    assert follow(launches.slurm, second, print, poll_s=0.5) == "succeeded"
+    assert (launches.folder / f"head-{second}.log").read_text().splitlines() == ["world done", "report done"]

@@ -14,7 +14,10 @@
 set -euo pipefail
 status='/shared/my runs/one-gpu/launch/status-'"$SLURM_JOB_ID"
 rm -f -- "$status"
-trap 'echo "$?" >"$status"' EXIT
+# Whoever follows reads it. A script that is cancelled ends with whatever status, so only its end says 0.
+code=1
+trap 'echo "$code" >"$status"' EXIT
 cd -- /shared/tessy
 module load cuda
-/shared/venv/bin/python -P -X utf8 -m tessy.cli run recipes/one-gpu/lora-80gb.yaml 'execution.cluster={kind: slurm, partition: gpu, setup: [module load cuda]}' 'execution.launch={time_minutes: 1440, options: {exclude: node7}}' execution.workers=3 --runs-dir '/shared/my runs'
+if /shared/venv/bin/python -P -X utf8 -m tessy.cli run recipes/one-gpu/lora-80gb.yaml 'execution.cluster={kind: slurm, partition: gpu, setup: [module load cuda]}' 'execution.launch={time_minutes: 1440, options: {exclude: node7}}' execution.workers=3 --runs-dir '/shared/my runs'; then code=0; else code=$?; fi
+exit "$code"
