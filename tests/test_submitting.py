@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import types
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -27,11 +28,13 @@ from hypothesis import strategies as st
 from tessy.cluster import Resources
 from tessy.config.launch import TARGETS, Target
 from tessy.config.load import check, load
+from tessy.engines.launch import free_ports
 from tessy.errors import UserError
 from tessy.launch.following import follow
 from tessy.launch.rendering import FILES, LONGEST_NAME, RAY_VERSION, option, render, safe_name
 from tessy.launch.sizes import head_size, worker_size
-from tessy.launch.submitting import Kubernetes, SkyPilot, Slurm
+from tessy.launch.submitting import Kubernetes, Ray, SkyPilot, Slurm
+from tessy.processes import python_module
 from tests import cluster_tools, golden
 from tests.golden import LAUNCHED, launched
 
@@ -510,3 +513,53 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path, 
     launches.go.write_text("0")
     assert follow(launches.slurm, second, print, poll_s=0.5) == "succeeded"
     assert (launches.folder / f"head-{second}.log").read_text().splitlines() == ["world done", "report done"]
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Ray cluster of one node with a job server."""
+    folder = tmp_path_factory.mktemp("ray")
+    ports = [str(port) for port in free_ports(2)]
+    command = python_module(
+        *("ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4", "--disable-usage-stats"),
+        *(f"--port={ports[0]}", f"--dashboard-port={ports[1]}", f"--temp-dir={folder}"),
+    )
+    with (folder / "log").open("wb") as log:
+        head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(lambda: answers(ports[1]), 90)
+        yield f"127.0.0.1:{ports[0]}"
+    finally:
+        head.terminate()
+        head.wait(60)
+
+
+def answers(port: str) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=2).status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.ray
+def test_a_recipe_is_launched_on_a_real_ray_cluster(ray_cluster: str, tmp_path: Path, slow: str) -> None:
+    python, cluster = (
+        f"execution.launch.python={slow}",
+        f"execution.cluster={{kind: ray, address: '{ray_cluster}'}}",
+    )
+    runs = tmp_path / "it's 100% odd"
+    command = ["recipes/mini.yaml", python, cluster, "--on", "ray", "--runs-dir", str(runs)]
+    first = tessy_launch(*command, "--detach")
+    assert first.returncode == 0, first.stderr
+    job = first.stdout.split("as job ")[1].split()[0]
+    assert f"job {job} is running already" in tessy_launch(*command, "--detach").stdout
+    (tmp_path / "go").write_text("3")
+    failed = tessy_launch(*command)
+    assert failed.returncode == 1
+    assert "failed" in failed.stdout
+    (tmp_path / "go").write_text("0")
+    again = tessy_launch(*command)
+    assert again.returncode == 0, again.stdout
+    assert "report done" in again.stdout
+    assert job not in again.stdout
+    assert Ray(runs / "mini" / "launch").state("raysubmit_unknown") == "gone"

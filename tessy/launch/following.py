@@ -15,7 +15,9 @@ from tessy.launch.submitting import ACTIVE, Cluster, State
 
 POLL_S = 5.0
 LAST_WORDS_S = 3.0
-"""For the end of the log, once the job has ended."""
+"""For the end of a log that is shown as it grows, once the job has ended."""
+WHOLE_LOG_S = 60.0
+"""For the log of a job that has ended before any of it was shown."""
 FAILED_POLLS = 20
 """Polls in a row that may fail (a controller restarts, a network drops) before following ends."""
 
@@ -31,22 +33,12 @@ def follow(cluster: Cluster, job: str, say: Callable[[str], None], poll_s: float
                 say(f"job {job}: {state}")
                 before = state
             if state == "running" and (shown is None or shown.poll() is not None):
-                shown = subprocess.Popen(
-                    cluster.follow(job),
-                    stdin=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
+                shown = _show(cluster.log(job, growing=True))
             time.sleep(poll_s)
-        if shown is None:
-            shown = subprocess.Popen(
-                cluster.follow(job),
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        patience = LAST_WORDS_S if shown else WHOLE_LOG_S
+        shown = shown or _show(cluster.log(job, growing=False))
         with suppress(subprocess.TimeoutExpired):
-            shown.wait(LAST_WORDS_S)
+            shown.wait(patience)
         return state
     finally:
         if shown is not None:
@@ -54,11 +46,18 @@ def follow(cluster: Cluster, job: str, say: Callable[[str], None], poll_s: float
             shown.wait()
 
 
+def _show(command: list[str]) -> subprocess.Popen[bytes]:
+    """Print what `command` prints. It is not there for a Ctrl-C, and its own messages are not shown: that a
+    log is not there yet, for example."""
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
 def _asked(cluster: Cluster, job: str, poll_s: float) -> State:
-    for _ in range(FAILED_POLLS):
-        try:
+    """The job's state, asked again where the cluster does not answer."""
+    for _ in range(FAILED_POLLS - 1):
+        with suppress(UserError):
             return cluster.state(job)
-        except UserError as error:
-            last = error
-            time.sleep(poll_s)
-    raise last
+        time.sleep(poll_s)
+    return cluster.state(job)

@@ -56,8 +56,8 @@ class Cluster(Protocol):
 
     def state(self, job: str) -> State: ...
 
-    def follow(self, job: str) -> list[str]:
-        """The command that prints the job's log as it grows."""
+    def log(self, job: str, *, growing: bool) -> list[str]:
+        """The command that prints the end of the job's log, and what is added while it is `growing`."""
         ...
 
     def cancel(self, job: str) -> str:
@@ -104,8 +104,8 @@ class Slurm:
             return "gone"
         return "succeeded" if status == "0" else "failed"
 
-    def follow(self, job: str) -> list[str]:
-        return ["tail", "-n", LAST_LINES, "-F", str(self._folder / f"head-{job}.log")]
+    def log(self, job: str, *, growing: bool) -> list[str]:
+        return ["tail", "-n", LAST_LINES, *["-F"] * growing, str(self._folder / f"head-{job}.log")]
 
     def cancel(self, job: str) -> str:
         return f"scancel {job}"
@@ -122,7 +122,9 @@ class Ray:
 
     def state(self, job: str) -> State:
         done = _tried(self._job("status", job))
-        said = re.findall(r"Status for job '.*': (\w+)|Job '.*' (succeeded|failed|was stopped)", done.stdout)
+        said = re.findall(
+            r"Status for job '.*': (\w+)|Job '.*' (succeeded|failed|was stopped)", done.stdout + done.stderr
+        )
         if not said:
             if "does not exist" in done.stderr + done.stdout:
                 return "gone"
@@ -130,8 +132,8 @@ class Ray:
         word = next(filter(None, said[-1])).upper()
         return RAY_STATES[word]
 
-    def follow(self, job: str) -> list[str]:
-        return self._job("logs", job, "--follow")
+    def log(self, job: str, *, growing: bool) -> list[str]:
+        return self._job("logs", job, *["--follow"] * growing)
 
     def cancel(self, job: str) -> str:
         return shlex.join(["ray", "job", "stop", job, *self._address()])
@@ -171,8 +173,9 @@ class SkyPilot:
         done = _tried([tool("sky", INSTALL_SKY), "logs", job, "--status"])
         return SKY_STATES.get(done.returncode, "gone")
 
-    def follow(self, job: str) -> list[str]:
-        return [tool("sky", INSTALL_SKY), "logs", job, "--tail", LAST_LINES]
+    def log(self, job: str, *, growing: bool) -> list[str]:
+        way = "--follow" if growing else "--no-follow"
+        return [tool("sky", INSTALL_SKY), "logs", job, "--tail", LAST_LINES, way]
 
     def cancel(self, job: str) -> str:
         return f"sky cancel {job}  (or sky down {job}, which deletes its disk as well)"
@@ -204,9 +207,9 @@ class Kubernetes:
             return "succeeded" if status == "SUCCEEDED" else "failed"
         return "running" if status == "RUNNING" else "waiting"
 
-    def follow(self, job: str) -> list[str]:
+    def log(self, job: str, *, growing: bool) -> list[str]:
         kubectl = tool("kubectl", INSTALL_KUBECTL)
-        return [kubectl, "logs", "--follow", "--tail", LAST_LINES, f"job/{job}"]
+        return [kubectl, "logs", *["--follow"] * growing, "--tail", LAST_LINES, f"job/{job}"]
 
     def cancel(self, job: str) -> str:
         return f"kubectl delete rayjob {job}"
