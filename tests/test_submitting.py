@@ -381,9 +381,13 @@ def test_kubernetes_replaces_what_an_earlier_launch_left(
 ) -> None:
     folder = cluster_tools.answering(tmp_path / "bin", "kubectl")
     monkeypatch.setenv("PATH", cluster_tools.path_with(folder))
+    (folder / "get.out").write_text("Failed/FAILED")
     assert Kubernetes("mini").submit(Path("k8s.yaml")) == "mini"
     asked = (folder / "asked").read_text().splitlines()
-    assert asked == ["delete --ignore-not-found -f k8s.yaml", "create -f k8s.yaml"]
+    assert asked[1:] == ["delete --ignore-not-found -f k8s.yaml", "create -f k8s.yaml"]
+    (folder / "get.out").write_text("Running/RUNNING")
+    with pytest.raises(UserError, match=r"at work already.*--name"):
+        Kubernetes("mini").submit(Path("k8s.yaml"))
 
 
 @pytest.mark.parametrize(

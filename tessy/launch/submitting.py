@@ -165,7 +165,7 @@ class SkyPilot:
             str(file),
         ]
         # Provisioning takes minutes and says what it does.
-        if subprocess.run(command, check=False, env=_environment()).returncode:
+        if subprocess.run(command, env=_environment()).returncode:
             raise UserError(f"`{shlex.join(command)}` failed; its messages above say why")
         return self._name
 
@@ -189,6 +189,7 @@ class Kubernetes:
 
     def submit(self, file: Path) -> str:
         kubectl = tool("kubectl", INSTALL_KUBECTL)
+        _require_idle(self, self._name)
         # A RayJob runs once: what an earlier launch left is replaced.
         _run([kubectl, "delete", "--ignore-not-found", "-f", str(file)])
         _run([kubectl, "create", "-f", str(file)])
@@ -213,6 +214,16 @@ class Kubernetes:
 
     def cancel(self, job: str) -> str:
         return f"kubectl delete rayjob {job}"
+
+
+def _require_idle(cluster: Cluster, name: str) -> None:
+    """Raise `UserError` where a job of that name is at work, which was launched from elsewhere: it would be
+    replaced."""
+    if cluster.state(name) in ACTIVE:
+        raise UserError(
+            f"job {name} is at work already, launched from another run folder; give this one another "
+            f"--name, or cancel that one: {cluster.cancel(name)}"
+        )
 
 
 INSTALL_SLURM = "on a login node of the cluster it is there; elsewhere: sudo apt-get install slurm-client"
