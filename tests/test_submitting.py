@@ -218,7 +218,7 @@ def test_a_dry_run_prints_and_writes_nothing(tmp_path: Path) -> None:
         (["recipes/nowhere.yaml", "--on", "ray"], "no such file"),
         (["recipes/mini.yaml", "problems.source=gone.jsonl", "--on", "slurm"], "'gone.jsonl': no such file"),
         (["recipes/mini.yaml", "execution.launch.imge=a", "--on", "k8s"], "did you mean 'image'"),
-        (["/recipes/mini.yaml", "--on", "sky"], "no such file"),
+        ([str(ROOT / "recipes/mini.yaml"), "--on", "sky"], "give a relative path"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_rendered(

@@ -84,10 +84,8 @@ def _head(recipe: Path, overrides: Sequence[str], target: Target, runs_dir: Path
     planned = plan(load(recipe, overrides))
     require_fit(planned.recipe)
     _check(planned, target, runs_dir)
-    if target == "sky" and (recipe.is_absolute() or ".." in recipe.parts):
-        raise UserError(
-            f"recipe {recipe}: sky copies the current folder; name a recipe in it by a relative path"
-        )
+    if target == "sky":
+        _require_copied(recipe)
     return Head(
         planned.recipe,
         str(recipe),
@@ -98,6 +96,16 @@ def _head(recipe: Path, overrides: Sequence[str], target: Target, runs_dir: Path
         sys.executable,
         any("judging" in stage.kind.needs for stage in planned.stages),
     )
+
+
+def _require_copied(recipe: Path) -> None:
+    """Raise `UserError` where SkyPilot would copy a folder without this project or without the recipe."""
+    if not Path("Makefile").is_file():
+        raise UserError(
+            "sky copies the current folder and runs `make setup` in it; launch from this project's"
+        )
+    if recipe.is_absolute() or ".." in recipe.parts:
+        raise UserError(f"recipe {recipe}: sky copies the current folder; give a relative path inside it")
 
 
 def _check(planned: Plan[Recipe], target: Target, runs_dir: Path) -> None:
