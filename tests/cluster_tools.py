@@ -1,4 +1,5 @@
-"""Stand-ins for the commands of clusters, put before the real ones on the PATH.
+"""For tests of `tessy launch`: the command, and stand-ins for the commands of clusters, put before the real
+ones on the PATH.
 
 Slurm's runs the script that it is given, in the background. kubectl's and sky's answer with what a test has
 written down for them, and keep what they were asked.
@@ -8,8 +9,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import yaml
+
+from tessy.config.launch import Target
+from tessy.launch.submitting import Slurm
+
+ROOT = Path(__file__).parents[1]
 SBATCH = """#!/bin/bash
 set -euo pipefail
 here={here}
@@ -66,3 +77,63 @@ def path_without(folder: Path, *needed: str) -> str:
         assert found
         (folder / name).symlink_to(found)
     return str(folder)
+
+
+def scripts(target: Target, text: str) -> Iterator[str]:
+    """The shell scripts in what a target is given."""
+    if target == "slurm":
+        yield text
+        return
+    *_, document = documents = list(yaml.safe_load_all(text))
+    if target == "ray":
+        yield document["entrypoint"]
+    elif target == "sky":
+        yield from (document["setup"], document["run"])
+    else:
+        yield documents[0]["data"]["head.sh"]
+
+
+def tessy_launch(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "tessy.cli", "launch", *arguments]
+    environment = {**os.environ, "PATH": path or os.environ["PATH"]}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
+
+
+def slow_python(folder: Path) -> str:
+    """A "Python" that says that it runs, and ends with the status that is written to `folder/go`."""
+    program, go = folder / "slow", folder / "go"
+    lines = [
+        "echo world done",
+        f"until [ -s {go} ]; do sleep 0.05; done",
+        "echo report done",
+        f'exit "$(cat {go})"',
+    ]
+    program.write_text("\n".join(["#!/bin/bash", *lines]))
+    program.chmod(0o755)
+    return str(program)
+
+
+class Launches:
+    """`tessy launch` on Slurm's stand-ins, of a recipe that runs until it is told to end."""
+
+    def __init__(self, tmp_path: Path, python: str) -> None:
+        self.folder = tmp_path / "runs" / "mini" / "launch"
+        self.slurm = Slurm(self.folder)
+        self.go = tmp_path / "go"
+        python = f"execution.launch.python={python}"
+        self.arguments = ["recipes/mini.yaml", python, "--on", "slurm", "--runs-dir", str(tmp_path / "runs")]
+
+    def detached(self, *more: str) -> subprocess.CompletedProcess[str]:
+        return tessy_launch(*self.arguments, "--detach", *more)
+
+    def end(self, job: str, status: int) -> None:
+        self.go.write_text(str(status))
+        wait_for(lambda: self.slurm.state(job) != "running")
+        self.go.unlink()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
