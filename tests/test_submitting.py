@@ -183,6 +183,17 @@ def test_a_dry_run_prints_and_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_only_this_machine_lacks_is_said_and_no_reason_to_refuse(tmp_path: Path) -> None:
+    """A server's key, for example, which the job may have."""
+    engine = "{kind: server, endpoints: ['http://node1:8000/v1'], api_key_env: NOT_SET_ANYWHERE}"
+    done = tessy_launch(
+        *("recipes/mini.yaml", f"execution.engines.student={engine}", "--on", "slurm", "--dry-run"),
+        *("--runs-dir", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "note: on this machine, and checked again by the job: execution.engines.student" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -266,6 +277,18 @@ def test_a_job_that_was_killed_is_gone(launches: Launches, tmp_path: Path) -> No
     launches.detached()
     os.killpg(int((tmp_path / "bin" / "41").read_text()), signal.SIGKILL)
     wait_for(lambda: launches.slurm.state("41") == "gone")
+
+
+def test_no_second_job_is_submitted_where_the_first_cannot_be_asked_for(
+    launches: Launches, tmp_path: Path
+) -> None:
+    launches.detached()
+    (tmp_path / "bin" / "squeue").write_text("#!/bin/bash\necho 'Socket timed out' >&2; exit 1\n")
+    done = launches.detached()
+    assert done.returncode == 2
+    assert "whether job 41 on slurm is still at work" in done.stderr
+    assert "Socket timed out" in done.stderr
+    assert f"delete {launches.folder}/job.json" in done.stderr
 
 
 def test_ctrl_c_detaches_and_leaves_the_job(launches: Launches) -> None:

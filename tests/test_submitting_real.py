@@ -1,5 +1,5 @@
-"""What is launched, as others see it: shellcheck, the schemas of SkyPilot and Kubernetes, a real Slurm, a real
-Ray cluster."""
+"""What is launched, as others see it: shellcheck, the schemas of SkyPilot and Kubernetes, a real Slurm, and a
+real Ray cluster."""
 
 from __future__ import annotations
 

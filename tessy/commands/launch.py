@@ -11,7 +11,6 @@ import click
 
 from tessy.artifacts import read_json, write_json, write_text
 from tessy.commands.run import INTERRUPTED
-from tessy.config.execution import Execution
 from tessy.config.launch import TARGETS, Target
 from tessy.config.load import load
 from tessy.config.recipe import Recipe
@@ -24,7 +23,12 @@ from tessy.launch.submitting import ACTIVE, Cluster, cluster_of
 from tessy.records import ROLES
 from tessy.runtime.plan import Plan
 from tessy.runtime.reuse import decide
-from tessy.stages.checks import engine_faults, predictor_engine_faults, sandbox_faults
+from tessy.stages.checks import (
+    engine_faults,
+    predictor_engine_faults,
+    sandbox_faults,
+    training_package_faults,
+)
 
 JOB = "job.json"
 """In the launch's folder: the target and the id of the job that was submitted last."""
@@ -115,7 +119,7 @@ def _check(planned: Plan[Recipe], target: Target, runs_dir: Path) -> None:
     todo = [one.stage for one in decide(planned, runs_dir / recipe.name) if one.action != "reuse"]
     found = dict.fromkeys(fault for stage in todo for fault in stage.config.faults(execution))
     elsewhere = target == "k8s" or execution.launch.directory is not None
-    tolerated = set(found) if elsewhere else set(_machine_faults(execution))
+    tolerated = set(found) if elsewhere else set(_machine_faults(recipe))
     for fault in found:
         if fault in tolerated:
             click.echo(f"note: on this machine, and checked again by the job: {fault}", err=True)
@@ -123,12 +127,13 @@ def _check(planned: Plan[Recipe], target: Target, runs_dir: Path) -> None:
         raise UserError("\n       ".join(faults))
 
 
-def _machine_faults(execution: Execution) -> list[str]:
-    """What is said of a machine, not of files: isolation, vLLM, keys, devices."""
+def _machine_faults(recipe: Recipe) -> list[str]:
+    """What is said of a machine, not of files: isolation, vLLM, packages for GPUs, keys, devices."""
     return [
         *sandbox_faults(),
-        *engine_faults(execution, ROLES),
-        *predictor_engine_faults(execution, ROLES),
+        *engine_faults(recipe.execution, ROLES),
+        *predictor_engine_faults(recipe.execution, ROLES),
+        *training_package_faults(recipe.execution, recipe.train),
     ]
 
 
@@ -160,7 +165,14 @@ def _running(folder: Path, target: Target, cluster: Cluster, text: str) -> str |
         return None
     job, there = str(last["job"]), last["on"]
     other = cluster if there == target else cluster_of(there, last["name"], folder)
-    if other.state(job) not in ACTIVE:
+    try:
+        state = other.state(job)
+    except UserError as error:
+        raise UserError(
+            f"whether job {job} on {there} is still at work cannot be asked; if it cannot be, delete "
+            f"{folder / JOB}: {error}"
+        ) from None
+    if state not in ACTIVE:
         return None
     if there == target and (folder / FILES[target]).read_text(encoding="utf-8") == text:
         return job
