@@ -118,6 +118,7 @@ $(VLLM): $(READY)
 
 $(CLUSTER): $(READY)
 	$(INSTALL) $(VERSIONS) -e '.[cluster]'
+	$(INSTALL) --no-deps --upgrade --target $(VENV)/checks --group checks
 	@touch $@
 
 # Installs the Debian packages of missing commands, or names the command that does.

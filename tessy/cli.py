@@ -22,6 +22,7 @@ ELSEWHERE = {
     "inspect": "tessy.commands.inspect:inspect_command",
     "inspect-format": "tessy.commands.inspect_format:inspect_format_command",
     "judge": "eval.judge.command:judge_command",
+    "launch": "tessy.commands.launch:launch_command",
     "lexicon": "tessy.commands.lexicon:lexicon_command",
     "publish": "tessy.commands.share:publish_command",
     "status": "tessy.commands.status:status_command",

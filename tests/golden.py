@@ -11,12 +11,14 @@ import ast
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tessy.config.launch import TARGETS, Target
 from tessy.config.load import load
 from tessy.experiment import plan
+from tessy.launch.rendering import FILES, Head, render
 from tessy.stages import kinds
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +120,46 @@ def _is_text(node: ast.AST) -> bool:
     )
 
 
+LAUNCHED = "recipes/one-gpu/lora-80gb.yaml"
+PLACES: dict[Target, list[str]] = {
+    "slurm": [
+        "execution.cluster={kind: slurm, partition: gpu, setup: [module load cuda]}",
+        "execution.launch={time_minutes: 1440, options: {exclude: node7}}",
+    ],
+    "ray": ["execution.cluster={kind: ray, address: 'node0:6379', environment: {HF_HOME: /shared/hf}}"],
+    "sky": ["execution.cluster.kind=ray", "execution.launch={accelerator: H100, volume: runs}"],
+    "k8s": [
+        "execution.cluster.kind=ray",
+        "execution.launch={image: 'tessy:gpu', volume: runs, secret: keys}",
+    ],
+}
+"""Overrides with which every shipped recipe can be launched."""
+
+
+def launched(target: Target, recipe: str, overrides: Sequence[str] = ()) -> Head:
+    """The head job of a shipped recipe with three workers, on a cluster that sees everything in /shared."""
+    given = [*PLACES[target], "execution.workers=3", *overrides]
+    with contextlib.chdir(FOLDER):
+        planned = plan(load(ROOT / recipe, given))
+    judges = any("judging" in stage.kind.needs for stage in planned.stages)
+    name = planned.recipe.name
+    return Head(
+        planned.recipe,
+        recipe,
+        given,
+        name,
+        "/shared/my runs",
+        "/shared/tessy",
+        "/shared/venv/bin/python",
+        judges,
+    )
+
+
+def launch_texts() -> dict[str, str]:
+    """By file name, what one recipe is launched with on every target."""
+    return {FILES[target]: render(target, launched(target, LAUNCHED)) for target in TARGETS}
+
+
 def read(name: str) -> Any:
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -132,6 +174,9 @@ def main() -> None:
     for name, value in found.items():
         text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (FOLDER / "launch").mkdir(exist_ok=True)
+    for name, text in launch_texts().items():
+        (FOLDER / "launch" / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def tessy(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["plan"], ["sweep"], ["judge"], ["doctor"], ["diagnose"], ["diagnose-runs"]]
+    "command",
+    [[], ["run"], ["plan"], ["sweep"], ["launch"], ["judge"], ["doctor"], ["diagnose"], ["diagnose-runs"]],
 )
 def test_every_command_has_help(command: list[str]) -> None:
     done = tessy(*command, "--help")

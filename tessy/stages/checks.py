@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from tessy.boundary.lexicon import Lexicon
@@ -15,6 +16,7 @@ from tessy.config.execution import Execution
 from tessy.config.models import ModelReference
 from tessy.config.sources import Source
 from tessy.config.switches import PredictorCheckpoint, Switch
+from tessy.config.train import Training
 from tessy.errors import UserError
 from tessy.records import Role
 from tessy.sources import layout_of, open_table
@@ -90,6 +92,15 @@ def _serving(field: str, engine: EngineSettings) -> Iterator[str]:
 
     found = [*fault(api_key, engine.api_key_env), *([] if engine.endpoints else fault(installed_build))]
     yield from (f"{field}: {one}" for one in found)
+
+
+def training_package_faults(execution: Execution, train: Training) -> Iterator[str]:
+    """Packages for GPUs that training asks for and that are not installed."""
+    if execution.train.kernels == "liger" and find_spec("liger_kernel") is None:
+        remedy = "pip install -e '.[gpu]' (it needs a GPU), or use 'torch'"
+        yield f"execution.train.kernels 'liger': liger-kernel is not installed: {remedy}"
+    if train.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
+        yield "train.optimizer 'adamw_8bit': bitsandbytes is not installed: pip install -e '.[gpu]'"
 
 
 def switch_faults(switch: Switch) -> Iterator[str]:

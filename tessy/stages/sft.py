@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 from tessy.config.base import Seed, part
 from tessy.config.execution import Execution
@@ -12,7 +11,7 @@ from tessy.config.recipe import Recipe
 from tessy.config.train import Training
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind, StageConfig
-from tessy.stages.checks import local, model_faults
+from tessy.stages.checks import local, model_faults, training_package_faults
 
 
 class SftStage(StageConfig):
@@ -31,11 +30,7 @@ class SftStage(StageConfig):
         yield from model_faults("models.student", self.model.source)
         if self.train.start:
             yield from model_faults("train.start", self.train.start.source)
-        if execution.train.kernels == "liger" and find_spec("liger_kernel") is None:
-            remedy = "pip install -e '.[gpu]' (it needs a GPU), or use 'torch'"
-            yield f"execution.train.kernels 'liger': liger-kernel is not installed: {remedy}"
-        if self.train.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
-            yield "train.optimizer 'adamw_8bit': bitsandbytes is not installed: pip install -e '.[gpu]'"
+        yield from training_package_faults(execution, self.train)
 
 
 KIND = Kind(

@@ -1,0 +1,63 @@
+"""Waits for a job that was submitted, and shows its log meanwhile.
+
+Not covered: what the job does; a job goes on when nobody follows it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from tessy.errors import UserError
+from tessy.launch.submitting import ACTIVE, Cluster, State
+
+POLL_S = 5.0
+LAST_WORDS_S = 3.0
+"""For the end of a log that is shown as it grows, once the job has ended."""
+WHOLE_LOG_S = 60.0
+"""For the log of a job that has ended before any of it was shown."""
+FAILED_POLLS = 20
+"""Polls in a row that may fail (a controller restarts, a network drops) before following ends."""
+
+
+def follow(cluster: Cluster, job: str, say: Callable[[str], None], poll_s: float = POLL_S) -> State:
+    """Show the log of `job` until it has ended; returns how. Raises `UserError` where the cluster cannot be
+    asked any longer."""
+    shown: subprocess.Popen[bytes] | None = None
+    before: State | None = None
+    try:
+        while (state := _asked(cluster, job, poll_s)) in ACTIVE:
+            if state != before:
+                say(f"job {job}: {state}")
+                before = state
+            if state == "running" and (shown is None or shown.poll() is not None):
+                shown = _show(cluster.log(job, growing=True))
+            time.sleep(poll_s)
+        patience = LAST_WORDS_S if shown else WHOLE_LOG_S
+        shown = shown or _show(cluster.log(job, growing=False))
+        with suppress(subprocess.TimeoutExpired):
+            shown.wait(patience)
+        return state
+    finally:
+        if shown is not None:
+            shown.terminate()
+            shown.wait()
+
+
+def _show(command: list[str]) -> subprocess.Popen[bytes]:
+    """Print what `command` prints. It is not there for a Ctrl-C, and its own messages are not shown: that a
+    log is not there yet, for example."""
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _asked(cluster: Cluster, job: str, poll_s: float) -> State:
+    """The job's state, asked again where the cluster does not answer."""
+    for _ in range(FAILED_POLLS - 1):
+        with suppress(UserError):
+            return cluster.state(job)
+        time.sleep(poll_s)
+    return cluster.state(job)
