@@ -1,0 +1,66 @@
+"""A stage whose work is scripted traces: shared like synthesis, without models."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from scripted import assignment, samples
+
+from tessy.artifacts import write_json
+from tessy.config.execution import Execution
+from tessy.generation.writing import journal_of, wait_for_workers
+from tessy.runtime.job import Job, Spec
+from tessy.runtime.stage import Kind, StageConfig
+from tessy.synthesis.journal import Journal
+from tessy.synthesis.meters import Meters
+from tessy.synthesis.scheduler import Schedule, write_all
+
+TRACES = "traces.json"
+JOURNAL = "scripted"
+
+
+class ScriptedStage(StageConfig):
+    count: int
+    pause_s: float = 0.0
+    """How long a worker rests after each response, so that a test can do something in the middle."""
+
+
+KIND = Kind(
+    "scripted", ScriptedStage, 1, "scripted_stage:KIND", run="scripted_stage:run", join="scripted_stage:drain"
+)
+
+
+def spec_of(config: ScriptedStage, execution: Execution) -> Spec:
+    return Spec(
+        recipe="r",
+        name="scripted",
+        kind=KIND.declared,
+        fingerprint="x",
+        config=config.plain,
+        inputs={},
+        execution=execution,
+    )
+
+
+def run(job: Job[ScriptedStage]) -> None:
+    ids = [sample.sample_id for sample in samples(job.config.count)]
+    if job.works:
+        drain(job)
+    else:
+        wait_for_workers(job, JOURNAL, ids, "responses")
+    with journal_of(job, JOURNAL) as journal:
+        write_json(job.out / TRACES, list(journal.rows(ids)))
+
+
+def drain(job: Job[ScriptedStage]) -> None:
+    class Slowly(Journal):
+        def finish(self, sample_id: str, row: dict[str, object]) -> None:
+            super().finish(sample_id, row)
+            time.sleep(job.config.pause_s)
+
+    folder = job.work / f"{JOURNAL}.journal"
+    with Slowly(folder, job.claims(Path(folder))) as journal:
+        everything = samples(job.config.count)
+        asyncio.run(write_all(everything, assignment(3), journal, Schedule(16, 30), Meters()))
