@@ -15,6 +15,7 @@ from pathlib import Path
 from tessy.artifacts import write_json
 from tessy.jsonl import whole_lines
 from tessy.runtime.job import JOB, PROGRESS_FD, WORK, Spec
+from tessy.runtime.run import environment
 
 ROOT = Path(__file__).parent.parent
 MODULES = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
@@ -23,7 +24,7 @@ MODULES = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage under way in `folder`. `kept` has hard links to the files of its journals, which outlive them."""
+    """A stage under way in `folder`. `kept` has hard links to its journals' files, which outlive them."""
 
     folder: Path
     kept: Path
@@ -76,8 +77,8 @@ class Stage:
 
 @contextmanager
 def started(folder: Path, spec: Spec | None = None) -> Iterator[Stage]:
-    """The stage that `spec` describes, run in `folder` (named *.partial); without one, the stage that is there
-    goes on."""
+    """The stage that `spec` describes, run in `folder` (named *.partial); without one, what is there goes
+    on."""
     if spec is not None:
         folder.mkdir(parents=True)
         write_json(folder / JOB, spec.plain)
@@ -85,7 +86,7 @@ def started(folder: Path, spec: Spec | None = None) -> Iterator[Stage]:
     with (kept / "messages").open("wb") as messages, (kept / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tessy.runtime.job", str(folder)],
-            env={**os.environ, "PYTHONPATH": MODULES, PROGRESS_FD: str(messages.fileno())},
+            env={**environment(threads=1), "PYTHONPATH": MODULES, PROGRESS_FD: str(messages.fileno())},
             pass_fds=[messages.fileno()],
             stdout=log,
             stderr=log,
