@@ -1,16 +1,15 @@
-"""A stage whose work is scripted traces: shared like synthesis, without models."""
+"""A stage whose work is scripted traces: shared like synthesis, without models and the libraries that run
+them, which take seconds to import."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 from scripted import assignment, samples
 
 from tessy.artifacts import write_json
 from tessy.config.execution import Execution
-from tessy.generation.writing import journal_of, wait_for_workers
 from tessy.runtime.job import Job, Spec
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.synthesis.journal import Journal
@@ -45,22 +44,29 @@ def spec_of(config: ScriptedStage, execution: Execution) -> Spec:
 
 
 def run(job: Job[ScriptedStage]) -> None:
-    ids = [sample.sample_id for sample in samples(job.config.count)]
     if job.works:
         drain(job)
-    else:
-        wait_for_workers(job, JOURNAL, ids, "responses")
-    with journal_of(job, JOURNAL) as journal:
+    ids = [sample.sample_id for sample in samples(job.config.count)]
+    with _journal(job) as journal:
+        while not journal.is_complete(ids):
+            assert job.workers is not None
+            job.workers.check()
+            job.progress(journal.finished(), len(ids), "responses", job.workers.describe())
+            time.sleep(0.2)
         write_json(job.out / TRACES, list(journal.rows(ids)))
 
 
 def drain(job: Job[ScriptedStage]) -> None:
-    class Slowly(Journal):
+    everything = samples(job.config.count)
+    with _journal(job) as journal:
+        asyncio.run(write_all(everything, assignment(3), journal, Schedule(16, 30), Meters()))
+
+
+def _journal(job: Job[ScriptedStage]) -> Journal:
+    class Slow(Journal):
         def finish(self, sample_id: str, row: dict[str, object]) -> None:
             super().finish(sample_id, row)
             time.sleep(job.config.pause_s)
 
     folder = job.work / f"{JOURNAL}.journal"
-    with Slowly(folder, job.claims(Path(folder))) as journal:
-        everything = samples(job.config.count)
-        asyncio.run(write_all(everything, assignment(3), journal, Schedule(16, 30), Meters()))
+    return Slow(folder, job.claims(folder))

@@ -3,14 +3,17 @@ whatever dies in the middle."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from processes import end
@@ -24,13 +27,14 @@ from tessy.cluster import Resources, Work, Workers
 from tessy.cluster.coordinator import coordinator
 from tessy.cluster.on_ray import RayExecutor, connect
 from tessy.config.cluster import LocalCluster, RayCluster
-from tessy.config.execution import Execution
+from tessy.config.execution import Execution, Tracking
 from tessy.errors import UserError
 
 pytestmark = pytest.mark.ray
 
 COUNT = 500
 PAUSE_S = 0.02
+UNTRACKED = Tracking(wandb="disabled")
 NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 * 2**20}
 """Its GPU is a number that Ray hands out."""
 
@@ -80,20 +84,30 @@ def nodes() -> Iterator[Nodes]:
 
 
 def on_ray(nodes: Nodes, workers: int = 3) -> Execution:
-    return Execution(cluster=nodes.section, workers=workers)
+    return Execution(cluster=nodes.section, workers=workers, tracking=UNTRACKED)
 
 
 def locally() -> Execution:
-    return Execution(cluster=LocalCluster(environment={"PYTHONPATH": MODULES}), workers=3)
+    return Execution(cluster=LocalCluster(environment={"PYTHONPATH": MODULES}), workers=3, tracking=UNTRACKED)
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
-    """The traces of a local run of as many workers, and its seconds."""
-    began, folder = time.monotonic(), tmp_path_factory.mktemp("local") / "scripted.partial"
+def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
+    """The traces of a local run of as many workers, and how long it took."""
+    folder = tmp_path_factory.mktemp("local") / "scripted.partial"
     with started(folder, spec_of(ScriptedStage(count=COUNT), locally())) as stage:
-        traces = (stage.finished() / TRACES).read_bytes()
-    return traces, time.monotonic() - began
+        took = seconds(stage)
+        return (stage.finished() / TRACES).read_bytes(), took
+
+
+def seconds(stage: Stage) -> str:
+    """How long a stage needs to its first response, for the others, and to its end."""
+    times = [time.monotonic()]
+    for wait in (lambda: stage.reaches(1), lambda: stage.reaches(COUNT), stage.finished):
+        wait()
+        times.append(time.monotonic())
+    first, others, rest = (after - before for before, after in pairwise(times))
+    return f"{first:.1f} s to the first, {1000 * others / COUNT:.1f} ms for each, {rest:.1f} s to the end"
 
 
 def check(stage: Stage, traces: bytes) -> float:
@@ -118,20 +132,16 @@ def eventually(what: Callable[[], bool], within_s: float = 30) -> bool:
 
 
 def test_traces_are_those_of_a_local_run(
-    nodes: Nodes, local: tuple[bytes, float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    nodes: Nodes, local: tuple[bytes, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    began = time.monotonic()
     with started(tmp_path / "scripted.partial", spec_of(ScriptedStage(count=COUNT), on_ray(nodes))) as stage:
+        took = seconds(stage)
         assert check(stage, local[0]) <= 0
-    took = time.monotonic() - began
     with capsys.disabled():
-        print(
-            f"\n{COUNT} traces: {local[1]:.1f} s locally, {took:.1f} s on Ray, "
-            f"{1000 * (took - local[1]) / COUNT:.1f} ms more for each"
-        )
+        print(f"\n{COUNT} traces, three workers: locally {local[1]}; on Ray {took}")
 
 
-def test_a_node_is_killed_in_the_middle(nodes: Nodes, local: tuple[bytes, float], tmp_path: Path) -> None:
+def test_a_node_is_killed_in_the_middle(nodes: Nodes, local: tuple[bytes, str], tmp_path: Path) -> None:
     spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
     with started(tmp_path / "scripted.partial", spec) as stage:
         stage.reaches(100)
@@ -143,7 +153,7 @@ def test_a_node_is_killed_in_the_middle(nodes: Nodes, local: tuple[bytes, float]
 
 
 def test_the_coordinator_is_killed_in_the_middle(
-    nodes: Nodes, local: tuple[bytes, float], tmp_path: Path
+    nodes: Nodes, local: tuple[bytes, str], tmp_path: Path
 ) -> None:
     spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
     with started(tmp_path / "scripted.partial", spec) as stage:
@@ -155,8 +165,71 @@ def test_the_coordinator_is_killed_in_the_middle(
         assert "lost" not in notes(stage)
 
 
+CLAIMING = """
+import json, sys, threading
+from pathlib import Path
+from tessy.cluster.coordinator import RayClaims
+from tessy.cluster.on_ray import connect
+from tessy.config.cluster import RayCluster
+
+cluster = RayCluster(kind="ray", address={address!r})
+connect(cluster)
+owners = [RayClaims(cluster, Path({folder!r})) for _ in range({owners})]
+taken = []
+
+def claim(owner):
+    mine = [key for key in map(str, range({keys})) if owner.take(key) == 1]
+    taken.extend(key for key in mine if owner.holds(key))
+
+print("ready", flush=True)
+sys.stdin.readline()
+threads = [threading.Thread(target=claim, args=[owner]) for owner in owners]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(json.dumps(taken), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_no_two_of_64_owners_claim_the_same_while_the_coordinator_is_killed(
+    nodes: Nodes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys, processes = 3000, 4
+    script = CLAIMING.format(
+        address=nodes.section.address, folder=str(tmp_path), keys=keys, owners=64 // processes
+    )
+    with ExitStack() as stack:
+        running = [stack.enter_context(talking(script)) for _ in range(processes)]
+        assert [one.readline() for one, _ in running] == ["ready\n"] * processes
+        began, victim = time.monotonic(), nodes.coordinator(tmp_path)
+        for _, to in running:
+            print(file=to, flush=True)
+        time.sleep(1)
+        os.kill(victim, signal.SIGKILL)
+        taken = [key for one, _ in running for key in json.loads(one.readline())]
+        took = time.monotonic() - began
+    assert sorted(taken) == sorted(map(str, range(keys)))
+    with capsys.disabled():
+        print(f"\n64 owners, coordinator killed once: {keys / took:.0f} claims/s")
+
+
+@contextmanager
+def talking(script: str) -> Iterator[tuple[IO[str], IO[str]]]:
+    """The output and the input of a Python process that runs `script`."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout, process.stdin
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_killed_stage_leaves_nothing_on_the_cluster_and_goes_on(
-    nodes: Nodes, local: tuple[bytes, float], tmp_path: Path
+    nodes: Nodes, local: tuple[bytes, str], tmp_path: Path
 ) -> None:
     spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
     with started(tmp_path / "scripted.partial", spec) as stage:

@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,16 +29,19 @@ from tessy.config.cluster import RayCluster
 from tessy.errors import UserError
 
 NAMESPACE = "tessy"
-ADDRESS = "RAY_ADDRESS"
-"""Ray's own variable: what `address: auto` means to the workers."""
+ADDRESS = "TESSY_RAY_ADDRESS"
+"""Environment variable with the cluster's address for workers, which may be known otherwise on their node."""
 LOST = -1
 """The status of a worker whose actor or node is gone."""
+ANSWER_S = 10.0
+"""How long the head node may take to accept a connection."""
 PATIENCE_S = 2 * worker.PATIENCE_S + 5
 """How long an actor is given to end its worker."""
 
 
 def connect(cluster: RayCluster) -> Any:
-    """Ray, connected to `cluster`. It starts no cluster unless the address is `local`; raises `UserError`."""
+    """The module ray, connected to `cluster`. Raises `UserError`; starts a cluster only where the address is
+    `local`."""
     try:
         ray = importlib.import_module("ray")
     except ImportError:
@@ -46,18 +50,22 @@ def connect(cluster: RayCluster) -> Any:
         ) from None
     if ray.is_initialized():
         return ray
-    if cluster.address.startswith("ray://"):
+    address = os.environ.get(ADDRESS, cluster.address)
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
+    if address.startswith("ray://"):
         raise UserError(
-            f"execution.cluster.address: {cluster.address}: a stage is no Ray client; run the same command "
+            f"execution.cluster.address: {address}: a stage is no Ray client; run the same command "
             "on a machine of the cluster, or there by `ray job submit`"
         )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     on_term = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(cluster.address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        _require_answer(address)
+        ray.init(address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(
-            f"execution.cluster.address: {cluster.address}: no Ray cluster that can be used is there "
+            f"execution.cluster.address: {address}: no Ray cluster that can be used is there "
             f"({error}); start one by `ray start --head`, join further machines to it by `ray start "
             "--address=HOST:6379`, and run the same command on one of them"
         ) from None
@@ -66,6 +74,13 @@ def connect(cluster: RayCluster) -> Any:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_term)
     return ray
+
+
+def _require_answer(address: str) -> None:
+    """Raise `OSError` where nothing listens at HOST:PORT; `ray.init` tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
 
 
 class RayExecutor:
@@ -87,9 +102,7 @@ class RayExecutor:
             **self._cluster.environment,
             **work.environment,
         }
-        group = ray.util.placement_group(
-            [need] * work.count, self._cluster.spread, name=f"{NAMESPACE} {work.name}"
-        )
+        group = ray.util.placement_group([need] * work.count, self._cluster.spread)
         try:
             with Tending(work, lambda name: _Hosted(ray, group, need, work, name, environment)) as tending:
                 yield _Watched(ray, group, need, tending)
