@@ -201,7 +201,8 @@ class _Watched:
         text = self._tending.describe()
         if self._ray.util.placement_group_table(self._group)["state"] == "CREATED":
             return text
-        free = self._ray.available_resources()
+        available = self._ray.available_resources()
+        free = {name: available.get(name, 0) for name in self._need}
         return f"{text}, waiting for room on Ray: each needs {_said(self._need)}, free are {_said(free)}"
 
 
