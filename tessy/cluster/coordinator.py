@@ -213,7 +213,7 @@ class RayClaims:
 
     def close(self) -> None:
         self._closed.set()
-        if self._actor is not None:
+        if self._beating.ident:
             self._beating.join()
             # Without an answer it is dead after a while; the folder may be gone, because all is done.
             with suppress(Exception):
