@@ -272,7 +272,7 @@ def test_workers_that_find_no_room_yet_are_told_of(nodes: Nodes, tmp_path: Path)
         watch(first, tmp_path / "a" / "workers" / "worker-2.log", 1)
         with executor.start(work(tmp_path / "b", sleep)) as second:
             assert eventually(
-                lambda: "waiting for room on Ray: each needs 1 CPU, free are 0 CPU" in second.describe()
+                lambda: "waiting for room on Ray: 1 times 1 CPU; free are 0 CPU" in second.describe()
             )
             assert second.describe().startswith("0 of 1 workers")
     assert eventually(lambda: nodes.ray.available_resources().get("CPU") == 3)

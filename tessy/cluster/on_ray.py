@@ -203,7 +203,8 @@ class _Watched:
             return text
         available = self._ray.available_resources()
         free = {name: available.get(name, 0) for name in self._need}
-        return f"{text}, waiting for room on Ray: each needs {_said(self._need)}, free are {_said(free)}"
+        wanted = f"{self._group.bundle_count} times {_said(self._need)}"
+        return f"{text}, waiting for room on Ray: {wanted}; free are {_said(free)}"
 
 
 def _need(each: Resources) -> dict[str, float]:
