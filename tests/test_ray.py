@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from tessy.cluster.on_ray import RayExecutor, connect
 from tessy.config.cluster import LocalCluster, RayCluster
 from tessy.config.execution import Execution, Tracking
 from tessy.errors import UserError
+from tests import shared_judging
 
 pytestmark = pytest.mark.ray
 
@@ -163,6 +165,21 @@ def test_the_coordinator_is_killed_in_the_middle(
             assert len(stage.done) < COUNT, "killed too late to matter"
         assert check(stage, local[0]) <= 0
         assert "lost" not in notes(stage)
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is missing")
+def test_judging_goes_on_when_a_node_and_the_coordinator_are_killed(nodes: Nodes, tmp_path: Path) -> None:
+    partial = shared_judging.stage_at(tmp_path, COUNT, 3, nodes.section)
+    with started(partial) as stage:
+        stage.reaches(50)
+        nodes.kill()
+        nodes.add()
+        stage.reaches(150)
+        os.kill(nodes.coordinator(*stage.journals), signal.SIGKILL)
+        assert len(stage.done) < COUNT, "killed too late to matter"
+        stage.finished(300)
+        assert sorted(stage.done) == sorted(shared_judging.expected(COUNT))
+    assert shared_judging.verdicts(partial) == shared_judging.expected(COUNT)
 
 
 CLAIMING = """
