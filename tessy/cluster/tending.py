@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -68,9 +68,9 @@ class Tending:
         self._end_all()
 
     def _end_all(self) -> None:
-        with ExitStack() as stack:
-            for slot in self._slots:
-                stack.callback(slot.placed.end)
+        """All at once: each may take seconds."""
+        with ThreadPoolExecutor(max(1, len(self._slots))) as pool:
+            list(pool.map(lambda slot: slot.placed.end(), self._slots))
 
     def check(self) -> None:
         for slot in list(self._slots):

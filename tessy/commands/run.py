@@ -54,8 +54,8 @@ def check(planned: Plan[Recipe], runs_dir: Path) -> None:
 
 
 def settled(recipe: Recipe) -> Execution:
-    """The recipe's execution with the memory of its servers on this machine, or on the device that a recipe for
-    a cluster names (`execution.train.device`); raises `UserError` where they do not fit."""
+    """The recipe's execution with the memory of its servers on this machine, or on the device that a recipe
+    for a cluster names (`execution.train.device`); raises `UserError` where they do not fit."""
     elsewhere = recipe.execution.cluster.kind != "local"
     here = (devices_named(recipe) if elsewhere else None) or devices_here(_build())
     if here is None:

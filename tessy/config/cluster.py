@@ -40,7 +40,8 @@ class RayCluster(Cluster):
 
     kind: Literal["ray"]
     address: str = "auto"
-    """The cluster's: `auto` is the one this machine belongs to; else HOST:PORT of its head."""
+    """The cluster's: `auto` is the one this machine belongs to; else HOST:PORT of its head. `local` starts
+    one on this machine, for the stage."""
     spread: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = "SPREAD"
     """How a placement group lays its workers over nodes, by Ray's names."""
 
