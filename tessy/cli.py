@@ -128,7 +128,7 @@ Examples:
   tessy sweep recipes/sweeps/exposure.yaml --runs-dir /data/runs
 
 \b
-The same file with W&B's server, on several machines; one agent for each folder of runs:
+The same file with W&B's server, on several machines:
   wandb sweep recipes/sweeps/learning-rate.yaml
   wandb agent SWEEP_ID
 """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from tessy.config.base import Positive, Rate, Section
 
@@ -63,4 +64,21 @@ class SlurmCluster(Cluster):
     """Further options of sbatch by their long names: {exclude: node7, exclusive: true}."""
 
 
-AnyCluster = Annotated[LocalCluster | RayCluster | SlurmCluster, Field(discriminator="kind")]
+CLUSTERS = ("local", "ray", "slurm")
+
+
+def _kind(given: Any) -> Any:
+    """Which of them is meant; this machine where no kind is said."""
+    return given.get("kind", "local") if isinstance(given, Mapping) else getattr(given, "kind", None)
+
+
+AnyCluster = Annotated[
+    Annotated[LocalCluster, Tag("local")]
+    | Annotated[RayCluster, Tag("ray")]
+    | Annotated[SlurmCluster, Tag("slurm")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind",
+        custom_error_message="kind is none of local, ray, slurm; name one of them",
+    ),
+]

@@ -11,13 +11,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tessy.config.base import Section
+from tessy.config.cluster import CLUSTERS
 from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.evaluate import CodeKind
 from tessy.config.given import BY_NAME, GIVEN
 from tessy.config.recipe import Recipe
 from tessy.errors import UserError, nearest
 
-UNIONS = (*get_args(CodeKind), "lm_eval", BY_NAME, GIVEN)
+UNIONS = (*get_args(CodeKind), "lm_eval", BY_NAME, GIVEN, *CLUSTERS)
 """Kinds of a field's values, which stand in the place of an error and in no recipe."""
 
 
