@@ -26,7 +26,7 @@ from tessy.cluster.worker import number
 from tessy.config.train import TrainExecution
 from tessy.processes import die_with_parent, with_parent
 from tessy.runtime.job import read_spec
-from train.ranks import Cause, Failure, failure, failures, record
+from train.ranks import Cause, Failure, failure, failures, node_file, record
 
 MEET_S = 600.0
 """How long a node waits for the others. Clusters start all of them at about the same time."""
@@ -40,9 +40,9 @@ def meet(attempt: Path, node: int, spread: TrainExecution, patience_s: float = M
     `ConnectionError` where this node has been in this attempt before."""
     endpoint = spread.rendezvous or f"{own_address()}:{free_port()}"
     here = json.dumps({"host": platform.node(), "pid": os.getpid(), "endpoint": endpoint})
-    if first_wins(attempt / f"node-{node}.json", here) != here:
+    if first_wins(attempt / node_file(node), here) != here:
         raise ConnectionError(f"node {node} is already part of {attempt}; only a new attempt can begin anew")
-    present = [attempt / f"node-{each}.json" for each in range(spread.nodes)]
+    present = [attempt / node_file(each) for each in range(spread.nodes)]
     deadline = time.monotonic() + patience_s
     while missing := [path.stem for path in present if not path.exists()]:
         if time.monotonic() > deadline:

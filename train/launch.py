@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tessy.artifacts import read_json
 from tessy.cluster import Broken, Executor, Resources, Work, Workers
 from tessy.cluster.choosing import executor_of
 from tessy.cluster.local import LocalExecutor
@@ -28,7 +29,7 @@ from tessy.processes import python_module
 from tessy.runtime.job import FIXED, Job
 from tessy.runtime.stage import StageConfig
 from train.checkpoints import COMPLETE
-from train.ranks import MARK, Cause, Failure, Logs, failures, first
+from train.ranks import MARK, Cause, Failure, Logs, failures, first, node_file
 
 ATTEMPTS = "attempts"
 """Folder inside a stage's work folder with one of each attempt, by number."""
@@ -148,7 +149,14 @@ def explained(broken: Broken, folder: Path) -> Failure:
     name, status = next(iter((_lost(broken) or broken.statuses).items()))
     cause: Cause = "loss" if status < 0 else "fault"
     said = f"{'was lost' if status < 0 else 'ended'}, status {status}"
-    return Failure(None, int(name.rpartition("-")[2]), name, cause, said, tail(name, folder))
+    node = int(name.rpartition("-")[2])
+    return Failure(None, node, host(folder, node), cause, said, tail(name, folder))
+
+
+def host(folder: Path, node: int) -> str:
+    """The machine that is `node` in an attempt, if it has said so."""
+    path = folder / node_file(node)
+    return str(read_json(path)["host"]) if path.exists() else "not begun"
 
 
 def _lost(broken: Broken) -> dict[str, int]:

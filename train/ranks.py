@@ -45,6 +45,11 @@ class Relay:
         """Tables are shown by the stage's own process."""
 
 
+def node_file(node: int) -> str:
+    """The file in an attempt's folder in which `node` says where it is."""
+    return f"node-{node}.json"
+
+
 def print_to(folder: Path, rank: int) -> None:
     """From here on, this process prints to the log of `rank`."""
     log = os.open(folder / f"rank-{rank}{LOG}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
