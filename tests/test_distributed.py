@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import training_stage as stage
+
+from tessy.processes import python_module
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
 
@@ -34,15 +36,10 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def other_node(partial: Path, execution: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """What the stage tells to run on the second node, run on this one."""
-    from tessy.config.train import TrainExecution
-    from tessy.runtime.job import open_job, read_spec
-    from train.launch import torchrun_arguments
-
-    job = open_job(partial, read_spec(partial), None, None)
-    arguments = torchrun_arguments(job, TrainExecution(**execution))
-    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", *arguments], cwd=stage.ROOT)
+def other_node(partial: Path) -> subprocess.Popen[bytes]:
+    """What the stage tells to run on the second node of a cluster that it does not know, run on this one."""
+    attempt = partial / "work" / "attempts" / "1"
+    return subprocess.Popen(python_module("train.agent", str(partial), str(attempt), "1"), cwd=stage.ROOT)
 
 
 @pytest.mark.parametrize("name", SPREADS)
@@ -53,8 +50,12 @@ def test_the_same_batches_give_the_same_losses_and_weights(name: str, alone: Pat
     if execution.get("nodes"):
         execution = execution | {"rendezvous": f"localhost:{free_port()}"}
     partial = stage.make_job(alone.parent, name.replace(" ", "-"), **execution)
-    other = other_node(partial, execution) if execution.get("nodes") else None
-    spread = stage.run(partial)
+    started = stage.Started(partial)
+    while execution.get("nodes") and not (partial / "work/attempts/1/node-0.json").exists():
+        assert started.poll() is None
+        time.sleep(0.05)
+    other = other_node(partial) if execution.get("nodes") else None
+    spread = started.artifact()
     assert other is None or other.wait(60) == 0
     assert len(stage.losses(spread)) == 6
     assert stage.losses(spread) == pytest.approx(stage.losses(alone), rel=2e-5)

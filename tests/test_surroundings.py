@@ -30,7 +30,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIO
 LATIN = ASCII | {"PYTHONIOENCODING": "latin-1"}
 MODULES = (
     *("tessy.runtime.fork_server", "tessy.runtime.job", "tessy.bench.worker", "tessy.bench.classify"),
-    *("train.launch", "train.answer", "train.probe", "torch.distributed.run"),
+    *("train.agent", "train.answer", "train.probe", "torch.distributed.run"),
 )
 """What is started as a process of its own."""
 ENTRY = (sys.executable, "-P", "-m", "tessy.cli")

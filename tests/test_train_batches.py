@@ -106,7 +106,7 @@ def test_a_row_without_samples_has_no_loss() -> None:
             "train.batch_size 16 cannot be divided among 3 processes; use 15 or 18",
         ),
         ("execution.train.micro_batch=5", "with 5 rows at once; use 15 or 20"),
-        ("execution.train.nodes=2", "need `rendezvous`"),
+        ("execution.train={nodes: 2, rendezvous: node0}", "execution.train.rendezvous"),
         ("execution.train.offload=true", "set zero to 2 or 3"),
         ("execution.train={processes: 2, zero: 3, sequence_parallel: 2}", "set micro_batch to 1"),
         ("train.evaluate_epochs=[4]", "not below epochs 4"),

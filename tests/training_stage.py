@@ -143,6 +143,7 @@ class Started:
     """The stage's process, started as a run starts it; its output goes to `stage.log` beside its folder."""
 
     def __init__(self, partial: Path) -> None:
+        self._partial = partial
         self._server = fork_server()
         self.status: int | None = None
         with partial.with_suffix(".log").open("ab") as log, open(os.devnull, "wb") as nobody:
@@ -160,6 +161,11 @@ class Started:
             self.status = self._server.event().status
         return self.status
 
+    def artifact(self) -> Path:
+        """The finished artifact, at the stage's end."""
+        assert self.wait() == 0, self._partial.with_suffix(".log").read_text()[-3000:]
+        return self._partial.with_suffix("")
+
 
 @functools.cache
 def fork_server() -> ForkServer:
@@ -169,9 +175,7 @@ def fork_server() -> ForkServer:
 
 def run(partial: Path) -> Path:
     """Run the stage to its end; returns the artifact."""
-    status = Started(partial).wait()
-    assert status == 0, partial.with_suffix(".log").read_text()[-3000:]
-    return partial.with_suffix("")
+    return Started(partial).artifact()
 
 
 def weights(artifact: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One of several training processes, started by torchrun: `python -m train.worker FOLDER`."""
+"""One of several training processes, started by torchrun: `python -m train.worker FOLDER ATTEMPT`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tessy.errors import UserError
 from tessy.processes import die_with_parent
 from tessy.runtime.job import open_job, read_spec
-from train.launch import Relay, send
+from train.ranks import Relay, failure, print_to, record, send
 from train.sft import fine_tune
 
 
@@ -21,13 +20,14 @@ def _keep_quiet(message: Mapping[str, Any]) -> None:
 
 def main() -> None:
     die_with_parent()
-    folder = Path(sys.argv[1])
-    report = send if os.environ["RANK"] == "0" else _keep_quiet
+    folder, attempt = map(Path, sys.argv[1:])
+    rank = int(os.environ["RANK"])
+    print_to(attempt, rank)
     try:
-        fine_tune(open_job(folder, read_spec(folder), Relay(), report))
-    except UserError as error:
-        send({"error": str(error)})
-        sys.exit(2)
+        fine_tune(open_job(folder, read_spec(folder), Relay(), _keep_quiet if rank else send))
+    except Exception as error:
+        record(attempt, failure(error, int(os.environ["GROUP_RANK"]), rank))
+        raise
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ A worker is a process that runs a command of ours (`python -m tessy.runtime.job 
 stage has no work left. Workers share the stage's folder and nothing else: what each does is decided by claims
 (`tessy.claims`), so they may come, go and die at any time, and the results are those of a single process.
 
-An executor only keeps as many workers alive as were asked for. Not covered: what a worker does, and how
+An executor only keeps as many workers alive as were asked for. The workers of a gang need each other (the
+nodes of one training run): none is replaced, and whoever has started the gang decides what happens when it
+breaks. Not covered: what a worker does, and how
 several machines come to see the same folder.
 """
 
@@ -34,7 +36,10 @@ class Resources:
 @dataclass(frozen=True, slots=True)
 class Work:
     """What `count` workers do: each runs `command` with `environment` added to the one it finds there, and
-    gets `each`. Their logs and messages go to `folder`; `name` is what the cluster shows."""
+    gets `each`. Their logs and messages go to `folder`; `name` is what the cluster shows.
+
+    A `gang` has to run at the same time, each worker on a node of its own where the cluster has several; the
+    worker's number (`tessy.cluster.worker.number`) tells one from the other."""
 
     name: str
     command: Sequence[str]
@@ -42,6 +47,15 @@ class Work:
     count: int
     each: Resources = Resources()
     environment: Mapping[str, str] = field(default_factory=dict)
+    gang: bool = False
+
+
+class Broken(Exception):
+    """Workers of a gang have ended before their work was done; `statuses` by name as of `subprocess`."""
+
+    def __init__(self, statuses: Mapping[str, int]) -> None:
+        super().__init__(", ".join(f"{name} with status {status}" for name, status in statuses.items()))
+        self.statuses = statuses
 
 
 class Workers(Protocol):
@@ -50,7 +64,13 @@ class Workers(Protocol):
     def check(self) -> None:
         """Replace workers that were lost; called every second or so. Raises `UserError` with the message of
         a worker that refused its input (exit status 2), or where workers cannot be started; `RuntimeError`
-        with the end of a log where one ended with a fault too often."""
+        with the end of a log where one ended with a fault too often. Of a gang none is replaced: raises
+        `Broken` once one was lost or ended with a fault."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether all have ended because no work was left."""
         ...
 
     def describe(self) -> str:

@@ -95,14 +95,15 @@ class RayExecutor:
     def start(self, work: Work) -> Iterator[Workers]:
         ray = connect(self._cluster)
         need = _need(work.each)
-        _require_room(ray, self._cluster, work.count, need)
+        spread = "STRICT_SPREAD" if work.gang else self._cluster.spread
+        _require_room(ray, spread, work.count, need)
         work.folder.mkdir(parents=True, exist_ok=True)
         environment = {
             ADDRESS: ray.get_runtime_context().gcs_address,
             **self._cluster.environment,
             **work.environment,
         }
-        group = ray.util.placement_group([need] * work.count, self._cluster.spread)
+        group = ray.util.placement_group([need] * work.count, spread)
         try:
             with Tending(work, lambda name: _Hosted(ray, group, need, work, name, environment)) as tending:
                 yield _Watched(ray, group, need, tending)
@@ -197,6 +198,10 @@ class _Watched:
     def check(self) -> None:
         self._tending.check()
 
+    @property
+    def finished(self) -> bool:
+        return self._tending.finished
+
     def describe(self) -> str:
         text = self._tending.describe()
         if self._ray.util.placement_group_table(self._group)["state"] == "CREATED":
@@ -217,15 +222,15 @@ def _need(each: Resources) -> dict[str, float]:
     return need
 
 
-def _require_room(ray: Any, cluster: RayCluster, count: int, need: Mapping[str, float]) -> None:
+def _require_room(ray: Any, spread: str, count: int, need: Mapping[str, float]) -> None:
     """Raise `UserError` where `count` workers will never find room on the nodes that there are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = [min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes]
     room = {"STRICT_SPREAD": sum(map(bool, fit)), "STRICT_PACK": max(fit, default=0)}
-    if count > (found := room.get(cluster.spread, sum(fit))):
+    if count > (found := room.get(spread, sum(fit))):
         had = "; ".join(sorted(map(_said, nodes)))
         raise UserError(
-            f"execution.cluster.worker: {_said(need)} for each of {count} workers, {cluster.spread}: the "
+            f"execution.cluster.worker: {_said(need)} for each of {count} workers, {spread}: the "
             f"Ray cluster has room for {found} ({len(nodes)} nodes: {had}); ask for less, lower "
             "execution.workers, or add nodes by `ray start --address=HOST:6379`"
         )

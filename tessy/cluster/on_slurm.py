@@ -99,7 +99,10 @@ def size(cluster: SlurmCluster, each: Resources) -> Resources:
 
 def parameters(cluster: SlurmCluster, work: Work) -> dict[str, Any]:
     """What submitit is told about the jobs of `work`, by its own names."""
-    each = size(cluster, work.each)
+    # What a node of a gang needs is not what the workers of other stages need.
+    each = work.each if work.gang else size(cluster, work.each)
+    # A gang that has lost one begins anew as a whole.
+    requeue = "no_requeue" if work.gang else "requeue"
     given = {
         "partition": cluster.partition,
         "account": cluster.account,
@@ -113,7 +116,7 @@ def parameters(cluster: SlurmCluster, work: Work) -> dict[str, Any]:
         "array_parallelism": work.count,
         # Since Slurm 22.05 srun does not take it over from sbatch: a worker would be bound to one core.
         "srun_args": [f"--cpus-per-task={each.cores}"],
-        "additional_parameters": _options({"requeue": True, **cluster.options}),
+        "additional_parameters": _options({requeue: True, **cluster.options}),
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -322,6 +325,10 @@ class _Workers:
 
     def check(self) -> None:
         self.tending.check()
+
+    @property
+    def finished(self) -> bool:
+        return self.tending.finished
 
     def describe(self) -> str:
         return ", ".join(filter(None, (self.tending.describe(), self.jobs.waiting(), self.jobs.refused)))

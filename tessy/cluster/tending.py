@@ -1,4 +1,7 @@
-"""Keeps the wanted number of workers alive, whatever places them."""
+"""Keeps the wanted number of workers alive, whatever places them; or watches those of a gang.
+
+Not covered: what a broken gang does next (`train.launch`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from tessy.cluster import Work
+from tessy.cluster import Broken, Work
 from tessy.cluster.worker import refusal, tail
 from tessy.errors import UserError
 
@@ -73,9 +76,16 @@ class Tending:
             list(pool.map(lambda slot: slot.placed.end(), self._slots))
 
     def check(self) -> None:
-        for slot in list(self._slots):
-            if (status := slot.placed.status) is not None:
-                self._conclude(slot, status)
+        statuses = [(slot, slot.placed.status) for slot in self._slots]
+        ended = [(slot, status) for slot, status in statuses if status is not None]
+        if self._work.gang and any(status for _, status in ended):
+            raise Broken({slot.name: status for slot, status in ended if status})
+        for slot, status in ended:
+            self._conclude(slot, status)
+
+    @property
+    def finished(self) -> bool:
+        return self._through == self._work.count
 
     def _conclude(self, slot: _Slot, status: int) -> None:
         folder = self._work.folder

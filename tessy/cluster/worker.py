@@ -2,7 +2,8 @@
 
 `python -m tessy.cluster.worker NAME FOLDER -- COMMAND...` appends output to `FOLDER/NAME.log` and messages
 (what a stage reports through `TESSY_PROGRESS_FD`, JSON lines) to `FOLDER/NAME.messages`; it ends with the
-command's exit status, and the command ends with it, however it dies.
+command's exit status, and the command ends with it, however it dies. The command finds its name in
+`TESSY_WORKER`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from tessy.jsonl import whole_lines
 from tessy.processes import PARENT, end_in_order, inherited
 
+WORKER = "TESSY_WORKER"
 MESSAGES_FD = "TESSY_PROGRESS_FD"
 LOG, MESSAGES = ".log", ".messages"
 PATIENCE_S = 10.0
@@ -35,10 +37,15 @@ def start(
             stdout=log,
             stderr=log,
             env=inherited({**os.environ, **environment})
-            | {PARENT: str(os.getpid()), MESSAGES_FD: str(messages.fileno())},
+            | {WORKER: name, PARENT: str(os.getpid()), MESSAGES_FD: str(messages.fileno())},
             pass_fds=[messages.fileno()],
             start_new_session=True,
         )
+
+
+def number() -> int:
+    """The number of the worker whose command calls this: 0 for the first."""
+    return int(os.environ[WORKER].rpartition("-")[2])
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

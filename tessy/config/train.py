@@ -17,6 +17,8 @@ EPOCHS = "epochs"
 """Folder of a trained artifact with the models after chosen epochs, by number."""
 
 Weight = Annotated[float, Field(ge=0)]
+Endpoint = Annotated[str, Field(pattern=r"^[^\s:]+:\d+$")]
+"""HOST:PORT."""
 
 
 class Start(Checkpoint):
@@ -131,9 +133,11 @@ class TrainExecution(Section):
     processes: Positive = 1
     """Training processes on each node, one per device."""
     nodes: Positive = 1
-    """Machines; with more than one, `rendezvous` is required and the run folder is shared by all."""
-    rendezvous: str | None = None
-    """HOST:PORT of the first node."""
+    """Machines that train one model together; with more than one, `execution.cluster` starts them, and all
+    see the run folder under the same path."""
+    rendezvous: Endpoint | None = None
+    """HOST:PORT where the first node can be reached; found by itself where not given. On a cluster of kind
+    `local` it says that the other nodes are started by hand."""
     zero: Literal[0, 2, 3] = 0
     """DeepSpeed ZeRO stage: 2 shards optimizer states and gradients, 3 the weights as well; 0 is without."""
     offload: bool = False
@@ -175,8 +179,6 @@ class TrainExecution(Section):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if self.nodes > 1 and self.rendezvous is None:
-            raise ValueError(f"nodes {self.nodes} need `rendezvous`, HOST:PORT of the first; add it")
         if self.zero == 0 and (self.offload or self.sequence_parallel > 1):
             raise ValueError("`offload` and `sequence_parallel` are DeepSpeed's; set zero to 2 or 3")
         if self.recomputed_layers is not None and self.recompute == "nothing":

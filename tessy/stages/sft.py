@@ -9,6 +9,7 @@ from tessy.config.execution import Execution
 from tessy.config.models import ModelReference, reference
 from tessy.config.recipe import Recipe
 from tessy.config.train import Training
+from tessy.machine import machine
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.stages.checks import local, model_faults, training_package_faults
@@ -31,6 +32,13 @@ class SftStage(StageConfig):
         if self.train.start:
             yield from model_faults("train.start", self.train.start.source)
         yield from training_package_faults(execution, self.train)
+        spread = execution.train
+        alone = execution.cluster.kind == "local" and spread.rendezvous is None
+        if spread.nodes > 1 and alone and machine().gpus:
+            yield (
+                f"execution.train.nodes {spread.nodes}: on a local cluster all would use the same GPUs; "
+                "name execution.cluster (slurm, ray), or give `rendezvous` and start the others by hand"
+            )
 
 
 KIND = Kind(
