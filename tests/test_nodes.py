@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 import training_stage as stage
 
-from tessy.artifacts import read_json, write_json
+from tessy.artifacts import read_json
 from tessy.cluster.tending import REFUSED
 from tessy.config.train import TrainExecution
-from tessy.runtime.job import JOB
 from tessy.tracking import read_metrics
 from tests.processes import descendants
 from train.agent import meet
@@ -96,27 +95,6 @@ def test_a_node_that_is_lost_costs_the_steps_since_the_last_checkpoint(
     assert set(logged) == set(range(1, STEPS + 1))
     assert all(step > int(again[1]) for step in logged if logged.count(step) > 1)
     assert not processes_in(partial)
-
-
-@pytest.mark.ray
-def test_a_lost_node_on_ray(folder: Path, undisturbed: Path) -> None:
-    pytest.importorskip("ray", reason="run: pip install 'tessy[cluster]'")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster()
-    try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20, include_dashboard=False)
-        partial = stage.make_job(folder, "on-ray", LONG, **TWO_NODES)
-        spec = read_json(partial / JOB)
-        section = {"kind": "ray", "address": cluster.address, "worker": {"gpus": 0}}
-        write_json(partial / JOB, spec | {"execution": spec["execution"] | {"cluster": section}})
-        started = disturbed(partial, lambda: saved(partial), lambda: node(partial, 1))
-        assert started.wait() == 0, log_of(partial)[-3000:]
-    finally:
-        cluster.shutdown()
-    assert "interrupted: node 1" in log_of(partial)
-    assert stage.losses(partial.with_suffix("")) == pytest.approx(stage.losses(undisturbed), rel=1e-6)
 
 
 def test_the_failure_that_came_first_is_shown_not_those_that_follow(folder: Path) -> None:

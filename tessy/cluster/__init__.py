@@ -62,8 +62,8 @@ class Workers(Protocol):
     """Workers that have been started."""
 
     def check(self) -> None:
-        """Replace workers that were lost; called every second or so. Raises `UserError` with the message of
-        a worker that refused its input (exit status 2), or where workers cannot be started; `RuntimeError`
+        """Replace workers that were lost; called every second or so. Raises `UserError` where all that are
+        left refused their input or their machine (exit status 2), or none can be started; `RuntimeError`
         with the end of a log where one ended with a fault too often. Of a gang none is replaced: raises
         `Broken` once one was lost or ended with a fault."""
         ...

@@ -143,6 +143,11 @@ def run_worker(name: str, folder: Path, command: Sequence[str], environment: Map
     return -signal.SIGTERM if status == 128 + signal.SIGTERM else status
 
 
+def run_member(folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """`run_worker` for the task of a gang on this node: its number tells which it is."""
+    return run_worker(f"worker-{os.environ['SLURM_PROCID']}", folder, command, environment)
+
+
 class _Ended(BaseException):
     def __init__(self, number: int) -> None:
         self.number = number
@@ -156,7 +161,9 @@ class _Jobs:
         self._parameters = parameters(cluster, work)
         self._arguments = (work.folder, list(work.command), {**work.environment, **cluster.environment})
         # Names tell our jobs from all others of this user, and those with these settings from earlier ones.
-        self._prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', work.name)}-{_digest(str(work.folder))}."
+        # Every attempt of a gang has a folder of its own beside those of earlier ones.
+        place = work.folder.parent if work.gang else work.folder
+        self._prefix = f"{re.sub(r'[^A-Za-z0-9_-]', '-', work.name)}-{_digest(str(place))}."
         self._name = self._prefix + _digest(repr((self._parameters, self._arguments)))
         self._ready: dict[str, _Task] = {}
         self._queue: dict[str, Queued] = {}
@@ -165,10 +172,16 @@ class _Jobs:
         self.refused = ""
 
     def begin(self) -> None:
-        """Take over what an earlier run has left in the queue, and submit the rest as one job array."""
+        """Take over what an earlier run has left in the queue, and submit the rest as one job array; a gang
+        anew, as one job of several nodes."""
         self._executor = _executor(self._work.folder / SUBMITTED)
         self._executor.update_parameters(job_name=self._name, **self._parameters)
         names = [f"worker-{number}" for number in range(self._work.count)]
+        if self._work.gang:
+            self._ask()
+            _cancel(job_id for job_id, _ in self._ours())
+            self._ready = self._submit_gang(names)
+            return
         self._adopt(names)
         self._ready |= self._submit([name for name in names if name not in self._ready])
 
@@ -214,6 +227,15 @@ class _Jobs:
             except RuntimeError as error:
                 raise _refusal(str(error)) from None
         return {name: self._task(name, job) for name, job in zip(names, jobs, strict=True)}
+
+    def _submit_gang(self, names: Sequence[str]) -> dict[str, _Task]:
+        self._executor.update_parameters(nodes=len(names), ntasks_per_node=1)
+        with _outside_of_jobs():
+            try:
+                job = self._executor.submit(run_member, *self._arguments)
+            except RuntimeError as error:
+                raise _refusal(str(error)) from None
+        return {name: self._task(name, job.task(number)) for number, name in enumerate(names)}
 
     def _task(self, name: str, job: Any) -> _Task:
         self._missing[job.job_id], self._submitted = 0, time.monotonic()

@@ -56,6 +56,7 @@ class Tending:
         self._work, self._place = work, place
         self._slots: list[_Slot] = []
         self._through = 0
+        self._refused: list[str] = []
 
     def __enter__(self) -> Self:
         try:
@@ -95,7 +96,12 @@ class Tending:
             self._through += 1
             return
         if status == REFUSED and (message := refusal(slot.name, folder)):
-            raise UserError(message)
+            # It may be that machine: the others go on, and where none is left the input is to blame.
+            self._slots.remove(slot)
+            self._refused.append(message)
+            if not self._slots and not self._through:
+                raise UserError(message)
+            return
         slot.faults += status > 0
         slot.lost += status < 0
         if slot.faults > FAULTS_AT_MOST or slot.lost > LOST_AT_MOST:
@@ -110,4 +116,5 @@ class Tending:
         """`6 of 8 workers`; those that found nothing left to do count as running."""
         running = self._through + sum(slot.placed.running for slot in self._slots)
         lost = sum(slot.faults + slot.lost for slot in self._slots)
-        return f"{running} of {self._work.count} workers" + (f" ({lost} lost)" if lost else "")
+        refused = f", {len(self._refused)} refused: {self._refused[0]}" if self._refused else ""
+        return f"{running} of {self._work.count} workers{f' ({lost} lost)' if lost else ''}{refused}"
