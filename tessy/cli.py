@@ -125,7 +125,7 @@ def plan(recipe: Path, overrides: tuple[str, ...], runs_dir: Path, sizes: str | 
     epilog="""\b
 Examples:
   tessy sweep recipes/sweeps/learning-rate.yaml
-  tessy sweep recipes/sweeps/exposure.yaml --runs-dir /data/runs
+  tessy sweep recipes/sweeps/exposure.yaml --runs-dir /data/runs --at-once 4
 
 \b
 The same file with W&B's server, on several machines:
@@ -135,7 +135,8 @@ The same file with W&B's server, on several machines:
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @_runs_dir
-def sweep(file: Path, runs_dir: Path) -> None:
+@click.option("--at-once", type=click.IntRange(min=1), default=1, show_default=True, help="Points at once.")
+def sweep(file: Path, runs_dir: Path, at_once: int) -> None:
     """Run a recipe at every point of the grid in FILE, a W&B sweep configuration; no server is needed.
 
     Points share the artifacts they do not change, and finished work is not repeated. Results are in
@@ -143,7 +144,7 @@ def sweep(file: Path, runs_dir: Path) -> None:
     """
     from tessy.commands.sweep import run_sweep
 
-    sys.exit(run_sweep(file, runs_dir))
+    sys.exit(run_sweep(file, runs_dir, at_once))
 
 
 @main.command(

@@ -228,7 +228,8 @@ def test_a_sweep_shares_work_outlives_a_failing_point_and_an_agents_run_is_the_w
     parameters = {"problems.source": several(bad, good), "evaluate.pass_at": several([], [2])}
     file = write(tmp_path, parameters, command=command, metric=metric)
 
-    done = subprocess.run(["tessy", "sweep", str(file)], capture_output=True, text=True, check=False)
+    sweep = ["tessy", "sweep", str(file), "--at-once", "2"]
+    done = subprocess.run(sweep, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 of 4 points have results" in done.stdout
     runs = tmp_path / "runs" / "tiny"

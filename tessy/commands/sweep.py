@@ -1,4 +1,5 @@
-"""A sweep: runs a recipe at every point of a grid, on this machine, one after another.
+"""A sweep: runs a recipe at every point of a grid, one after another or several at once; where each runs its
+stages is the recipe's `execution`.
 
 The file is a W&B sweep configuration that also works with `wandb sweep` and `wandb agent`. Those need a
 server; this does not. A point is the same run that an agent would start, with the same overrides and in the
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -28,6 +31,7 @@ from tessy.config.load import load
 from tessy.config.recipe import Recipe
 from tessy.errors import UserError, nearest
 from tessy.experiment import plan
+from tessy.processes import python_module
 from tessy.report.contract import parse_results, score_name
 from tessy.report.scores import STUDENT
 from tessy.report.sweep import SweepMetric, SweepPoint, SweepReport, result_rows, write_sweep
@@ -187,18 +191,21 @@ def _require_metric(metric: Metric, recipe: Recipe) -> None:
         raise UserError(f"metric.name {metric.name!r}: no method and benchmark of the recipe's{hint}")
 
 
-def run_sweep(path: Path, runs_dir: Path) -> int:
-    """Run every point of the sweep file at `path`; returns 1 if one failed, after running the others."""
+def run_sweep(path: Path, runs_dir: Path, at_once: int = 1) -> int:
+    """Run every point of the sweep file at `path`, so many `at_once`; returns 1 if one failed, after running
+    the others."""
     console, sweep = Console(), read_sweep(path)
     points = plan_points(sweep, runs_dir)
     folder = runs_dir / points[0].planned.recipe.name / f"sweep-{sweep.name}"
     statuses = []
-    for number, point in enumerate(points, start=1):
-        console.print(
-            Text.assemble((f"Point {number} of {len(points)}: ", "bold"), point.overrides), soft_wrap=True
-        )
-        statuses.append(_run_point(point, runs_dir, console))
-        if statuses[-1] == INTERRUPTED:
+    running = (
+        _one_by_one(points, runs_dir, console)
+        if at_once == 1
+        else _side_by_side(points, sweep.recipe, runs_dir, folder, at_once, console)
+    )
+    for status in running:
+        statuses.append(status)
+        if status == INTERRUPTED:
             return INTERRUPTED
         report = _report(sweep, path, points, folder.parent)
         page = write_sweep(report, folder)
@@ -207,6 +214,33 @@ def run_sweep(path: Path, runs_dir: Path) -> int:
         f"{page}: {statuses.count(0)} of {len(points)} points have results", highlight=False, soft_wrap=True
     )
     return int(any(statuses))
+
+
+def _one_by_one(points: Sequence[Point], runs_dir: Path, console: Console) -> Iterator[int]:
+    for number, point in enumerate(points, start=1):
+        console.print(
+            Text.assemble((f"Point {number} of {len(points)}: ", "bold"), point.overrides), soft_wrap=True
+        )
+        yield _run_point(point, runs_dir, console)
+
+
+def _side_by_side(
+    points: Sequence[Point], recipe: str, runs_dir: Path, folder: Path, at_once: int, console: Console
+) -> Iterator[int]:
+    """Points as runs of their own in the same folder, where each makes what no other has begun."""
+
+    def run(number: int, point: Point) -> int:
+        said = Text.assemble((f"Point {number} of {len(points)}: ", "bold"), point.overrides)
+        console.print(said, soft_wrap=True)
+        command = ["run", recipe, *overrides(point.parameters), "--runs-dir", str(runs_dir)]
+        with (folder / f"point-{number}.log").open("wb") as log:
+            status = subprocess.call(python_module("tessy.cli", *command), stdout=log, stderr=log)
+        console.print(Text.assemble(mark(not status, console.encoding), f"point {number}: {log.name}"))
+        return status
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(run, range(1, len(points) + 1), points)
 
 
 def _run_point(point: Point, runs_dir: Path, console: Console) -> int:
