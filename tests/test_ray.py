@@ -30,7 +30,9 @@ from tessy.cluster.on_ray import RayExecutor, connect
 from tessy.config.cluster import LocalCluster, RayCluster
 from tessy.config.execution import Execution, Tracking
 from tessy.errors import UserError
+from tessy.processes import python_module
 from tests import shared_judging
+from tests.test_sweep import tiny
 
 pytestmark = pytest.mark.ray
 
@@ -333,3 +335,36 @@ def test_where_no_cluster_is_the_remedy_is_named_and_nothing_printed(address: st
     assert ran.stdout == ""
     assert f"UserError: execution.cluster.address: {address}: " in ran.stderr.splitlines()[-1]
     assert "ray start --head" in ran.stderr or address.startswith("ray://")
+
+
+def test_a_whole_recipe_on_ray_scores_what_it_does_here(nodes: Nodes, tmp_path: Path) -> None:
+    """Synthesis and an evaluation by lm-eval; a node and every coordinator are killed while responses to the
+    benchmark are written."""
+    recipe = tiny(tmp_path)
+    section = json.dumps(nodes.section.plain)
+    there = ["execution.workers=2", f"execution.cluster={section}", "--runs-dir", str(tmp_path / "ray")]
+    here = ["--runs-dir", str(tmp_path / "here")]
+    command = python_module("tessy.cli", "run", str(recipe))
+    subprocess.run([*command, *here], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen([*command, *there], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        journals = list[Path]()
+        while not journals and run.poll() is None:
+            time.sleep(0.05)
+            journals = list((tmp_path / "ray" / "tiny").glob("lmeval-*.partial/work/*.journal"))
+        nodes.kill()
+        for journal in journals:
+            os.kill(nodes.coordinator(journal.absolute()), signal.SIGKILL)
+        nodes.add()
+        said, _ = run.communicate(timeout=240)
+    assert run.returncode == 0, said
+    results = [
+        json.loads((tmp_path / where / "tiny/report/results.json").read_text()) for where in ("ray", "here")
+    ]
+    assert results[0]["rows"] == results[1]["rows"]
+    assert results[0]["fingerprint"] == results[1]["fingerprint"]
+    written = [
+        sorted(path.read_bytes() for path in (tmp_path / where).rglob("responses.parquet"))
+        for where in ("ray", "here")
+    ]
+    assert written[0] == written[1]
+    assert written[0]

@@ -205,11 +205,17 @@ class _Watched:
     def describe(self) -> str:
         text = self._tending.describe()
         if self._ray.util.placement_group_table(self._group)["state"] == "CREATED":
-            return text
+            return ", ".join(filter(None, (text, _dashboard(self._ray))))
         available = self._ray.available_resources()
         free = {name: available.get(name, 0) for name in self._need}
         wanted = f"{self._group.bundle_count} times {_said(self._need)}"
         return f"{text}, waiting for room on Ray: {wanted}; free are {_said(free)}"
+
+
+def _dashboard(ray: Any) -> str:
+    """The address of Ray's dashboard, where there is one."""
+    url = ray.get_dashboard_url()
+    return f"http://{url}" if url else ""
 
 
 def _need(each: Resources) -> dict[str, float]:
