@@ -194,6 +194,7 @@ class _Watched:
 
     def __init__(self, ray: Any, group: Any, need: Mapping[str, float], tending: Tending) -> None:
         self._ray, self._group, self._need, self._tending = ray, group, need, tending
+        self._dashboard = _dashboard(ray)
 
     def check(self) -> None:
         self._tending.check()
@@ -205,7 +206,7 @@ class _Watched:
     def describe(self) -> str:
         text = self._tending.describe()
         if self._ray.util.placement_group_table(self._group)["state"] == "CREATED":
-            return ", ".join(filter(None, (text, _dashboard(self._ray))))
+            return ", ".join(filter(None, (text, self._dashboard)))
         available = self._ray.available_resources()
         free = {name: available.get(name, 0) for name in self._need}
         wanted = f"{self._group.bundle_count} times {_said(self._need)}"
@@ -214,7 +215,8 @@ class _Watched:
 
 def _dashboard(ray: Any) -> str:
     """The address of Ray's dashboard, where there is one."""
-    url = ray.get_dashboard_url()
+    # Returns what is known of the connection that there is.
+    url = ray.init(ignore_reinit_error=True, logging_level=logging.ERROR).dashboard_url
     return f"http://{url}" if url else ""
 
 
