@@ -50,6 +50,9 @@ def test_a_lost_node_on_slurm(
 ) -> None:
     with slurm_cluster(tmp_path / "c") as slurm:
         monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
+        # Its stages have the environment in which it was started.
+        stage.fork_server().close()
+        stage.fork_server.cache_clear()
         where = {"kind": "slurm", "worker": {"gpus": 0, "cores": 1, "memory_gib": 2}}
         check(folder, undisturbed, "on-slurm", where)
         assert slurm.jobs() == {}
