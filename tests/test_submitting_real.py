@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,13 +148,16 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Ray cluster of one node with a job server."""
+    """The address of a Ray cluster of one node with a job server, which asks for a token."""
     folder = tmp_path_factory.mktemp("ray")
     ports = [str(port) for port in free_ports(2)]
     command = python_module(
         *("ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4", "--disable-usage-stats"),
         *(f"--port={ports[0]}", f"--dashboard-port={ports[1]}", f"--temp-dir={folder}"),
     )
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_AUTH_MODE", "token")
+    patch.setenv("RAY_AUTH_TOKEN", "a" * 64)
     with (folder / "log").open("wb") as log:
         head = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -162,23 +166,32 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         head.terminate()
         head.wait(60)
+        patch.undo()
 
 
 def answers(port: str) -> bool:
     try:
         return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=2).status == 200)
+    except urllib.error.HTTPError as error:
+        # It is there, and asks for the token.
+        return error.code == 401
     except OSError:
         return False
 
 
 @pytest.mark.ray
-def test_a_recipe_is_launched_on_a_real_ray_cluster(ray_cluster: str, tmp_path: Path) -> None:
+def test_a_recipe_is_launched_on_a_real_ray_cluster(
+    ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python, cluster = (
         f"execution.launch.python={slow_python(tmp_path)}",
         f"execution.cluster={{kind: ray, address: '{ray_cluster}'}}",
     )
     runs = tmp_path / "it's 100% odd"
     command = ["recipes/mini.yaml", python, cluster, "--on", "ray", "--runs-dir", str(runs)]
+    with monkeypatch.context() as forgotten:
+        forgotten.delenv("RAY_AUTH_MODE")
+        assert "set RAY_AUTH_MODE=token" in tessy_launch(*command, "--detach").stderr
     first = tessy_launch(*command, "--detach")
     assert first.returncode == 0, first.stderr
     job = first.stdout.split("as job ")[1].split()[0]

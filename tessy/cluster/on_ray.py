@@ -33,6 +33,10 @@ ADDRESS = "TESSY_RAY_ADDRESS"
 """Environment variable with the cluster's address for workers, which may be known otherwise on their node."""
 LOST = -1
 """The status of a worker whose actor or node is gone."""
+TOKEN = (
+    "the Ray cluster asks for a token, and Ray sends none to a named address unless it is told to; set "
+    "RAY_AUTH_MODE=token (the token is RAY_AUTH_TOKEN, or in ~/.ray/auth_token)"
+)
 ANSWER_S = 10.0
 """How long the head node may take to accept a connection."""
 PATIENCE_S = 2 * worker.PATIENCE_S + 5
@@ -63,6 +67,8 @@ def connect(cluster: RayCluster) -> Any:
     try:
         _require_answer(address)
         ray.init(address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False)
+    except ray.exceptions.AuthenticationError:
+        raise UserError(f"execution.cluster.address: {address}: {TOKEN}") from None
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(
             f"execution.cluster.address: {address}: no Ray cluster that can be used is there "

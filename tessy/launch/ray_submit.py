@@ -10,9 +10,12 @@ from pathlib import Path
 
 import yaml
 
+from tessy.cluster.on_ray import TOKEN
+
 
 def main() -> None:
     try:
+        from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not on this machine; install it: pip install -e '.[cluster]'")
@@ -21,6 +24,8 @@ def main() -> None:
     try:
         client = JobSubmissionClient(None if address == "auto" else address)
         print(client.submit_job(**job))
+    except AuthenticationError:
+        sys.exit(f"execution.cluster.address {address!r}: {TOKEN}")
     except (ConnectionError, RuntimeError, ValueError) as error:
         sys.exit(f"execution.cluster.address {address!r}: {error}")
 
