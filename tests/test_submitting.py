@@ -294,7 +294,13 @@ def test_no_second_job_is_submitted_where_the_first_cannot_be_asked_for(
 def test_ctrl_c_detaches_and_leaves_the_job(launches: Launches) -> None:
     command = [sys.executable, "-P", "-m", "tessy.cli", "launch", *launches.arguments]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # What a shell starts in the background takes no notice of Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         assert run.stdout is not None
         seen = ""
