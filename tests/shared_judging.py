@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+from eval.pass_rates import _line
 from tessy.artifacts import read_json, write_json
 from tessy.config.cluster import AnyCluster, LocalCluster
 from tessy.config.evaluate import CodeBenchmark
@@ -58,7 +58,10 @@ def run(job: Job[JudgingStage]) -> None:
 def stage_at(run_folder: Path, submissions: int, workers: int = 1, cluster: AnyCluster | None = None) -> Path:
     """The `.partial` folder of such a stage, ready for `tessy.runtime.job.run`, in the folder of a run."""
     (tests := run_folder / "tests").mkdir(parents=True, exist_ok=True)
-    (tests / "test6.jsonl").write_text("".join(_line(number) for number in range(PROBLEMS)))
+    lines = (
+        _line(f"add{n}", f"Add {n}.", [(f"{x}\n", f"{x + n}\n") for x in (1, 20)]) for n in range(PROBLEMS)
+    )
+    (tests / "test6.jsonl").write_text("".join(lines))
     folder = run_folder / "judging-0123456789ab.partial"
     folder.mkdir()
     spec = Spec(
@@ -87,19 +90,3 @@ def journaled(partial: Path) -> Counter[str]:
     files = partial.glob("work/*.journal/done-*.jsonl")
     lines = [line for file in files for line in file.read_bytes().split(b"\n")[:-1]]
     return Counter(json.loads(line)["sample_id"] for line in lines)
-
-
-def _line(number: int) -> str:
-    cases = [{"input": f"{x}\n", "output": f"{x + number}\n", "testtype": "stdin"} for x in (1, 20)]
-    row: dict[str, Any] = {
-        "question_id": f"add{number}",
-        "question_content": f"Add {number}.",
-        "platform": "unknown",
-        "contest_date": "2000-01-01T00:00:00",
-        "difficulty": "unknown",
-        "starter_code": "",
-        "metadata": "{}",
-        "public_test_cases": json.dumps(cases),
-        "private_test_cases": "[]",
-    }
-    return json.dumps(row) + "\n"
