@@ -5,10 +5,11 @@ Not covered: what the job does; a job goes on when nobody follows it.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from tessy.errors import UserError
 from tessy.launch.submitting import ACTIVE, Cluster, State
@@ -33,10 +34,12 @@ def follow(cluster: Cluster, job: str, say: Callable[[str], None], poll_s: float
                 say(f"job {job}: {state}")
                 before = state
             if state == "running" and (shown is None or shown.poll() is not None):
-                shown = _show(cluster.log(job, growing=True))
+                with _undisturbed():
+                    shown = _show(cluster.log(job, growing=True))
             time.sleep(poll_s)
         patience = LAST_WORDS_S if shown else WHOLE_LOG_S
-        shown = shown or _show(cluster.log(job, growing=False))
+        with _undisturbed():
+            shown = shown or _show(cluster.log(job, growing=False))
         with suppress(subprocess.TimeoutExpired):
             shown.wait(patience)
         return state
@@ -44,6 +47,16 @@ def follow(cluster: Cluster, job: str, say: Callable[[str], None], poll_s: float
         if shown is not None:
             shown.terminate()
             shown.wait()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold a Ctrl-C back until what is being started is known to whoever ends it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _show(command: list[str]) -> subprocess.Popen[bytes]:
