@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import Field
 
-from tessy.artifacts import finish, read_json, write_json, write_text
+from tessy.artifacts import fingerprint, finish, read_json, write_json, write_text
 from tessy.boundary.operating_point import OperatingPoint
 from tessy.claims import Claims
 from tessy.claims.files import FileClaims, first_wins
@@ -38,7 +38,7 @@ from tessy.config.models import ModelReference
 from tessy.engines.shared import make_room
 from tessy.errors import UserError
 from tessy.hub import commit_of, is_commit, recorded_as
-from tessy.machine import environment, machine
+from tessy.machine import environment, machine, merged
 from tessy.processes import die_with_parent, end_in_order, python_module
 from tessy.records import Role
 from tessy.runtime.stage import C_co, Kind, StageConfig, found_at, function_at
@@ -50,7 +50,9 @@ WORK = "work"
 """Folder inside a `.partial` artifact for what only a resumed run needs; dropped when it finishes."""
 COMMITS = "commits"
 """Folder inside it with a file per hub repository, named after it, that holds its commit."""
-DEVICE = "device.json"
+DEVICE = "device"
+ENVIRONMENTS = "environments"
+"""Folder inside it with what computed the stage, a file for every kind of machine."""
 WANDB_RUN = "wandb_run"
 FIXED = (
     "OMP_NUM_THREADS",
@@ -239,11 +241,11 @@ def run(folder: Path) -> None:
     kind: Kind[StageConfig] = found_at(spec.kind)
     tracker = _tracker(folder, spec, spec.execution.tracking.wandb)
     job = open_job(folder, spec, tracker, _Reporter())
-    if kind.on_device:
-        require_same_device(job.work, "GPU" if machine().gpus else "CPU")
-        if not any(job.config.servers(job.execution, job.inputs)):
-            make_room(folder.parent)
+    if kind.on_device and not any(job.config.servers(job.execution, job.inputs)):
+        make_room(folder.parent)
     with with_workers(job) as helped:
+        if helped.works:
+            work_here(helped, kind)
         function_at(kind.run)(helped)
     spent = spec.seconds_before + time.time() - started
     manifest = {
@@ -259,7 +261,7 @@ def run(folder: Path) -> None:
         "used": asdict(job.used),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(spent, 1),
-        "environment": environment(),
+        "environment": merged(map(read_json, sorted((job.work / ENVIRONMENTS).iterdir()))),
     }
     final = seal(folder, manifest)
     tracker.artifact(final, spec.name, "model" if (final / "model").exists() else "dataset", manifest)
@@ -288,13 +290,20 @@ def with_workers(job: Job[Any]) -> Iterator[Job[Any]]:
         yield replace(job, workers=workers, works=executor.here)
 
 
+def work_here(job: Job[Any], kind: Kind[StageConfig]) -> None:
+    """Note that this process works on the stage, and on what machine; raises `UserError` where it is one that
+    must not."""
+    if kind.on_device:
+        require_same_device(job.work, "GPU" if machine().gpus else "CPU")
+    (folder := job.work / ENVIRONMENTS).mkdir(exist_ok=True)
+    here = environment()
+    write_json(folder / f"{fingerprint(here)}.json", here)
+
+
 def require_same_device(work: Path, here: str) -> None:
     """Raise `UserError` where a stage was started on another kind of device: training uses another dtype
     there, and the result would mix both."""
-    begun = work / DEVICE
-    if not begun.exists():
-        write_json(begun, here)
-    elif (there := read_json(begun)) != here:
+    if (there := first_wins(work / DEVICE, here)) != here:
         raise UserError(
             f"this stage was begun on a machine with a {there}, and here it would go on with a {here}; go on "
             f"there, or delete {work.parent} to begin anew"
@@ -313,8 +322,9 @@ def join(folder: Path) -> None:
     tracker = _tracker(folder, spec, "disabled", joined=f"{platform.node()}/{os.getpid()}")
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            job = open_job(folder, spec, tracker, _Reporter())
-            function_at(kind.join)(replace(job, out=Path(scratch), shared=folder))
+            job = replace(open_job(folder, spec, tracker, _Reporter()), out=Path(scratch), shared=folder)
+            work_here(job, kind)
+            function_at(kind.join)(job)
     except (FileNotFoundError, KeyError):
         # The stage has been finished in the meantime: nothing is left to do.
         if (folder / JOB).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        # What other tests, and earlier runs on this machine, have made is no part of these.
+        for name, empty in (("_made", {}), ("_owed", Counter()), ("_looked_for", set())):
+            patch.setattr(headers, name, empty)
         for beginning in MADE:  # the longer before what it begins with
             for number in range(3):
                 built(f"{beginning}int main() {{ return {number}; }}")
