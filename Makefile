@@ -66,9 +66,11 @@ test: setup ## Run the fast tests
 
 test-all: test vllm cluster ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
-	@for mark in $(MARKED); do \
+	@# A test with two markers runs once, with the first.
+	@run=""; for mark in $(MARKED); do \
 	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
-	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m $$mark $$spread || exit 1; \
+	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m "$$mark$$run" $$spread || exit 1; \
+	  run="$$run and not $$mark"; \
 	done
 
 # The other version lies beside the installed packages and goes before them on the module path.
