@@ -33,7 +33,8 @@ _BODIES: dict[Verdict, tuple[str, str]] = {
     "TLE": ("for (volatile int i = 0;; i = i + 1);", "while True: pass"),
     "MLE": (
         "std::vector<char*> v; for (;;) { v.push_back(new char[1 << 24]); memset(v.back(), 1, 1 << 24); }",
-        "kept = [bytearray(1 << 24) for _ in range(200)]",
+        # At once: piece by piece it depends on the machine whether memory or address space ends first.
+        "size = 1 << 31\nkept = b'x' * size",
     ),
     "OLE": ('for (;;) puts("and on and on and on and on");', "print('and on and on' * 7_000_000)"),
     "RTE": ("std::abort();", "print(1 // 0)"),

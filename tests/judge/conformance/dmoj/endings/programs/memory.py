@@ -1,4 +1,5 @@
 # expect: RTE IR
 # fixed: MLE MLE
-kept = [bytearray(1 << 24) for _ in range(200)]
+size = 1 << 31  # at once: piece by piece it depends on the machine whether memory or address space ends first
+kept = b"x" * size
 print(1)
