@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from tessy.config.models import Format, ModelReference
-from tessy.errors import UserError
+from tessy.commands.diagnosis_options import Options, model_of
+from tessy.config.models import Format
 
 FORMATS = [name for name in get_args(Format) if name != "gpt_oss"]
 """gpt-oss, too, is found by `auto`; by its name it would need more settings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says, by its names; `form` is the chat format."""
-
-    student: str
-    form: str = "auto"
-    revision: str | None = None
-    own: str | None = None
-    lexicon: str = "english"
-    predictor: Path | None = None
-    samples: int = 200
-    own_samples: int = 64
-    max_tokens: int = 4096
-    engine: str = "transformers"
-    temperature: float = 0.6
-    seed: int = 0
 
 
 @click.command(
@@ -97,15 +79,3 @@ def said(found: Mapping[str, Any]) -> Sequence[str]:
         how = f"{phrase['times']} times, {phrase['nll']:.2f} nats/token"
         lines.append(f"  surprising style, {how}: {phrase['text'][:60]}")
     return lines
-
-
-def model_of(options: Options) -> ModelReference:
-    """The student as stages name models; an artifact's model is in a folder of it."""
-    folder = Path(options.student)
-    source = str(folder / "model") if (folder / "model" / "config.json").is_file() else options.student
-    if folder.exists() and not (Path(source) / "config.json").is_file():
-        raise UserError(f"--student {options.student}: no checkpoint there (config.json is missing)")
-    if not folder.exists() and options.student.count("/") != 1:
-        raise UserError(f"--student {options.student}: no such folder; name a checkpoint or a hub id")
-    given = {"source": source, "revision": options.revision, "format": options.form}
-    return ModelReference.model_validate(given)

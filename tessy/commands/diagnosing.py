@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tessy.artifacts import fingerprint, write_parquet
-from tessy.commands.diagnose import Options, model_of
+from tessy.commands.diagnosis_options import Options, model_of
 from tessy.commands.sets import Sampled, sampled
 from tessy.config.base import Generation, Sampler
 from tessy.config.execution import Execution

@@ -13,8 +13,8 @@ from statistics import fmean
 from typing import Any
 
 from tessy.artifacts import fingerprint, manifest_of, read_json, read_rows
-from tessy.commands.diagnose import Options
 from tessy.commands.diagnosing import OWN, diagnose
+from tessy.commands.diagnosis_options import Options
 from tessy.config.methods import TITLES
 from tessy.diagnosis.prediction import Trained
 from tessy.layout import SAMPLE_SCORES, SCORECARD, TRAJECTORIES, VERDICTS
