@@ -155,7 +155,8 @@ Example, on a second machine that shares the folder with the one that runs the r
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def join(folder: Path) -> None:
-    """Help with the unfinished synthesis stage in FOLDER, a `.partial` folder of an active run.
+    """Help with the unfinished stage in FOLDER, a `.partial` folder of an active run: synthesis, annotation,
+    evaluation or lm-eval.
 
     Samples are claimed one by one, so no work is done twice; a process that joined may leave at any time.
     The run that started the stage collects the results.
