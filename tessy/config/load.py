@@ -59,7 +59,8 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise UserError(f"recipe {path}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(
-            f"recipe {path}: the top level is {type(raw).__name__}; it must map section names to values"
+            f"recipe {path}: {'it is empty' if raw is None else f'the top level is {type(raw).__name__}'}; "
+            "it must map section names to values"
         )
     if "base" not in raw:
         return raw
