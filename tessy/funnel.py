@@ -8,6 +8,7 @@ from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.evaluate import Benchmark
 from tessy.config.problems import Curation, ProblemSource
 from tessy.config.recipe import Recipe
+from tessy.curation.cleaning import actions
 
 
 def funnel(recipe: Recipe | CurationRecipe) -> Iterator[str]:
@@ -51,7 +52,7 @@ def _source(source: ProblemSource) -> str:
 
 def _cleaning(curation: Curation, fits: bool) -> str:
     cleaning = curation.cleaning
-    removing = [name for name, value in cleaning if value == "remove"]
+    removing = [rule for rule, action in actions(cleaning).items() if action == "remove"]
     languages = "any language" if not cleaning.languages else " or ".join(cleaning.languages)
     fit = "must fit the contexts" if fits else "any length in tokens"
     words = f"at least {cleaning.min_words} words, at most {cleaning.max_characters:,} characters"

@@ -38,8 +38,7 @@ def clean(prompt: str, tokens: Mapping[str, int], settings: Cleaning) -> list[Fi
     are not looked at.
     """
     found, shown = [], _Prompt(prompt, tokens)
-    for rule, look in _RULES.items():
-        action: Action = getattr(settings, rule)
+    for rule, action, look in _rules(settings):
         evidence = next(look(shown, settings), None)
         if evidence is not None:
             found.append(Finding(rule, _short(evidence), action == "remove"))
@@ -64,6 +63,10 @@ class _Prompt:
     def has(self, *pieces: str) -> bool:
         """Whether any of the lower-case `pieces` is there: far faster than the pattern that follows."""
         return any(piece in self.lower for piece in pieces)
+
+
+_Rule = tuple[str, Action, Callable[[_Prompt, Cleaning], Iterator[str]]]
+"""A rule's name, what its findings do, and what looks for them."""
 
 
 def _short(evidence: str) -> str:
@@ -212,17 +215,23 @@ def _contains_answer(prompt: _Prompt, settings: Cleaning) -> Iterator[str]:
         yield last
 
 
-_RULES: Mapping[str, Callable[[_Prompt, Cleaning], Iterator[str]]] = {
-    "too_short": _too_short,
-    "too_long": _too_long,
-    "lost_characters": _lost_characters,
-    "language": _language,
-    "lost_formula": _lost_formula,
-    "lost_image": _lost_image,
-    "code_only": _code_only,
-    "contains_answer": _contains_answer,
-    "empty_example": _empty_example,
-    "duplicate_example": _duplicate_example,
-}
-RULES = tuple(_RULES)
+def _rules(settings: Cleaning) -> Iterator[_Rule]:
+    yield "too_short", settings.too_short, _too_short
+    yield "too_long", settings.too_long, _too_long
+    yield "lost_characters", settings.lost_characters, _lost_characters
+    yield "language", settings.language, _language
+    yield "lost_formula", settings.lost_formula, _lost_formula
+    yield "lost_image", settings.lost_image, _lost_image
+    yield "code_only", settings.code_only, _code_only
+    yield "contains_answer", settings.contains_answer, _contains_answer
+    yield "empty_example", settings.empty_example, _empty_example
+    yield "duplicate_example", settings.duplicate_example, _duplicate_example
+
+
+def actions(settings: Cleaning) -> dict[str, Action]:
+    """What a finding of each rule does to its row, in the order of `RULES`."""
+    return {rule: action for rule, action, _ in _rules(settings)}
+
+
+RULES = tuple(actions(Cleaning()))
 """In the order in which they are applied; a row is counted under the first that removes it."""
