@@ -51,12 +51,16 @@ def follow(cluster: Cluster, job: str, say: Callable[[str], None], poll_s: float
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold a Ctrl-C back until what is being started is known to whoever ends it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Hold a Ctrl-C back until what is being started is known to whoever ends it. To block the signal would
+    not do: a thread that a library has started gets it then, and Python interrupts this one all the same."""
+    held = list[int]()
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+        for number in held:
+            signal.raise_signal(number)
 
 
 def _show(command: list[str]) -> subprocess.Popen[bytes]:
