@@ -12,7 +12,7 @@ from pathlib import Path
 from tessy.artifacts import manifest_of
 
 RUN = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,12 +25,11 @@ from tessy.runtime.stage import Kind, StageConfig
 
 class Step(StageConfig):
     number: int
-    seconds: float
 
 def run(job):
     with (job.out.parent / "made.txt").open("a") as made:
         made.write(f"{job.name}\\n")
-    time.sleep(job.config.seconds)
+    time.sleep(float(os.environ["STEP_S"]))
 
 KIND = Kind("step", Step, 1, f"{__name__}:KIND", f"{__name__}:run")
 
@@ -41,19 +40,22 @@ class Recipe:
     plain: ClassVar[dict[str, Any]] = {}
 
 def main():
-    graph, seconds = Graph(), float(sys.argv[2])
-    before = None
+    graph, before = Graph(), None
     for number in range(3):
-        before = graph.add(KIND, f"step{number}", Step(number=number, seconds=seconds), {"before": before})
+        before = graph.add(KIND, f"step{number}", Step(number=number), {"before": before})
     with Display(Console()) as display:
         execute(Plan(Recipe(), tuple(graph.stages.values())), Path(sys.argv[1]), display)
 """
 
 
 def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    """A run of three steps, each of which takes so long."""
     (folder / "steps.py").write_text(RUN)
-    command = [sys.executable, "-c", "import steps; steps.main()", str(folder), str(seconds)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    command = [sys.executable, "-c", "import steps; steps.main()", str(folder)]
+    environment = os.environ | {
+        "STEP_S": str(seconds),
+        "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]),
+    }
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8")
 
 
@@ -78,10 +80,10 @@ def test_two_runs_make_every_stage_once(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_was_making_is_taken_over(tmp_path: Path) -> None:
-    first = start(tmp_path, 2)
+    first = start(tmp_path, 600)
     while not made(tmp_path):
         time.sleep(0.05)
-    second = start(tmp_path, 2)
+    second = start(tmp_path, 0.1)
     assert second.stdout is not None
     while "another run is making it" not in second.stdout.readline():
         pass
