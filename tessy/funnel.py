@@ -71,7 +71,12 @@ def _duplicates(curation: Curation) -> str:
 
 def _decontamination(curation: Curation) -> str:
     rules = curation.decontamination
-    thresholds = {name: getattr(rules, name) for name in ("ngram_13", "ngram_8", "edit", "masked")}
+    thresholds = {
+        "ngram_13": rules.ngram_13,
+        "ngram_8": rules.ngram_8,
+        "edit": rules.edit,
+        "masked": rules.masked,
+    }
     on = [f"{name} from {value:g}" for name, value in thresholds.items() if value is not None]
     on = (["contained"] if rules.contained else []) + on
     window = f"; dated before {rules.before}" if rules.before else ""

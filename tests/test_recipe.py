@@ -84,7 +84,7 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("train.seeds=[1,1]", "names one twice"),
         ("synthesis.switch={kind: entropy, above: 3}", "entropy.above: 3 is not allowed"),
         ("synthesis.switch={kind: checkpoints, window_tokens: 200}", "checkpoints.student: required"),
-        ("execution.predictors.student={kind: vllm}", "be 'transformers' or 'server'"),
+        ("execution.predictors.student={kind: vllm}", "student.kind: 'vllm' is not allowed: a predictor's"),
         ("execution.predictors.student.device=gpu", "predictors.student.device: 'gpu' is not allowed"),
         ("execution.predictors.student={kind: server, device: cuda}", "name their `devices`"),
         ("execution.engines.student={kind: vllm, dtype: float32}", "has it in `arguments`"),

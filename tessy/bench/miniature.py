@@ -36,7 +36,7 @@ def synthesis(recipe: Path, runs_dir: Path, say: Say) -> dict[str, Any]:
     problems = read_parquet(folder / planned.stage("problems").folder / PROBLEMS, Problem)
     models = Models(
         {role: str(folder / planned.stage(f"model-{role}").folder / "model") for role in ROLES},
-        {role: getattr(config.models, role).format for role in ROLES},
+        {role: config.models.of(role).format for role in ROLES},
         {role: str(folder / planned.stage(f"predictor-{role}").folder / "model") for role in ROLES},
         [(problem.problem_id, problem.prompt) for problem in problems],
         predictors.window_tokens,

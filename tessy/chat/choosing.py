@@ -12,7 +12,7 @@ from tessy.chat.probing import Found, find_format
 from tessy.chat.renderer import Renderer
 from tessy.chat.thinking import Marks
 from tessy.chat.vocabulary import load_tokenizer
-from tessy.config.models import ModelReference, Template
+from tessy.config.models import GptOss, ModelReference, Template
 
 
 def load_renderer(
@@ -28,12 +28,17 @@ def load_renderer(
     `tokenizer` is used in place of the model's own, whose vocabulary it has to have: a base model is trained
     in its chat model's format.
     """
-    settings = model.gpt_oss.plain if model.gpt_oss else None
+    settings = _opening(model.gpt_oss) if model.gpt_oss else None
     if model.format != "auto":
         named = formats.get(model.format, model.format)
         return Renderer(tokenizer or load_tokenizer(source, revision), named, settings)
     own = load_tokenizer(source, revision)
     return Renderer(tokenizer or own, found_format(own, source, revision, model).format)
+
+
+def _opening(settings: GptOss) -> dict[str, str]:
+    """The fields of gpt-oss's system message."""
+    return {"reasoning_effort": settings.reasoning_effort, "date": settings.date.isoformat()}
 
 
 def found_format(tokenizer: Any, source: str, revision: str | None, model: ModelReference) -> Found:

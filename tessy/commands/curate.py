@@ -81,6 +81,8 @@ def curate_command(
         raise UserError(f"--out {out}: what is written is Parquet; let it end in .parquet")
     planned = _planned(load_curation(spec, overrides), processes or os.cpu_count() or 1, str(spec))
     console = Console()
+    if planned.recipe.description:
+        console.print(planned.recipe.description, highlight=False, markup=False)
     for line in funnel(planned.recipe):
         console.print(line, highlight=False, soft_wrap=True)
     preflight(planned, runs_dir)

@@ -168,6 +168,7 @@ def show_plan(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool =
         table.add_row(
             decision.stage.name, decision.stage.fingerprint, f"[{color}]{decision.action}[/]", decision.reason
         )
+    Console().print(planned.recipe.description, highlight=False, markup=False)
     Console().print(table)
     for line in funnel(planned.recipe):
         Console().print(line, highlight=False, soft_wrap=True)

@@ -33,7 +33,7 @@ from tessy.errors import UserError, nearest
 from tessy.experiment import plan
 from tessy.processes import python_module
 from tessy.report.contract import parse_results, score_name
-from tessy.report.scores import STUDENT
+from tessy.report.scores import STUDENT, main_metric
 from tessy.report.sweep import SweepMetric, SweepPoint, SweepReport, result_rows, write_sweep
 from tessy.runtime.plan import Plan
 from tessy.terminal import mark
@@ -184,7 +184,7 @@ def plan_points(sweep: Sweep, runs_dir: Path) -> list[Point]:
 
 def _require_metric(metric: Metric, recipe: Recipe) -> None:
     methods = [STUDENT, *recipe.synthesis.titles.values()]
-    benchmarks = [(b.name, getattr(b, "metric", "pass@1")) for b in recipe.evaluate.benchmarks]
+    benchmarks = [(b.name, main_metric(b)) for b in recipe.evaluate.benchmarks]
     known = [score_name(method, name, main) for method in methods for name, main in benchmarks]
     if metric.name.rpartition("/")[0] not in {name.rpartition("/")[0] for name in known}:
         hint = nearest(metric.name, known) or f"; for example {known[-1]!r}"

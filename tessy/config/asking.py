@@ -1,10 +1,13 @@
-"""What the recipe's sections that ask a language model have in common: which model, with what prompt."""
+"""What the recipe's sections that ask a language model have in common: which model, with what prompt.
+
+Not covered: how it answers, for which some sections have defaults.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tessy.config.base import Positive, Sampler, Section
+from tessy.config.base import Section
 from tessy.config.shipped import prompt_file
 from tessy.records import ROLES, Role
 
@@ -17,14 +20,6 @@ class AskedModel(Section):
     `execution.annotator`."""
     prompt: str
     """A prompt by name, or a text file with a placeholder for the text."""
-    thinking: bool
-    """Whether the model thinks first. If not, the recipe's own begins in its answer, as its family does that;
-    an endpoint is told by `enable_thinking` where its chat template knows it."""
-    sampler: Sampler
-    max_tokens: Positive
-    """Longest answer, thinking included."""
-    attempts: Positive
-    """How often a text is asked about until an answer can be used; then it is left out and counted."""
 
     @property
     def file(self) -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tessy.config.base import Address, Positive, Rate, Section
 from tessy.records import Role
@@ -152,11 +152,10 @@ PREDICTOR_ARGUMENTS: dict[str, Argument] = {"runner": "pooling", "dtype": "float
 
 
 class PredictorEngine(EngineSettings):
-    """What runs one boundary predictor; the fields of servers mean what they mean for models."""
+    """What runs one boundary predictor: transformers in this process, or vLLM's token classification in a
+    server, in float32 unless `arguments` name another `dtype`. Labels are the same. The fields of servers
+    mean what they mean for models."""
 
-    kind: Annotated[Literal["transformers", "server"], BeforeValidator(_by_its_old_name)] = "transformers"
-    """`transformers`: in this process; `server`: vLLM's token classification, in float32 unless `arguments`
-    name another `dtype`. Labels are the same."""
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
     """What one in this process computes on, by PyTorch's names: `cpu`, `cuda`, `cuda:3`."""
 
@@ -166,6 +165,13 @@ class PredictorEngine(EngineSettings):
         if not self.starts_servers:
             return self
         return self.model_copy(update={"arguments": {**PREDICTOR_ARGUMENTS, **self.arguments}})
+
+    @field_validator("kind")
+    @classmethod
+    def _vllm_runs_in_a_server(cls, kind: str) -> str:
+        if kind == "vllm":
+            raise ValueError("a predictor's kind has to be 'transformers' or 'server'")
+        return kind
 
     @model_validator(mode="after")
     def _servers_have_devices_of_their_own(self) -> Self:

@@ -12,10 +12,10 @@ from pydantic import model_validator
 
 from tessy.config.base import Positive, Section
 from tessy.config.cluster import AnyCluster, LocalCluster
-from tessy.config.engines import Engines, Numerics, PredictorEngines
+from tessy.config.engines import Engines, EngineSettings, Numerics, PredictorEngines
 from tessy.config.launch import Launch
 from tessy.config.train import TrainExecution
-from tessy.records import Role
+from tessy.records import ROLES, Role
 
 _RENAMED = {"reach": "max_continuation_tokens", "stride": "check_interval_tokens"}
 """Fields that recipes of before call otherwise."""
@@ -81,6 +81,12 @@ class Execution(Section):
     predictors: PredictorEngines = PredictorEngines()
     train: TrainExecution = TrainExecution()
     tracking: Tracking = Tracking()
+
+    @property
+    def every_engine(self) -> dict[str, EngineSettings]:
+        """The settings of each engine by its field: `engines.student`."""
+        models = {f"engines.{role}": self.engines.of(role) for role in ROLES}
+        return models | {f"predictors.{role}": self.predictors.of(role) for role in ROLES}
 
     def watching(self, role: Role) -> Numerics:
         """The settings of the engine of `role`'s boundary predictor that belong to the identity of the

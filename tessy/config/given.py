@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tessy.config.base import Name, Section
 from tessy.config.sources import Source
@@ -36,6 +36,12 @@ class GivenTraces(Source):
     kind exist for this set as well."""
     marked_by: Role = "teacher"
     """Whose predictor that is."""
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if not self.source:
+            raise ValueError("`source` is missing; name a file, a folder or a hub id")
+        return self
 
 
 class GivenMethod(Section):

@@ -93,8 +93,8 @@ class Model(Section):
     def _format_fits(self) -> Self:
         if (self.format == "gpt_oss") != (self.gpt_oss is not None):
             raise ValueError("section `gpt_oss` is required with format 'gpt_oss', and only there")
-        for name in ("thinking", "template"):
-            if self.format != "auto" and getattr(self, name) is not None:
+        for name, given in {"thinking": self.thinking, "template": self.template}.items():
+            if self.format != "auto" and given is not None:
                 raise ValueError(f"`{name}` is for format 'auto', and {self.format!r} knows it by itself")
         if self.source == MINIATURE and self.format not in ("qwen3", "harmony"):
             raise ValueError(

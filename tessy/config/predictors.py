@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from tessy.config.asking import AskedModel
-from tessy.config.base import Checkpoint, Positive, Rate, Section
+from tessy.config.base import Checkpoint, Positive, Rate, Sampler, Section
 from tessy.config.shipped import lexicon_file
 from tessy.config.switches import Switch
 
@@ -34,6 +34,14 @@ class LanguageModelAnnotator(AskedModel):
     `teacher` there, Qwen3-32B without thinking at an endpoint in the release. `prompt` is `style_spans_1`, or
     a text file that holds `{segment}`."""
 
+    thinking: bool
+    """Whether the model thinks first. If not, the recipe's own begins in its answer, as its family does that;
+    an endpoint is told by `enable_thinking` where its chat template knows it."""
+    sampler: Sampler
+    max_tokens: Positive
+    """Longest answer, thinking included."""
+    attempts: Positive
+    """How often a text is asked about until an answer can be used; then it is left out and counted."""
     kind: Literal["llm"]
 
 

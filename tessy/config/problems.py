@@ -26,11 +26,9 @@ PRESET_NAMES: tuple[PresetName, ...] = get_args(PresetName)
 
 
 class ProblemSource(Source):
-    """One source of problems among several."""
+    """One source of problems among several. Its `source` may also be `miniature`; with a `preset`, it is a
+    copy of that set, and without it that set is read from the hub."""
 
-    source: str = ""
-    """A file, a folder, a hub id, or `miniature`. With a `preset`, a copy of that set; its hub id if
-    empty."""
     name: Name | None = None
     """What the report and the ids call it; the preset, or the end of `source`, where it is not given."""
     preset: PresetName | None = None
@@ -107,16 +105,11 @@ class Curation(Rules):
         return self
 
 
-CURATED = "curated"
-"""The source that stands for `curation.sources`."""
-
-
 class Problems(Source):
-    """Where training prompts come from; their responses are always synthesised."""
+    """Where training prompts come from; their responses are always synthesised. `source` may also be
+    `miniature`, and is not given where `curation.sources` says it. With `curation`, `limit` is that of its
+    result."""
 
-    source: str = CURATED
-    """`miniature`, or a table of prompts: a file, a folder, or a hub id (`tessy.config.sources`). Not given
-    where `curation.sources` says it. With `curation`, `limit` is that of its result."""
     too_long: Literal["leave_out", "refuse"] = "leave_out"
     """What becomes of a prompt that leaves no room for a response of `synthesis.max_tokens` in
     `train.max_length`, or in what a model can read at once: it is left out and counted, or nothing is run.
@@ -130,9 +123,10 @@ class Problems(Source):
         """The sources to be curated, by title; none without `curation`."""
         if self.curation is None:
             return {}
+        if not self.source:
+            return {source.title: source for source in self.curation.sources}
         own = ProblemSource(**{**dict(part(Source, self)), "limit": None}, name=_title(self.source))
-        sources = (own,) if self.source != CURATED else self.curation.sources
-        return {source.title: source for source in sources}
+        return {own.title: own}
 
     @property
     def uses_miniature(self) -> bool:
@@ -142,9 +136,9 @@ class Problems(Source):
     @model_validator(mode="after")
     def _come_from_one_place(self) -> Self:
         several = self.curation is not None and bool(self.curation.sources)
-        if several and self.source != CURATED:
+        if several and self.source:
             raise ValueError("both `source` and `curation.sources` are given; remove one of them")
-        if not several and self.source == CURATED:
+        if not several and not self.source:
             raise ValueError("`source` is missing; name a file or 'miniature', or list `curation.sources`")
         return self
 
@@ -154,7 +148,7 @@ FIELD = "problems.curation"
 
 def field_of(problems: Problems, source: ProblemSource) -> str:
     """The recipe's field that names a source, for messages."""
-    return f"{FIELD} {source.title}" if problems.source == CURATED else "problems"
+    return "problems" if problems.source else f"{FIELD} {source.title}"
 
 
 def _title(source: str) -> str:

@@ -28,9 +28,12 @@ class Rating(AskedModel):
     minimum: Annotated[float, Field(ge=0, le=10)] = 0
     maximum: Annotated[float, Field(ge=0, le=10)] = 10
     thinking: bool = False
+    """Whether the model thinks first."""
     sampler: Sampler = Sampler(temperature=0.0)
     max_tokens: Positive = 1024
+    """Longest answer, thinking included."""
     attempts: Positive = 3
+    """How often a text is asked about until there is a number; then it has none."""
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:

@@ -28,8 +28,8 @@ class Source(Section):
     """A table: JSON Lines (plain, .gz, .zst), a JSON array, Parquet, CSV, a folder of these, or a data set on
     the hub."""
 
-    source: str
-    """A file, a folder, or a hub id."""
+    source: str = ""
+    """A file, a folder, or a hub id. What may go without it says so, and what it is then."""
     revision: str | None = None
     """The commit of a hub id. Without one the newest is read, and the manifest says which that was."""
     subset: str | None = None

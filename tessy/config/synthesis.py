@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tessy.config.base import Generation, Positive, Sampler, Section
 from tessy.config.given import GivenMethod, GivenTraces, Method
@@ -27,6 +27,11 @@ class ChunkTokens(Section):
 
     def of(self, role: Role) -> int:
         return self.student if role == "student" else self.teacher
+
+
+def _for_both(tokens: Any) -> Any:
+    """One number is both authors'."""
+    return {"student": tokens, "teacher": tokens} if isinstance(tokens, int) else tokens
 
 
 class Compatibility(Section):
@@ -112,19 +117,15 @@ class TeacherScore(Section):
 
 
 class ChunkedGeneration(Generation):
-    """How responses are written by one model, or by two that take turns."""
+    """How responses are written by two models that take turns."""
 
-    chunk_tokens: ChunkTokens | None = None
-    """k of Algorithm 1; None where one model writes the thinking."""
-
-    @field_validator("chunk_tokens", mode="before")
-    @classmethod
-    def _one_number_for_both(cls, value: Any) -> Any:
-        return {"student": value, "teacher": value} if isinstance(value, int) else value
+    chunk_tokens: Annotated[ChunkTokens, BeforeValidator(_for_both)]
+    """k of Algorithm 1: tokens written before the boundary predictor is asked. One number, or one for each
+    author (paper: 20; release: 5 for the student, 10 for the teacher)."""
 
 
-class Cooperation(ChunkedGeneration):
-    """The same, with what decides where authors change."""
+class _Turns(Section):
+    """What decides where authors change."""
 
     compat: Compatibility = Compatibility()
     """`official` switches everything here to the release's behaviour."""
@@ -137,14 +138,18 @@ class Cooperation(ChunkedGeneration):
         return OFFICIAL if value == "official" else value
 
 
-class Synthesis(Cooperation):
+class Cooperation(_Turns, Generation):
+    """How a stage's responses are written, by one model or by two that take turns."""
+
+    chunk_tokens: ChunkTokens | None = None
+    """k of Algorithm 1; None where one model writes the thinking."""
+
+
+class Synthesis(_Turns, ChunkedGeneration):
     """How training responses are written."""
 
     methods: Annotated[list[Method], Field(min_length=1)]
     """Compared methods: names (`tessy.config.methods`), and sets of traces that exist already (`given`)."""
-    chunk_tokens: ChunkTokens
-    """k of Algorithm 1: tokens written before the boundary predictor is asked. One number, or one for each
-    author (paper: 20; release: 5 for the student, 10 for the teacher)."""
     teacher_reference: TeacherReference = TeacherReference()
     teacher_score: TeacherScore | None = None
     """Required by the method `teacher_score`."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tessy.artifacts import read_parquet
-from tessy.config.base import MINIATURE
+from tessy.config.base import MINIATURE, part
 from tessy.config.problems import ProblemSource
 from tessy.config.sources import Source
 from tessy.curate.presets import PRESETS, Described, Reference, day, listed, text
@@ -125,8 +125,7 @@ def _wanted(source: ProblemSource, part: tuple[str | None, str]) -> bool:
 
 
 def _plain(one: ProblemSource, **changes: Any) -> Source:
-    fields = {name: getattr(one, name) for name in Source.model_fields}
-    return Source(**{**fields, **changes})
+    return part(Source, one).model_copy(update=changes)
 
 
 def _reader(

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from tessy.config.engines import Argument, EngineSettings
+from tessy.config.engines import Argument, Engines, EngineSettings, PredictorEngines
 from tessy.config.execution import Execution
 from tessy.config.recipe import Recipe
 from tessy.engines.checkpoint import checkpoint
@@ -22,10 +23,10 @@ from tessy.engines.devices import Devices, arguments
 from tessy.engines.memory import Tenant, named, split
 from tessy.engines.needs import models, tenant_of
 from tessy.estimate import GIB
-from tessy.records import ROLES
 
 USUAL_PREDICTOR = "Qwen/Qwen3-0.6B-Base"
 """What boundary predictors are trained from (paper): one whose files are not here is taken to be as large."""
+E = TypeVar("E", bound=EngineSettings)
 SIZING = {"kv_cache_memory_bytes", "gpu_memory_utilization"}
 """vLLM arguments by which a recipe gives memory itself."""
 
@@ -52,30 +53,36 @@ class Placing:
         """`execution` with contexts, and with memory where devices are shared; moves no fingerprint. `exact`
         says that the installed vLLM takes a cache's size in bytes; otherwise servers are given a share of the
         device."""
+        every = execution.every_engine
         changed = {
             tenant.name: {
                 "context": tenant.context,
                 "arguments": {**settings.arguments, **self._memory(tenant, settings, exact)},
             }
             for tenant in self.tenants
-            if (settings := _settings(execution, tenant.name)).kind != "transformers"
+            if (settings := every[tenant.name]).kind != "transformers"
         } | {
             name: {"arguments": {**settings.arguments, **self._remainder(settings, places)}}
             for name, places in self.unknown.items()
-            if (settings := _settings(execution, name)).kind != "transformers"
+            if (settings := every[name]).kind != "transformers"
         }
-        engines = {
-            kind: getattr(execution, kind).model_copy(
-                update={
-                    role: getattr(getattr(execution, kind), role).model_copy(
-                        update=changed.get(f"{kind}.{role}", {})
-                    )
-                    for role in ROLES
-                }
-            )
-            for kind in ("engines", "predictors")
-        }
-        return execution.model_copy(update=engines)
+
+        def settled(name: str, settings: E) -> E:
+            return settings.model_copy(update=changed.get(name, {}))
+
+        engines, predictors = execution.engines, execution.predictors
+        return execution.model_copy(
+            update={
+                "engines": Engines(
+                    student=settled("engines.student", engines.student),
+                    teacher=settled("engines.teacher", engines.teacher),
+                ),
+                "predictors": PredictorEngines(
+                    student=settled("predictors.student", predictors.student),
+                    teacher=settled("predictors.teacher", predictors.teacher),
+                ),
+            }
+        )
 
     def _memory(self, tenant: Tenant, settings: EngineSettings, exact: bool) -> dict[str, Argument]:
         given, share = arguments(settings), self.shares[tenant.name]
@@ -169,9 +176,3 @@ def _without(others: int, known: Sequence[Tenant], room: int, device: str) -> in
 def _utilization(size: int, device: int) -> float:
     """A share of a device in hundredths, rounded down."""
     return max(1, 100 * size // device) / 100
-
-
-def _settings(execution: Execution, field: str) -> EngineSettings:
-    kind, role = field.split(".")
-    found: EngineSettings = getattr(getattr(execution, kind), role)
-    return found

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from tessy.boundary.annotators import AnswerJournal
 from tessy.boundary.chat_endpoint import ChatEndpoint, ChatOptions, EndpointFault, Refused
-from tessy.config.asking import AskedModel
 from tessy.config.base import Generation
 from tessy.config.methods import Method
+from tessy.config.predictors import LanguageModelAnnotator
+from tessy.config.selection import Rating
 from tessy.errors import UserError
 from tessy.generation.models import NamedModel
 from tessy.generation.writing import Task, write_responses
@@ -26,6 +27,9 @@ from tessy.records import Problem, Role
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
 from tessy.synthesis.rollouts import Sample
+
+Asked = LanguageModelAnnotator | Rating
+"""The sections of the recipe that say what model is asked, and how it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Asking:
 def ask_own_model(
     job: Job[StageConfig],
     questions: Mapping[str, str],
-    asked: AskedModel,
+    asked: Asked,
     how: Asking,
     enough: Callable[[str, Sequence[str]], bool],
     schema: str | None = None,
@@ -76,7 +80,7 @@ def ask_own_model(
 
 @asynccontextmanager
 async def at_endpoint(
-    job: Job[StageConfig], asked: AskedModel, how: Asking, *, schema: bool
+    job: Job[StageConfig], asked: Asked, how: Asking, *, schema: bool
 ) -> AsyncIterator[tuple[ChatEndpoint, AnswerJournal]]:
     """The endpoint that the recipe names, and the journal of its answers; `schema` says whether it should be
     asked for JSON. Faults inside become a `UserError` that says how to go on."""

@@ -83,7 +83,7 @@ def render(target: Target, head: Head) -> str:
     """The text that `target`'s tool is given; raises `UserError` where the recipe does not fit the target."""
     require_fit(target, head)
     values = {"slurm": _slurm, "ray": _ray, "sky": _sky, "k8s": _k8s}[target](head)
-    shared = {"name": head.name, "size": head_size(head.execution), "launch": head.execution.launch}
+    shared = {"name": head.name, "size": head_size(head.execution)}
     return _environment().get_template(f"{FILES[target]}.jinja").render(**shared, **values)
 
 
@@ -148,11 +148,17 @@ def _slurm(head: Head) -> dict[str, Any]:
     cluster, launch = head.execution.cluster, head.execution.launch
     options: dict[str, str | int] = {}
     if cluster.kind == "slurm":
-        named = ("partition", "account", "qos", "constraint")
-        options |= {name: value for name in named if (value := getattr(cluster, name)) is not None}
+        named = {
+            "partition": cluster.partition,
+            "account": cluster.account,
+            "qos": cluster.qos,
+            "constraint": cluster.constraint,
+        }
+        options |= {name: value for name, value in named.items() if value is not None}
         options |= cluster.options
     options |= launch.options
     return {
+        "time_minutes": launch.time_minutes,
         "log": f"{head.folder}/head-%j.log".replace("%", "%%").replace("%%j", "%j"),
         "status": f"{head.folder}/status-",
         "options": {name.replace("_", "-"): value for name, value in sorted(options.items())},
@@ -176,7 +182,7 @@ def _ray(head: Head) -> dict[str, Any]:
 def _sky(head: Head) -> dict[str, Any]:
     execution, launch = head.execution, head.execution.launch
     size, worker, nodes = head_size(execution), worker_size(execution), _nodes(head)
-    engines = [getattr(getattr(execution, kind), role) for kind in KINDS for role in ("student", "teacher")]
+    engines = execution.every_engine.values()
     serves = any(one.kind in ("vllm", "server") and not one.endpoints for one in engines)
     cores = max(size.cores, worker.cores * _per_node(head) if nodes > 1 else 0)
     memory = [one.memory_gib for one in (size, worker) if one.memory_gib]
@@ -185,16 +191,16 @@ def _sky(head: Head) -> dict[str, Any]:
         "directory": head.directory,
         "nodes": nodes,
         "gpus": _sky_gpus(head),
+        "accelerator": launch.accelerator,
         "cores": cores,
         "memory": math.ceil(max(memory)) if memory else None,
         "variables": execution.cluster.environment,
+        "volume": launch.volume,
+        "mount": launch.mount,
         "goals": ["setup", *["vllm"] * serves, *["cluster"] * (nodes > 1)],
         "python": launch.python or ".venv/bin/python",
         "command": _command(launch.python or ".venv/bin/python", head.file, head.overrides, runs),
     }
-
-
-KINDS = ("engines", "predictors")
 
 
 def _nodes(head: Head) -> int:
@@ -224,6 +230,11 @@ def _k8s(head: Head) -> dict[str, Any]:
         "recipe": as_yaml(head.recipe.model_dump(mode="json", exclude_unset=True)),
         "directory": launch.directory or launch.mount,
         "command": command,
+        "image": launch.image,
+        "volume": launch.volume,
+        "mount": launch.mount,
+        "secret": launch.secret,
+        "privileged": launch.privileged,
         "variables": execution.cluster.environment,
         "workers": execution.workers if execution.cluster.kind == "ray" else 0,
         "worker": worker_size(execution),

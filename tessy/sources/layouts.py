@@ -57,15 +57,22 @@ def layout_of(columns: Columns, rows: Iterable[Mapping[str, object]], field: str
     present = list(dict.fromkeys(name for row in rows for name in row))
     found: dict[str, str] = {}
     guessed = []
-    for what, guesses in GUESSES.items():
-        named = getattr(columns, what)
+    asked = {
+        "id": columns.id,
+        "messages": columns.messages,
+        "prompt": columns.prompt,
+        "system": columns.system,
+        "thinking": columns.thinking,
+        "response": columns.response,
+    }
+    for what, named in asked.items():
         if named is not None and named not in present:
             raise UserError(
                 f"{field}.columns.{what} {named!r}: no such column{nearest(named, present)}; there are: "
                 f"{', '.join(present) or 'none'}"
             )
         by_lower = {name.lower(): name for name in reversed(present)}
-        guess = next((by_lower[name] for name in guesses if name in by_lower), None)
+        guess = next((by_lower[name] for name in GUESSES[what] if name in by_lower), None)
         taken = set(found.values())
         if named is not None:
             found[what] = named
@@ -75,7 +82,7 @@ def layout_of(columns: Columns, rows: Iterable[Mapping[str, object]], field: str
     # A conversation says more than a column beside it that repeats its beginning.
     if "messages" in found and columns.prompt is None:
         for what in ("prompt", "thinking", "response"):
-            if getattr(columns, what) is None:
+            if asked[what] is None:
                 found.pop(what, None)
         guessed = [one for one in guessed if not one.startswith(("prompt ", "thinking ", "response "))]
     if not {"messages", "prompt"} & found.keys():

@@ -15,7 +15,7 @@ from tessy.config.recipe import Recipe
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind
 from tessy.stages.checks import sandbox_faults
-from tessy.stages.testing import Testing, TestingStage, tested
+from tessy.stages.testing import TestingStage
 
 
 class EvaluateStage(TestingStage[CodeBenchmark]):
@@ -51,13 +51,7 @@ def plan(
     """The stage that tests the checkpoint given by `named` and the input `model`, if there are benchmarks."""
     if not recipe.evaluate.code:
         return None
-    limits, benchmarks = recipe.evaluate, tested(recipe, recipe.evaluate.code)
-    config = EvaluateStage(
-        evaluate=Testing(max_tokens=limits.max_tokens, sampler=limits.sampler, benchmarks=benchmarks),
-        model=named,
-        engine=recipe.execution.engines.student.numerics,
-        seed=recipe.seed,
-    )
+    config = EvaluateStage.of(recipe, recipe.evaluate.code, named)
     return graph.add(KIND, f"evaluate-{label}", config, {"model": model, "world": world})
 
 

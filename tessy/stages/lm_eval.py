@@ -12,7 +12,7 @@ from tessy.config.recipe import Recipe
 from tessy.runtime.plan import Graph
 from tessy.runtime.stage import Kind
 from tessy.stages.checks import fault
-from tessy.stages.testing import Testing, TestingStage, tested
+from tessy.stages.testing import TestingStage
 
 
 class LmEvalStage(TestingStage[LmEvalBenchmark]):
@@ -47,13 +47,7 @@ def plan(
     """The stage that tests the checkpoint given by `named` and the input `model`, if there are benchmarks."""
     if not recipe.evaluate.lm_eval:
         return None
-    limits, benchmarks = recipe.evaluate, tested(recipe, recipe.evaluate.lm_eval)
-    config = LmEvalStage(
-        evaluate=Testing(max_tokens=limits.max_tokens, sampler=limits.sampler, benchmarks=benchmarks),
-        model=named,
-        engine=recipe.execution.engines.student.numerics,
-        seed=recipe.seed,
-    )
+    config = LmEvalStage.of(recipe, recipe.evaluate.lm_eval, named)
     return graph.add(KIND, f"lmeval-{label}", config, {"model": model, "world": world})
 
 

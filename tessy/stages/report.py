@@ -53,7 +53,6 @@ def run(job: Job[ReportStage]) -> None:
     recipe = job.config.recipe
     titles, benchmarks = recipe.synthesis.titles, recipe.evaluate.benchmarks
     manifests = {name: manifest_of(folder) or {} for name, folder in job.inputs.items()}
-    environment = _environment(manifests)
     tested, environment = _tested_models(recipe), _environment(manifests)
     results: dict[str, Any] = {
         "recipe": recipe.name,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -118,16 +117,6 @@ def plan(
     return graph.add(KIND, "switches", config, {"world": world, **by_name(models), **inputs})
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """A switch's row of the table; all values are fractions (`tessy.boundary.quality`)."""
-
-    token_f1: float
-    boundary_f1: float
-    style_leak: float
-    capability_leak: float
-
-
 def run(job: Job[SwitchesStage]) -> None:
     compared = [_switching(job, switch) for switch in job.config.switches]
     for switching in compared:
@@ -139,9 +128,13 @@ def run(job: Job[SwitchesStage]) -> None:
     for switching in compared:
         found, traces = judged(switching, gold), written(job, switching, world)
         style, capability = leaks((t, truth(thinking(t))) for t in traces)
-        quality = Quality(found.token_f1, found.boundary_f1, style, capability)
         title = switching.switch.title
-        rows[title] = {name: getattr(quality, name) for name in Quality.__slots__}
+        rows[title] = {
+            "token_f1": found.token_f1,
+            "boundary_f1": found.boundary_f1,
+            "style_leak": style,
+            "capability_leak": capability,
+        }
         job.tracker.log({f"{title}/{key}": value for key, value in rows[title].items()})
     write_json(job.out / SWITCHES, rows)
 

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from tessy.artifacts import read_parquet, write_json, write_parquet
 from tessy.cluster import Resources
-from tessy.config.base import Generation, Seed, part
+from tessy.config.base import Seed
 from tessy.config.engines import Numerics
 from tessy.config.execution import Execution
 from tessy.config.methods import METHODS, TITLES, cooperative
 from tessy.config.models import ModelReference, reference
 from tessy.config.recipe import Recipe
-from tessy.config.synthesis import Cooperation
+from tessy.config.synthesis import Cooperation, Synthesis
 from tessy.errors import UserError
 from tessy.layout import HELD_OUT, PROBLEMS, SYNTHESIS, TRAJECTORIES
 from tessy.records import ROLES, Problem, Role, Trajectory
@@ -116,14 +116,14 @@ def plan(
     """The stage of responses by the models that `METHODS` names, `repeats` per problem; with `held_out` to
     those problems."""
     both, engines = cooperative(method), recipe.execution.engines
-    limits = part(Generation, recipe.synthesis)
-    trained = both and recipe.synthesis.switch.kind == "trained"
+    synthesis = recipe.synthesis
+    trained = both and synthesis.switch.kind == "trained"
     config = SynthesizeStage(
         method=method,
         models={role: reference(recipe.models.of(role)) for role in ROLES},
         engines={role: engines.of(role).numerics for role in sorted(METHODS[method].authors)},
         watching={role: recipe.execution.watching(role) for role in ROLES} if both else {},
-        synthesis=part(Cooperation, recipe.synthesis) if both else Cooperation(**dict(limits)),
+        synthesis=_cooperation(synthesis) if both else _alone(synthesis),
         window_tokens=recipe.predictors.window_tokens if trained and recipe.predictors else None,
         seed=recipe.seed,
         repeats=repeats,
@@ -132,6 +132,21 @@ def plan(
     watching = {f"predictor-{role}": stage for role, stage in predictors.items()} if trained else {}
     inputs = {"problems": problems, **by_name(models), **watching}
     return graph.add(KIND, name or f"synthesize-{method}", config, inputs)
+
+
+def _cooperation(synthesis: Synthesis) -> Cooperation:
+    return Cooperation(
+        max_tokens=synthesis.max_tokens,
+        sampler=synthesis.sampler,
+        chunk_tokens=synthesis.chunk_tokens,
+        compat=synthesis.compat,
+        switch=synthesis.switch,
+    )
+
+
+def _alone(synthesis: Synthesis) -> Cooperation:
+    """Only the limits: nothing of cooperation applies."""
+    return Cooperation(max_tokens=synthesis.max_tokens, sampler=synthesis.sampler)
 
 
 def run(job: Job[SynthesizeStage]) -> None:

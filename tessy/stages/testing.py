@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from tessy.cluster import Resources
 from tessy.config.base import Generation, Section, Seed
@@ -40,6 +40,17 @@ class TestingStage(StageConfig, Generic[B]):
     model: ModelReference
     engine: Numerics
     seed: Seed
+
+    @classmethod
+    def of(cls, recipe: Recipe, benchmarks: Sequence[B], model: ModelReference) -> Self:
+        """The stage that tests `model` on some of the recipe's benchmarks."""
+        limits, named = recipe.evaluate, tested(recipe, benchmarks)
+        return cls(
+            evaluate=Testing(max_tokens=limits.max_tokens, sampler=limits.sampler, benchmarks=named),
+            model=model,
+            engine=recipe.execution.engines.student.numerics,
+            seed=recipe.seed,
+        )
 
     @property
     def benchmarks(self) -> list[B]:

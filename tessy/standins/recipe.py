@@ -78,7 +78,7 @@ class _Made:
         self.folder = folder
 
     def problems(self, problems: Problems | None) -> dict[str, Any]:
-        if problems is not None and Path(problems.source).exists():
+        if problems is not None and problems.source and Path(problems.source).exists():
             return problems.plain | {"limit": PROBLEMS}
         rows = ({"id": f"p{n}", "prompt": f"Write a program that adds {n}."} for n in range(PROBLEMS))
         return {"source": str(write_jsonl(self.folder / "problems.jsonl", rows)), "limit": PROBLEMS}
