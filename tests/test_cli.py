@@ -147,5 +147,6 @@ def test_a_benchmark_whose_tests_are_missing_is_refused(tmp_path: Path) -> None:
 def test_a_plan_is_printed_without_running_anything(tmp_path: Path) -> None:
     done = tessy("plan", "recipes/mini.yaml", "--runs-dir", str(tmp_path / "runs"))
     assert done.returncode == 0
+    assert done.stdout.startswith("The TESSY paper in miniature")
     assert "synthesize-tessy" in done.stdout
     assert not (tmp_path / "runs").exists()

@@ -64,6 +64,8 @@ def test_a_real_teacher_says_how_hard_it_thinks_and_what_day_it_is() -> None:
         ("train.epochs=0", "train.epochs: 0"),
         ("synthesis.chunk_tokens=0", "synthesis.chunk_tokens.student: 0"),
         ("synthesis.methods=[tessi]", "did you mean 'tessy'"),
+        ("synthesis.methods=[{given: {name: x}}]", "`source` is missing; name a file"),
+        ("synthesis={methods: [tessy], max_tokens: 9}", "synthesis.chunk_tokens: required, and missing"),
         ("synthesis.methods=[tessy,tessy]", "names one twice"),
         ("evaluate.benchmarks.0=x", "not a section"),
         ("train.epochs", "section.key=value"),
@@ -101,6 +103,12 @@ def test_a_mistake_is_refused_with_its_place_and_a_remedy(override: str, said: s
     with pytest.raises(UserError) as error:
         load(MINI, [override])
     assert said in str(error.value)
+
+
+def test_a_copy_has_no_field_that_the_section_has_not() -> None:
+    assert load(MINI).train.model_copy(update={"epochs": 7}).epochs == 7
+    with pytest.raises(TypeError, match="Train has no field epoch"):
+        load(MINI).train.model_copy(update={"epoch": 7})
 
 
 def test_the_releases_windows_take_no_threshold() -> None:
