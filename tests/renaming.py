@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +68,7 @@ class Tree:
     def __enter__(self) -> Tree:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._daemon("stop")
 
     def errors(self, renamed: Sequence[Field] = ()) -> list[str]:
