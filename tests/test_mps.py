@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tessy.config.load import load
 from tessy.engines.mps import CONTROL, LOGS, PIPES, multi_process_service
 from tessy.errors import UserError
 
@@ -58,3 +61,52 @@ def test_where_there_is_none_the_error_says_what_is_missing(monkeypatch: pytest.
         multi_process_service(),
     ):
         pass
+
+
+RUN = """
+import os, sys
+from pathlib import Path
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from rich.console import Console
+from tessy.config.execution import Execution, Tracking
+from tessy.runtime.display import Display
+from tessy.runtime.plan import Graph, Plan
+from tessy.runtime.run import execute
+from tessy.runtime.stage import Kind, StageConfig
+
+class Look(StageConfig):
+    pass
+
+def run(job):
+    (job.out / "pipes.txt").write_text(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "none"))
+
+KIND = Kind("look", Look, 1, f"{__name__}:KIND", f"{__name__}:run")
+
+@dataclass
+class Recipe:
+    name: str = "shared"
+    execution: Execution = Execution(mps=True, tracking=Tracking(wandb="disabled"))
+    plain: ClassVar[dict[str, Any]] = {}
+
+def main():
+    graph = Graph()
+    graph.add(KIND, "look", Look(), {})
+    with Display(Console()) as display:
+        execute(Plan(Recipe(), tuple(graph.stages.values())), Path(sys.argv[1]), display)
+"""
+
+
+def test_stages_of_a_run_find_its_daemon(daemon: Path, tmp_path: Path) -> None:
+    (tmp_path / "looking.py").write_text(RUN)
+    command = [sys.executable, "-c", "import looking; looking.main()", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True)
+    (found,) = tmp_path.glob("shared/look-*/pipes.txt")
+    assert daemon.read_text().splitlines() == [f"-d {found.read_text()}", f"{found.read_text()} quit"]
+
+
+def test_it_serves_one_machine() -> None:
+    asked = ["execution.mps=true", "execution.cluster={kind: ray}"]
+    with pytest.raises(UserError, match="`mps` starts a daemon on this machine, and cluster 'ray'"):
+        load(Path("recipes/smoke.yaml"), asked)

@@ -159,7 +159,8 @@ async def _measured(plan: Plan, folder: Path, scratch: Path, device: str, say: S
         harness = Harness(models, engines, renderers, predictors=dict(zip(ROLES, opened, strict=True)))
         instant = {role: InstantPredictor(role, plan.boundary_every) for role in ROLES}
         nobody = Harness(models, engines, renderers, predictors=instant)
-        await nobody.stream(fresh(scratch / "warm-up"))
+        warm = replace(models, max_tokens=min(models.max_tokens, plan.lockstep_tokens))
+        await Harness(warm, engines, renderers, predictors=instant).stream(fresh(scratch / "warm-up"))
         rows: dict[str, Any] = {}
         share = 0.5
 

@@ -78,9 +78,9 @@ class Execution(Section):
     annotator: AnnotatorExecution | None = None
     """Required by annotators of kind `llm`."""
     mps: bool = False
-    """Have all that a run starts share GPUs through NVIDIA's Multi-Process Service (`nvidia-cuda-mps-control`, a
-    part of the driver): models on one device compute at the same time, not by turns. On an H200 two models of
-    8B with their predictors wrote a fifth more with it (`tessy/bench/README.md`)."""
+    """Have all that a run starts share GPUs through NVIDIA's Multi-Process Service (its driver's
+    `nvidia-cuda-mps-control`): models on one device compute at the same time, not by turns. On an H200 two
+    models of 8B with their predictors wrote a fifth more with it (`tessy/bench/README.md`)."""
     engines: Engines = Engines()
     predictors: PredictorEngines = PredictorEngines()
     train: TrainExecution = TrainExecution()
