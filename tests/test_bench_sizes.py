@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -106,3 +107,17 @@ def test_variants_that_are_not_known_are_refused() -> None:
     assert "'fast': there are base, mps" in str(done.exception)
     done = CliRunner().invoke(bench_command, ["synthesis", "--variants", "base"])
     assert "it needs --sizes" in done.output
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+def test_a_variant_that_does_not_start_says_so_and_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    from tessy.bench.sizes import parse_sizes
+    from tessy.bench.variants import VARIANTS, Variant, measure_variants
+    from tessy.bench.whole import Plan
+
+    plan = Plan(parse_sizes("student=tiny,teacher=tiny,predictor=tiny"), 8, 48, 48, 12.0, 16, 128, 0.6)
+    variants = {"broken": Variant({"dtype": "nonsense"}), "base": VARIANTS["base"]}
+    found = asyncio.run(measure_variants(plan, variants, 0.0, tmp_path, print))
+    assert "server 0 ended with status" in found["variants"]["broken"]["failed"]
+    assert found["left_out"] == ["base"]

@@ -162,6 +162,8 @@ class Harness:
                     step = min(span or tokens, tokens - written)
                     request = Request(name, ids, step, (), f"{number}", step)
                     done = await self.engines[role].open(request).finished()
+                    if not done.token_ids:
+                        raise RuntimeError(f"{role}: its context is full after {written} of {tokens} tokens")
                     written += len(done.token_ids)
                     ids = [*ids, *done.token_ids, *itertools.islice(itertools.cycle(asked), step)]
             self.engines[role].release(name)

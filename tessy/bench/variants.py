@@ -14,8 +14,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,11 @@ from tessy.bench.sizes import make_model, make_predictor, tilted
 from tessy.bench.steps import between, read_steps
 from tessy.bench.whole import GRAPHS, Plan, costed, device_name, engines_of, models_of
 from tessy.boundary.apart import apart
+from tessy.engines import EngineFault
 from tessy.engines.command import installed_build, offers
 from tessy.engines.enginecore import STEPS
 from tessy.engines.mps import multi_process_service
-from tessy.errors import UserError
+from tessy.errors import UserError, described
 from tessy.records import ROLES, Role
 
 Say = Callable[[str], None]
@@ -117,8 +118,12 @@ async def measure_variants(
             continue
         arguments = {"cudagraph_metrics": True} if offers("cudagraph_metrics") else {}
         one = replace(plan, server_arguments={**arguments, **variant.arguments, **plan.server_arguments})
-        with multi_process_service() if variant.mps else nullcontext():
-            found[name] = await _measured(one, scratch / f"variant-{name}", scratch, device, say)
+        # What the others gave is worth more than that one does not start.
+        try:
+            with multi_process_service() if variant.mps else nullcontext():
+                found[name] = await _measured(one, scratch / f"variant-{name}", scratch, device, say)
+        except (UserError, EngineFault, RuntimeError, OSError) as error:
+            found[name] = {"failed": described(error)}
         longest = max(longest, time.monotonic() - start)
         found[name]["seconds"] = time.monotonic() - start
         say(f"{name}: {json.dumps(found[name])}")
@@ -148,12 +153,10 @@ async def _measured(plan: Plan, folder: Path, scratch: Path, device: str, say: S
     async with AsyncExitStack() as stack:
         with _recorded(steps):
             starting = asyncio.create_task(engines_of(stack, plan, models, renderers, scratch, say))
-            opened = await asyncio.gather(
-                *(
-                    stack.enter_async_context(_predictor(plan, models.predictors[role], role, device))
-                    for role in ROLES
-                )
-            )
+            settings: dict[str, Any] = {"slots": plan.concurrency, "device": device, "rest": plan.rests[0]}
+            settings["dtype"] = "float32" if device == "cpu" else "bfloat16"
+            reading = (apart(models.predictors[role], role, WINDOW, **settings) for role in ROLES)
+            opened = await asyncio.gather(*map(stack.enter_async_context, reading))
             engines, _ = await starting
         started_s = time.monotonic() - began
         harness = Harness(models, engines, renderers, predictors=dict(zip(ROLES, opened, strict=True)))
@@ -174,25 +177,18 @@ async def _measured(plan: Plan, folder: Path, scratch: Path, device: str, say: S
         share = stream["teacher_token_share"]
         await row("stream_instant", _written(nobody, "predictors at no cost", scratch, say))
         await row("limit", _plain(nobody, share, plan.max_tokens, None, ROLES))
+        # With spans a prompt grows by twice as many tokens as are counted.
+        tokens = min(SPAN_TOKENS, plan.max_tokens // 2)
         for role in ROLES:
-            await row(f"limit_{role}_alone", _plain(nobody, 0.5, SPAN_TOKENS, None, [role]))
+            await row(f"limit_{role}_alone", _plain(nobody, 0.5, tokens, None, [role]))
         for span in SPANS:
-            await row(f"limit_spans_of_{span}", _plain(nobody, share, SPAN_TOKENS, span, ROLES))
-        await row("limit_student_alone_spans_of_15", _plain(nobody, 0.5, SPAN_TOKENS, 15, ["student"]))
+            await row(f"limit_spans_of_{span}", _plain(nobody, share, tokens, span, ROLES))
+        await row("limit_student_alone_spans_of_15", _plain(nobody, 0.5, tokens, 15, ["student"]))
     limit = rows["limit"]["tokens_per_s"]
     shares = {
         f"{name}_over_limit": rows[name]["tokens_per_s"] / limit for name in ("stream", "stream_instant")
     }
     return {"started_s": started_s, **shares, "rows": rows}
-
-
-@asynccontextmanager
-async def _predictor(plan: Plan, checkpoint: str, role: Role, device: str) -> AsyncIterator[Any]:
-    dtype = "float32" if device == "cpu" else "bfloat16"
-    async with apart(
-        checkpoint, role, WINDOW, slots=plan.concurrency, device=device, dtype=dtype, rest=plan.rests[0]
-    ) as predictor:
-        yield predictor
 
 
 async def _written(harness: Harness, what: str, scratch: Path, say: Say) -> dict[str, Any]:
@@ -203,7 +199,7 @@ async def _written(harness: Harness, what: str, scratch: Path, say: Say) -> dict
 async def _plain(
     harness: Harness, share: float, tokens: int, span: int | None, roles: Sequence[Role]
 ) -> dict[str, Any]:
-    written, seconds = await harness.plain(share, min(tokens, harness.models.max_tokens), span, roles)
+    written, seconds = await harness.plain(share, tokens, span, roles)
     return {"tokens_per_s": written / seconds}
 
 
