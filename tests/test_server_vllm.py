@@ -165,7 +165,7 @@ def test_an_abort_ends_the_work(host: Host, way: Way) -> None:
             await asyncio.sleep(1.5)
             assert await asyncio.to_thread(gauge, host, "num_requests_running") == 0
             assert [len(continuation.token_ids) for continuation in writing] == sizes
-            assert max(sizes) < 1000
+            assert max(sizes) < 3000, "on a busy machine it takes a while until they are aborted"
 
     asyncio.run(ask())
 
