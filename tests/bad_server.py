@@ -53,12 +53,15 @@ ODD: dict[str, Any] = {
 class BadServer:
     """Listens on 127.0.0.1; `aborted` and `left` hold the request ids that were aborted, or whose client
     closed its connection, `seen` counts requests by manner, and `texts` are the bodies of those for text.
+    Of requests over a WebSocket `sent` has how many ids were kept and how many came; `prompts` are all kept.
     `wild` takes no notice of what it is told of sampling, `narrow` refuses what is not OpenAI's own."""
 
     def __init__(self) -> None:
         self.url, self.aborted, self.left = "", list[str](), list[str]()
         self.seen: Counter[str] = Counter()
         self.texts: list[dict[str, Any]] = []
+        self.sent: list[tuple[int, int]] = []
+        self.prompts: dict[int, list[int]] = {}
         self.well = True
         self._connections: set[Any] = set()
         self._lines: list[Any] = []
@@ -71,7 +74,7 @@ class BadServer:
         app.router.add_get("/{manner}/v1/models", self._models)
         app.router.add_post("/{manner}/inference/v1/generate", self._generate)
         app.router.add_post("/{manner}/inference/v1/abort_requests", self._abort)
-        app.router.add_get("/{manner}/inference/v1/session", self._session)
+        app.router.add_get("/{manner}/inference/v2/session", self._session)
         app.router.add_post("/{manner}/v1/completions", self._completions)
         return app
 
@@ -133,6 +136,7 @@ class BadServer:
         await socket.prepare(request)
         self._lines.append(request.transport)
         writing: dict[str, asyncio.Task[None]] = {}
+        self.prompts = prompts = dict[int, list[int]]()
         async for message in socket:
             if message.type is WSMsgType.PING:
                 continue
@@ -140,11 +144,17 @@ class BadServer:
             self.seen["messages"] += 1
             for body in asked["open"]:
                 name = body["request_id"]
+                if "sample" in body:
+                    self.sent.append((body["kept"], len(body["token_ids"])))
+                    body["token_ids"] = prompts.get(body["sample"], [])[: body["kept"]] + body["token_ids"]
+                    prompts[body["sample"]] = body["token_ids"]
                 one = self._write_line(request, socket, "good" if name == "probe" else manner, body)
                 writing[name] = asyncio.create_task(one)
             for name in asked["abort"]:
                 self.aborted.append(name)
                 writing[name].cancel()
+            for sample in asked["forget"]:
+                del prompts[sample]
         return socket
 
     async def _write_line(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tessy.bench.simulation import Timing, simulate
+from tessy.bench.simulation import Begin, Timing, simulate
 
 
 @pytest.mark.parametrize("predictor_ms", [0.5, 5.0, 50.0])
@@ -25,3 +27,17 @@ def test_virtual_time_is_the_same_every_time_and_engines_write_at_most_what_the_
     assert found == simulate(timing)
     assert found["limit"] == 800
     assert found["literal"]["tokens_per_s"] < found["stream"]["tokens_per_s"] < found["limit"]
+
+
+def test_requests_that_begin_cost_what_is_said_and_two_engines_share_a_device() -> None:
+    plain = Timing(8, 1, samples=24, tokens=240)
+    limits = plain.limit, replace(plain, one_device=True).limit
+    assert limits == (3000, 1500)
+    shares = [
+        simulate(replace(plain, begin=begin))["stream"]["share_of_limit"]
+        for begin in (Begin(), Begin(ahead=True), Begin(0, 1), Begin(8, 0))
+    ]
+    assert shares[0] > max(shares[1:])
+    shared = simulate(replace(plain, one_device=True))["stream"]
+    assert shared["tokens_per_s"] <= 1500
+    assert 0 < shared["steps_with_begins"] <= 1

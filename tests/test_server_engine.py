@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,6 +259,40 @@ def test_one_connection_carries_everything_that_is_asked_and_aborted_at_once(ser
             assert server.seen["messages"] - messages == 2
             assert len(server.aborted) - aborted == 8
             assert sum(replica.open for replica in e._replicas.values()) == 0
+
+    asyncio.run(ask())
+
+
+def test_of_a_prompt_that_the_server_has_only_what_is_new_is_sent(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/line_good", timeout_s=5) as e:
+            server.sent.clear()
+            prompts = [[1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 9], [1, 2], [7, 8]]
+            for ids in prompts:
+                answer = await e.open(replace(request(2), token_ids=ids)).finished()
+                assert answer.token_ids[0] == ids[-1] + 1
+                # What the caller does with its list afterwards is its own affair.
+                ids.clear()
+            assert server.sent == [(0, 3), (3, 2), (2, 1), (2, 0), (0, 2)]
+            await e.open(replace(request(2), sample_id="other", token_ids=[7, 8, 9])).finished()
+            assert server.sent[-1] == (0, 3), "samples have nothing to do with each other"
+            assert sorted(server.prompts.values()) == [[7, 8], [7, 8, 9]]
+            e.release(request().sample_id)
+            await e.open(replace(request(2), token_ids=[7, 8])).finished()
+            assert server.sent[-1] == (0, 2), "a sample that was released is not known any more"
+            assert sorted(server.prompts.values()) == [[7, 8], [7, 8, 9]]
+
+    asyncio.run(ask())
+
+
+def test_over_a_new_connection_prompts_are_sent_whole(server: BadServer) -> None:
+    async def ask() -> None:
+        async with engine(f"{server.url}/line_drop", timeout_s=5) as e:
+            server.sent.clear()
+            for ids in ([1, 2, 3], [1, 2, 3, 4]):
+                with pytest.raises(EngineFault):
+                    await e.open(replace(request(9), token_ids=ids)).finished()
+            assert server.sent == [(0, 3), (0, 4)]
 
     asyncio.run(ask())
 

@@ -95,6 +95,8 @@ Example:
   tessy bench synthesis --student http://127.0.0.1:8001 --teacher http://127.0.0.1:8002 \\
       --problems problems.jsonl --student-predictor DIR --teacher-predictor DIR
   tessy bench synthesis --sizes student=8b,teacher=8b,predictor=0.6b --dummy-weights
+  tessy bench synthesis --sizes student=8b,teacher=8b,predictor=0.6b --dummy-weights \\
+      --concurrency 96 --max-tokens 384 --variants base,mps,no-async
 """,
 )
 @click.option("--student", metavar="URL", help="Server of the student.")
@@ -107,6 +109,12 @@ Example:
 )
 @click.option("--dummy-weights", is_flag=True, help="With random weights: needed with --sizes.")
 @click.option("--server-arguments", metavar="JSON", default="{}", help="vLLM's, by name (with --sizes).")
+@click.option(
+    "--variants",
+    metavar="NAME,...",
+    help="Compare servers with these settings (with --sizes); `base` is those of --sizes alone.",
+)
+@click.option("--seconds", type=float, default=240.0, show_default=True, help="For all --variants.")
 @click.option(
     "--predictor-rest", type=float, multiple=True, default=(1.0,), help="After a pass, times it took."
 )
@@ -133,6 +141,8 @@ def synthesis_command(
     sizes: str | None,
     dummy_weights: bool,
     boundary_every: float,
+    variants: str | None,
+    seconds: float,
     **options: Any,
 ) -> None:
     """Write every problem's trace with two servers that run already; prints one JSON line. With --sizes,
@@ -142,8 +152,10 @@ def synthesis_command(
     if sizes is not None:
         if not dummy_weights:
             raise click.UsageError("--sizes needs --dummy-weights: it knows no other")
-        click.echo(json.dumps(_sizes(sizes, boundary_every, options)))
+        click.echo(json.dumps(_sizes(sizes, boundary_every, options, variants, seconds)))
         return
+    if variants is not None:
+        raise click.UsageError("--variants starts servers itself: it needs --sizes and --dummy-weights")
     if missing := [f"--{name.replace('_', '-')}" for name in NEEDED if options[name] is None]:
         raise click.UsageError(f"Missing option {', '.join(missing)}; or measure --sizes here")
     with tempfile.TemporaryDirectory() as scratch:
@@ -157,8 +169,11 @@ def synthesis_command(
     click.echo(json.dumps({**figures, "outcomes": dict(meters.outcomes), "faults": dict(meters.faults)}))
 
 
-def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dict[str, Any]:
+def _sizes(
+    sizes: str, boundary_every: float, options: Mapping[str, Any], variants: str | None, seconds: float
+) -> dict[str, Any]:
     from tessy.bench.sizes import parse_sizes
+    from tessy.bench.variants import measure_variants, parse_variants
     from tessy.bench.whole import Plan, measure_sizes
 
     plan = Plan(
@@ -174,6 +189,9 @@ def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dic
         options["predictor_rest"],
     )
     with tempfile.TemporaryDirectory() as scratch:
+        if variants is not None:
+            chosen = parse_variants(variants)
+            return asyncio.run(measure_variants(plan, chosen, seconds, Path(scratch), _say))
         return asyncio.run(measure_sizes(plan, Path(scratch), _say))
 
 
@@ -183,6 +201,7 @@ def _sizes(sizes: str, boundary_every: float, options: Mapping[str, Any]) -> dic
 Examples:
   tessy bench scheduling
   tessy bench scheduling --engine-ms 10 --predictor-ms 0.5 --predictor-ms 5 --predictor-ms 50
+  tessy bench scheduling --engine-ms 7.4 --one-device --ahead --begin-request-ms 0.6 --span-tokens 15
 """,
 )
 @click.option("--problems", type=int, help="Traces; 10,000, or 96 at once with --engine-ms.")
@@ -195,6 +214,10 @@ Examples:
     "--predictor-us-per-token", type=float, default=10.0, show_default=True, help="In a pass, besides."
 )
 @click.option("--span-tokens", type=float, default=12.0, show_default=True, help="Mean length of a span.")
+@click.option("--begin-step-ms", type=float, default=0.0, help="More for a step in which requests begin.")
+@click.option("--begin-request-ms", type=float, default=0.0, help="More for each of them.")
+@click.option("--ahead", is_flag=True, help="Steps are scheduled while the previous one runs.")
+@click.option("--one-device", is_flag=True, help="Both engines' steps take turns on one device.")
 @click.option("--real-clock", is_flag=True, help="Have this process's own time count as well.")
 def scheduling_command(
     problems: int | None,
@@ -203,23 +226,54 @@ def scheduling_command(
     predictor_ms: tuple[float, ...],
     predictor_us_per_token: float,
     span_tokens: float,
+    begin_step_ms: float,
+    begin_request_ms: float,
+    ahead: bool,
+    one_device: bool,
     real_clock: bool,
 ) -> None:
     """Measure what scheduling itself costs, and its memory, with authors that need no time; or, with
     --engine-ms, what stream and literal chunks reach of plain requests at a GPU's timing."""
     from tessy.bench.scheduling import measure
-    from tessy.bench.simulation import Timing, simulate
+    from tessy.bench.simulation import Begin, Timing, simulate
 
     if engine_ms is None:
         click.echo(json.dumps(measure(problems or 10_000, tokens or 2_000), indent=2))
         return
+    begin = Begin(begin_step_ms, begin_request_ms, ahead)
     found = {}
     for pass_ms in predictor_ms or (5.0,):
         timing = Timing(
-            engine_ms, pass_ms, predictor_us_per_token, problems or 96, tokens or 1_000, span_tokens
+            engine_ms,
+            pass_ms,
+            predictor_us_per_token,
+            problems or 96,
+            tokens or 1_000,
+            span_tokens,
+            begin,
+            one_device,
         )
         found[f"predictor_ms={pass_ms:g}"] = simulate(timing, virtual=not real_clock)
     click.echo(json.dumps(found, indent=2))
+
+
+@bench_command.command(
+    "prompts",
+    epilog="""\b
+Example:
+  tessy bench prompts --tokens 500 --tokens 10000
+""",
+)
+@click.option(
+    "--tokens", type=int, multiple=True, default=(500, 1_000, 4_000, 10_000, 16_000), help="Length."
+)
+@click.option("--block-size", type=int, default=16, show_default=True, help="vLLM's, of its cache.")
+def prompts_command(tokens: tuple[int, ...], block_size: int) -> None:
+    """Measure what a span's request costs client, server and engine before its first token (milliseconds of
+    processor time), where its prompt is sent and hashed whole and where it is continued."""
+    from tessy.bench.prompts import measure
+
+    click.echo(json.dumps(measure(tokens, block_size), indent=2))
 
 
 @bench_command.command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import os
 import shutil
 import time
@@ -141,9 +142,12 @@ class Harness:
         meters.stop()
         return meters, written
 
-    async def plain(self, teacher_share: float, tokens: int) -> tuple[int, float]:
-        """Tokens and seconds of one plain request of `tokens` tokens per problem, to both models at once,
-        in the share that cooperative traces have: what there is to reach."""
+    async def plain(
+        self, teacher_share: float, tokens: int, span: int | None = None, roles: Sequence[Role] = ROLES
+    ) -> tuple[int, float]:
+        """Tokens and seconds of `tokens` tokens for every problem, from those of `roles`, in the share that
+        cooperative traces have: what there is to reach. Each is one request, or, with `span`, requests of so
+        many tokens, before each of which the prompt also grows by as many that the model has not written."""
         counts = {"student": len(self.models.problems)}
         counts["teacher"] = round(counts["student"] * teacher_share / max(0.01, 1 - teacher_share))
         gate = asyncio.Semaphore(self.models.concurrency)
@@ -151,15 +155,25 @@ class Harness:
         async def one(role: Role, number: int) -> int:
             renderer = self.renderers[role]
             prompt = self.models.problems[number % len(self.models.problems)][1]
-            ids = [*renderer.prompt_ids(prompt), *renderer.open_thinking_ids()]
-            request = Request(f"plain-{role}-{number}", ids, tokens, (), f"{number}", tokens)
+            asked = renderer.prompt_ids(prompt)
+            ids, written, name = [*asked, *renderer.open_thinking_ids()], 0, f"plain-{role}-{number}"
             async with gate:
-                done = await self.engines[role].open(request).finished()
-            self.engines[role].release(request.sample_id)
-            return len(done.token_ids)
+                while written < tokens:
+                    step = min(span or tokens, tokens - written)
+                    request = Request(name, ids, step, (), f"{number}", step)
+                    done = await self.engines[role].open(request).finished()
+                    if not done.token_ids:
+                        raise RuntimeError(f"{role}: its context is full after {written} of {tokens} tokens")
+                    written += len(done.token_ids)
+                    ids = [*ids, *done.token_ids, *itertools.islice(itertools.cycle(asked), step)]
+            self.engines[role].release(name)
+            return written
 
+        # By turns, so that all are at work at any time: one model after the other would have the device to
+        # itself, and twice the requests in a step.
+        order = sorted(((n + 0.5) / counts[role], role, n) for role in roles for n in range(counts[role]))
         began = time.perf_counter()
-        written = await asyncio.gather(*(one(role, n) for role in ROLES for n in range(counts[role])))
+        written = await asyncio.gather(*(one(role, n) for _, role, n in order))
         return sum(written), time.perf_counter() - began
 
     def predictors_busy_s(self) -> float:

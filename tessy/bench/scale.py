@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.bench.simulation import Timing, simulate
+from tessy.bench.simulation import Begin, Timing, simulate
 
 GB = 1e9
 
@@ -26,8 +26,8 @@ class Card:
     name: str
     memory: float
     bandwidth: float
-    efficiency: float = 0.7
-    """Two 8B models on one H200 reached 1.0 with 96 requests in flight and 0.6 with 192 (README.md)."""
+    efficiency: float = 0.5
+    """An 8B model alone on an H200 reached 0.51 with 96 requests in a step and 0.38 with 192 (README.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,12 @@ STUDENT = Served("Qwen3-8B", 16.4 * GB, 144 * 1024, 1 - TEACHER.share, 16.4 * GB
 ROOM = 0.9
 """Of a card's memory is for weights and caches."""
 SAMPLES, TOKENS = 80_000, 14_600
-MEASURED: Mapping[str, float] = {"streamed, all on one H200": 0.32, "lock step as released": 0.073}
-"""Shares of plain requests: the means of 28 and 35 %, of 6.0 and 8.7 %, without and with MPS (README.md)."""
+MEASURED: Mapping[str, float] = {"streamed, all on one H200": 0.5, "lock step as released": 0.12}
+"""Tokens per second that one H200 wrote (3,240 and 3,962, 704 and 983, without and with MPS) over the 7,200
+of plain requests that are predicted for it, the middle of 6,300 to 8,100 (README.md)."""
+BEGIN_MS, SIMULATED = 0.8, 48
+"""What a request that begins computes, in milliseconds of its model's device (README.md, predicted), and
+how many samples are simulated, each in the place of as many as there are."""
 PREDICTOR_MS, PREDICTOR_US = 1.6, 3.1
 """A pass, and a token in it: 1.8 ms for 8 traces with 8 new tokens each, 4.0 for 96 (README.md)."""
 PREDICTOR_TOKENS_PER_S = 93_000.0
@@ -109,7 +113,8 @@ def cost(samples: int = SAMPLES, tokens: int = TOKENS) -> dict[str, Any]:
     for name, card in CARDS.items():
         best = limit(card, TEACHER, STUDENT, tokens)
         token_ms = 1e3 * sum(m.share * best.step_s[m.name] for m in (TEACHER, STUDENT))
-        timing = Timing(token_ms, PREDICTOR_MS, PREDICTOR_US, samples=48, tokens=400)
+        begin = Begin(request_ms=BEGIN_MS * best.in_flight / SIMULATED, ahead=True)
+        timing = Timing(token_ms, PREDICTOR_MS, PREDICTOR_US, SIMULATED, tokens=400, begin=begin)
         simulated = simulate(timing)
         shares = {
             "plain requests (the limit)": 1.0,

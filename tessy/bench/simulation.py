@@ -1,9 +1,10 @@
 """Cooperative synthesis at the timing of a GPU, anywhere: engines and predictors that only take their time.
 
 An engine takes `engine_ms` for a step, in which each of its open requests grows by a token, however many
-there are; a predictor empties its queue in a pass of `predictor_ms` and `predictor_us_per_token` besides.
-Everything between them is the real thing: scheduler, cuts, journal. By default the clock is virtual and this
-process's own work costs nothing; on the real clock it does.
+there are; more where requests begin in it (`Begin`). A predictor empties its queue in a pass of
+`predictor_ms` and `predictor_us_per_token` besides. Everything between them is the real thing: scheduler,
+cuts, journal. By default the clock is virtual and this process's own work costs nothing; on the real clock
+it does.
 
 Tokens are words, those of the student in lower case; spans have geometric lengths. Rates are those until the
 first response is complete, when all are still in flight. Not covered: engines that slow down as their batch
@@ -18,6 +19,7 @@ import random
 import selectors
 import string
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,17 @@ LITERAL, STRIDE, REACH = 20, 16, 512
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """What it costs an engine that requests begin: a step in which any does takes `step_ms` more, and
+    `request_ms` more for each. With `ahead` a step is scheduled while the previous one runs, as vLLM's
+    asynchronous scheduling does, so that who arrives meanwhile waits for it as well."""
+
+    step_ms: float = 0.0
+    request_ms: float = 0.0
+    ahead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """What is simulated: milliseconds of a step and of a pass, microseconds of a token in a pass; `samples`
     in flight, of `tokens` tokens each, in spans of `span_tokens` on average."""
@@ -49,19 +62,26 @@ class Timing:
     samples: int = 96
     tokens: int = 1000
     span_tokens: float = 12.0
+    begin: Begin = Begin()
+    one_device: bool = False
+    """Both engines compute on the same device: their steps take turns."""
+
+    @property
+    def limit(self) -> float:
+        """Tokens per second of plain requests to both engines at once."""
+        return 1000 * self.samples / self.engine_ms / (2 if self.one_device else 1)
 
 
 def simulate(timing: Timing, *, virtual: bool = True) -> dict[str, Any]:
     """Accepted tokens per second by stream and by literal chunks, beside the limit: plain requests."""
     run = _on_virtual_clock if virtual else asyncio.run
-    limit = 1000 * timing.samples / timing.engine_ms
-    found: dict[str, Any] = {"limit": limit}
+    found: dict[str, Any] = {"limit": timing.limit}
     for name, schedule, chunk in (
         ("literal", Schedule(timing.samples, None), LITERAL),
         ("stream", Schedule(timing.samples, REACH, adaptive=True), STRIDE),
     ):
         found[name] = run(_written(timing, schedule, chunk))
-        found[name]["share_of_limit"] = found[name]["tokens_per_s"] / limit
+        found[name]["share_of_limit"] = found[name]["tokens_per_s"] / timing.limit
     found["stream_over_literal"] = found["stream"]["tokens_per_s"] / found["literal"]["tokens_per_s"]
     return found
 
@@ -70,7 +90,8 @@ async def _written(timing: Timing, schedule: Schedule, chunk: int) -> dict[str, 
     clock, meters = asyncio.get_running_loop().time, Meters()
     renderer, script = cast(Renderer, _Words()), functools.partial(_rest, timing)
     predictors = {role: TimedPredictor(role, timing) for role in ROLES}
-    engines = {role: TimedEngine(script, timing.engine_ms / 1000) for role in ROLES}
+    device = asyncio.Lock() if timing.one_device else None
+    engines = {role: TimedEngine(script, timing.engine_ms, timing.begin, device) for role in ROLES}
     authors = {role: Author(role, engines[role], predictors[role], chunk) for role in ROLES}
     renderers = dict.fromkeys(ROLES, renderer)
     spec = Assignment("tessy", METHODS["tessy"], authors, renderers, "student", 2 * timing.tokens, 0, {})
@@ -80,7 +101,9 @@ async def _written(timing: Timing, schedule: Schedule, chunk: int) -> dict[str, 
     def on_done() -> None:
         if not first:
             seconds = clock() - began
-            first.append(_figures(meters, seconds, sum(p.busy_s for p in predictors.values())))
+            figures = _figures(meters, seconds, sum(p.busy_s for p in predictors.values()))
+            steps = sum((engine.steps for engine in engines.values()), Counter[bool]())
+            first.append(figures | {"steps_with_begins": steps[True] / steps.total()})
 
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
         await write_all(samples, spec, journal, schedule, meters, on_done)
@@ -99,29 +122,53 @@ def _figures(meters: Meters, seconds: float, busy_s: float) -> dict[str, float]:
 
 
 class TimedEngine:
-    """Writes what `script` says comes behind a prefix, a token each `step_s` seconds for all that is open."""
+    """Writes what `script` says comes behind a prefix, a token each `step_ms` for all that is open."""
 
-    def __init__(self, script: Callable[[Sequence[int]], Sequence[int]], step_s: float) -> None:
-        self._script, self._step_s = script, step_s
+    def __init__(
+        self,
+        script: Callable[[Sequence[int]], Sequence[int]],
+        step_ms: float,
+        begin: Begin = Begin(),
+        device: asyncio.Lock | None = None,
+    ) -> None:
+        self._device = device or asyncio.Lock()
+        self._script, self._step_ms, self._begin = script, step_ms, begin
+        self._waiting: dict[Continuation, tuple[list[int], int]] = {}
+        self._queued: dict[Continuation, tuple[list[int], int]] = {}
         self._open: dict[Continuation, tuple[list[int], int]] = {}
         self._stepping: asyncio.Task[None] | None = None
+        self.steps: Counter[bool] = Counter()
+        """How many there were, by whether requests began."""
 
     def open(self, request: Request) -> Continuation:
         left = list(self._script(request.token_ids)[: request.max_tokens])[::-1]
         continuation = Continuation(lambda: self._close(continuation))
-        self._open[continuation] = left, request.stride
+        self._waiting[continuation] = left, request.stride
         if self._stepping is None or self._stepping.done():
             self._stepping = asyncio.create_task(self._step())
         return continuation
 
     def _close(self, continuation: Continuation) -> None:
-        self._open.pop(continuation, None)
+        for held in (self._waiting, self._queued, self._open):
+            held.pop(continuation, None)
+
+    def _admit(self) -> int:
+        """Have requests begin whose turn it is; how many do."""
+        if not (self._open and self._begin.ahead):
+            self._queued, self._waiting = self._queued | self._waiting, {}
+        begun, self._queued, self._waiting = self._queued, self._waiting, {}
+        self._open |= begun
+        return len(begun)
 
     async def _step(self) -> None:
         given: dict[Continuation, list[int]] = {}
-        while self._open:
+        while self._open or self._queued or self._waiting:
+            begun = self._admit()
+            more_ms = self._begin.step_ms * bool(begun) + self._begin.request_ms * begun
+            self.steps[begun > 0] += 1
             batch = dict(self._open)
-            await asyncio.sleep(self._step_s)
+            async with self._device:
+                await asyncio.sleep((self._step_ms + more_ms) / 1000)
             for continuation, (left, stride) in batch.items():
                 if continuation not in self._open:
                     continue

@@ -65,10 +65,10 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
     device, began = "cuda" if torch.cuda.is_available() else "cpu", time.monotonic()
     for name in ROLES:
         make_model(scratch / name, plan.sizes[name])
-    found: dict[str, Any] = {"plan": {**asdict(plan), "device": _device_name(device)}}
+    found: dict[str, Any] = {"plan": {**asdict(plan), "device": device_name(device)}}
     found["predictor"] = make_predictors(plan, scratch, device)
     say(f"predictor after {time.monotonic() - began:.0f} s: {json.dumps(found['predictor'])}")
-    models = _models(plan, scratch)
+    models = models_of(plan, scratch)
     renderers = models.renderers()
     settings: dict[str, Any] = {
         "slots": plan.concurrency,
@@ -81,7 +81,7 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
             for rest in plan.rests
             for role in ROLES
         ]
-        starting = asyncio.create_task(_engines(stack, plan, models, renderers, scratch, say))
+        starting = asyncio.create_task(engines_of(stack, plan, models, renderers, scratch, say))
         opened = await asyncio.gather(*map(stack.enter_async_context, reading))
         engines, text = await starting
         pairs = [dict(zip(ROLES, opened[n : n + 2], strict=True)) for n in range(0, len(opened), 2)]
@@ -110,11 +110,11 @@ async def _figures(
     harness, *_ = harnesses.values()
     for rest, other in harnesses.items():
         name = "stream" if other is harness else f"stream_rest_{rest:g}"
-        details[name] = await _costed(other, name, other.stream(fresh(scratch / name)), say)
-    details["stream_instant"] = await _costed(
+        details[name] = await costed(other, name, other.stream(fresh(scratch / name)), say)
+    details["stream_instant"] = await costed(
         instant, "predictors at no cost", instant.stream(fresh(scratch / "instant")), say
     )
-    details["literal"] = await _costed(
+    details["literal"] = await costed(
         harness, "literal", harness.stream(fresh(scratch / "literal"), literal=True), say
     )
     asked = details["stream"]["teacher_token_share"], harness.models.max_tokens
@@ -123,7 +123,7 @@ async def _figures(
     say(f"plain requests: {limit:,.0f} tokens/s")
     beside = await _limit_beside(harness, *asked)
     say(f"plain requests beside predictors: {json.dumps(beside)}")
-    details["lockstep"] = await _costed(harness, "lockstep", _first(released.lockstep()), say)
+    details["lockstep"] = await costed(harness, "lockstep", _first(released.lockstep()), say)
     rates = {name: values["accepted_tokens_per_s"] for name, values in details.items()}
     return {
         "limit": limit,
@@ -159,7 +159,8 @@ async def _first(running: Awaitable[tuple[Meters, Any]]) -> Meters:
     return (await running)[0]
 
 
-async def _costed(harness: Harness, what: str, run: Awaitable[Meters], say: Say) -> dict[str, Any]:
+async def costed(harness: Harness, what: str, run: Awaitable[Meters], say: Say) -> dict[str, Any]:
+    """Figures of a run, and the processor time it took, everywhere."""
     names: dict[str, str] = {source: role for role, source in harness.models.sources.items()}
     names["tessy.boundary.apart"] = "predictor"
     before = processor_seconds(names)
@@ -201,7 +202,7 @@ def make_predictors(plan: Plan, scratch: Path, device: str) -> dict[str, Any]:
     return found
 
 
-async def _engines(
+async def engines_of(
     stack: AsyncExitStack,
     plan: Plan,
     models: Models,
@@ -247,7 +248,8 @@ def server_settings(plan: Plan, role: Role, number: int) -> EngineSettings:
     return EngineSettings(kind="server", devices=["0"], arguments=shared | dict(plan.server_arguments))
 
 
-def _models(plan: Plan, scratch: Path) -> Models:
+def models_of(plan: Plan, scratch: Path) -> Models:
+    """The checkpoints in `scratch`, and as many problems as are in flight."""
     size = plan.sizes["student"]
     problems = [(f"p{n}", random_text(size, PROMPT_TOKENS, n)) for n in range(plan.concurrency)]
     return Models(
@@ -264,5 +266,6 @@ def _models(plan: Plan, scratch: Path) -> Models:
     )
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
+    """What figures were measured on."""
     return torch.cuda.get_device_name() if device == "cuda" else "cpu"

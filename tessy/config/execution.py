@@ -6,7 +6,7 @@ of the stages that use them.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -77,6 +77,10 @@ class Execution(Section):
     know theirs need not be told."""
     annotator: AnnotatorExecution | None = None
     """Required by annotators of kind `llm`."""
+    mps: bool = False
+    """Have all that a run starts share GPUs through NVIDIA's Multi-Process Service (its driver's
+    `nvidia-cuda-mps-control`): models on one device compute at the same time, not by turns. On an H200 two
+    models of 8B with their predictors wrote a fifth more with it (`tessy/bench/README.md`)."""
     engines: Engines = Engines()
     predictors: PredictorEngines = PredictorEngines()
     train: TrainExecution = TrainExecution()
@@ -97,6 +101,15 @@ class Execution(Section):
         if predictor.kind == "transformers":
             return Numerics(dtype="float64" if watched.exact else "float32")
         return predictor.numerics
+
+    @model_validator(mode="after")
+    def _mps_serves_this_machine(self) -> Self:
+        if self.mps and self.cluster.kind != "local":
+            raise ValueError(
+                f"`mps` starts a daemon on this machine, and cluster {self.cluster.kind!r} places workers on "
+                "others: start it on each node, and leave `mps` out"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -28,7 +28,7 @@ STOPS = 4
 """Stop strings that servers take in one request."""
 WAYS: tuple[Way, ...] = ("session", "tokens", "completions", "text")
 PATHS: dict[Way, str] = {
-    "session": "/inference/v1/session",
+    "session": "/inference/v2/session",
     "tokens": "/inference/v1/generate",
     "completions": "/v1/completions",
     "text": "/v1/completions",
@@ -45,6 +45,13 @@ class Piece(NamedTuple):
     token_ids: Sequence[int]
     finish: str | None
     logprobs: Sequence[Sequence[float]] = ()
+
+
+class Continued(NamedTuple):
+    """What a server has of a sample, by its number: the prompt's first `kept` ids, which are not sent."""
+
+    sample: int
+    kept: int
 
 
 class Codec(Protocol):
@@ -74,11 +81,19 @@ class Dialogue:
 
 
 def dialogue(
-    way: Way, request: Request, name: str, model: str, sampling: Sampler, codec: Codec | None
+    way: Way,
+    request: Request,
+    name: str,
+    model: str,
+    sampling: Sampler,
+    codec: Codec | None,
+    continued: Continued | None = None,
 ) -> Dialogue:
-    """How to ask for `request`; `name` is what an abort calls it, `model` what the server calls its own."""
+    """How to ask for `request`; `name` is what an abort calls it, `model` what the server calls its own;
+    `continued` is what the server has of the prompt (`session`)."""
     if way in ("session", "tokens"):
-        return Dialogue(_tokens_body(request, name, sampling), _with_content if request.logprobs else _ids_of)
+        body = _tokens_body(request, name, sampling, continued)
+        return Dialogue(body, _with_content if request.logprobs else _ids_of)
     if way == "completions":
         body = _completions_body(request, model, sampling)
         return Dialogue(body, _with_top_logprobs if request.logprobs else _ids_of, _whole(request))
@@ -130,12 +145,15 @@ def _structured(request: Request) -> str:
     return f'"structured_outputs":{{"json":{request.schema}}},' if request.schema else ""
 
 
-def _tokens_body(request: Request, name: str, sampling: Sampler) -> bytes:
+def _tokens_body(request: Request, name: str, sampling: Sampler, continued: Continued | None) -> bytes:
+    kept = f'"sample":{continued.sample},"kept":{continued.kept},' if continued else ""
+    new = list(request.token_ids[continued.kept :] if continued else request.token_ids)
     return (
-        f'{{"request_id":"{name}","stream":true,"sampling_params":{{{_common(sampling)},"detokenize":false,'
+        f'{{"request_id":"{name}",{kept}"stream":true,'
+        f'"sampling_params":{{{_common(sampling)},"detokenize":false,'
         f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
         f'{_logprobs(request)}{_structured(request)}"stop_token_ids":{_ids(request.stop_token_ids)}}},'
-        f'"token_ids":{list(request.token_ids)}}}'
+        f'"token_ids":{new}}}'
     ).encode()
 
 

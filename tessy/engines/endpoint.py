@@ -5,8 +5,12 @@ milliseconds of processor time, with the miniature's models more than its tokens
 holds the bodies of many requests (those of /inference/v1/generate) and the names of many aborts, and an
 answer holds whatever all of them have written since the last one:
 
-    {"open": [body, ...], "abort": [request_id, ...]}
+    {"open": [body, ...], "abort": [request_id, ...], "forget": [sample, ...]}
     [[request_id, token ids, finish reason or null, log-probabilities or null], [request_id, fault], ...]
+
+A body may say which `sample` it continues, by a number, and how many ids of that sample's last prompt are
+its own first ones (`kept`): `token_ids` are then those behind them. Prompts are kept until they are to be
+forgotten.
 
 Loaded by vLLM where VLLM_PLUGINS names it, as it does for servers that a recipe starts; API keys guard it
 like every path under /inference. The client's end is `tessy.engines.session`. Not covered: prompts of
@@ -55,6 +59,7 @@ class _Session:
     def __init__(self, engine: Any, socket: WebSocket) -> None:
         self._engine, self._socket = engine, socket
         self._open: dict[str, asyncio.Task[None]] = {}
+        self._prompts: dict[int, list[int]] = {}
         self._news: list[list[Any]] = []
         self._some = asyncio.Event()
 
@@ -65,20 +70,35 @@ class _Session:
             async for data in self._socket.iter_bytes():
                 message = json.loads(data)
                 for body in message.get("open", ()):
-                    name = body["request_id"]
-                    self._open[name] = asyncio.create_task(self._write(name, body))
+                    name, ids = body["request_id"], self._prompt(body)
+                    self._open[name] = asyncio.create_task(self._write(name, ids, body["sampling_params"]))
                 for name in message.get("abort", ()):
                     if name in self._open:
                         self._open.pop(name).cancel()
+                for sample in message.get("forget", ()):
+                    self._prompts.pop(sample, None)
         finally:
             for task in (telling, *self._open.values()):
                 task.cancel()
 
-    async def _write(self, name: str, body: dict[str, Any]) -> None:
+    def _prompt(self, body: dict[str, Any]) -> list[int]:
+        """The whole prompt, of which a copy is kept where it will be continued. Raises `ValueError` where
+        less of it is there than the client thinks: the connection then ends, and the next one begins
+        anew."""
+        new: list[int] = body["token_ids"]
+        if (sample := body.get("sample")) is None:
+            return new
+        known = self._prompts.get(sample, [])[: body["kept"]]
+        if len(known) < body["kept"]:
+            raise ValueError(f"sample {sample}: {body['kept']} ids are to be kept, {len(known)} are here")
+        self._prompts[sample] = known + new
+        return known + new
+
+    async def _write(self, name: str, prompt: list[int], sampling: dict[str, Any]) -> None:
         try:
-            params, interval = _sampling(body["sampling_params"])
+            params, interval = _sampling(sampling)
             ids, given = list[int](), list[list[float]]()
-            async for output in self._engine.generate(tokens_input(body["token_ids"]), params, name):
+            async for output in self._engine.generate(tokens_input(prompt), params, name):
                 new = output.outputs[0]
                 ids += new.token_ids
                 given += ([one.logprob for one in place.values()] for place in new.logprobs or ())

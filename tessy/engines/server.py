@@ -40,6 +40,7 @@ from tessy.engines.codec import (
     PATHS,
     WAYS,
     Codec,
+    Continued,
     Piece,
     Way,
     abort_body,
@@ -47,6 +48,7 @@ from tessy.engines.codec import (
     events,
     fault_of,
 )
+from tessy.engines.enginecore import named
 from tessy.engines.metrics import scrape
 from tessy.engines.probe import Access, find_access
 from tessy.engines.session import SessionClient
@@ -114,7 +116,8 @@ class ServerEngine:
         self._timeout_s, self._codec = timeout_s, codec
         self._vocabulary = vocabulary or sys.maxsize
         self._replicas = {access.url: _Replica(access, self._line(access)) for access in accesses}
-        self._prefix, self._numbers = uuid.uuid4().hex, itertools.count()
+        self._client, self._numbers = uuid.uuid4().hex, itertools.count()
+        self._samples, self._sample_numbers = dict[str, int](), itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._before = EngineStats()
 
@@ -162,7 +165,8 @@ class ServerEngine:
         return [self._open_on(replica, request) for replica in self._replicas.values()]
 
     def _open_on(self, replica: _Replica, request: Request) -> Continuation:
-        stream = _Stream(f"{self._prefix}-{next(self._numbers)}", request, replica)
+        name = named(self._client, self._sample(request.sample_id), next(self._numbers))
+        stream = _Stream(name, request, replica)
         stream.continuation = Continuation(lambda: self._abort(stream))
         replica.open += 1
         if replica.line is not None:
@@ -173,7 +177,17 @@ class ServerEngine:
         return stream.continuation
 
     def release(self, sample_id: str) -> None:
-        """Nothing to do: a server evicts its cache by itself, the oldest first."""
+        """Forget the sample's prompt. A server evicts its cache by itself, the oldest first."""
+        if (number := self._samples.pop(sample_id, None)) is not None:
+            for replica in self._replicas.values():
+                if replica.line is not None:
+                    replica.line.forget(number)
+
+    def _sample(self, sample_id: str) -> int:
+        """The number by which servers know a sample."""
+        if sample_id not in self._samples:
+            self._samples[sample_id] = next(self._sample_numbers)
+        return self._samples[sample_id]
 
     async def stats(self) -> EngineStats:
         """Counts of all clients since this engine was connected; zero for servers without metrics."""
@@ -220,8 +234,12 @@ class ServerEngine:
             stream.replica.leave()
             self._spawn(self._fail(stream, fault))
 
-        access = stream.replica.access
-        asked = dialogue(access.way, stream.request, stream.name, access.model, self.sampling, self._codec)
+        access, request = stream.replica.access, stream.request
+        sample = self._sample(request.sample_id)
+        continued = Continued(sample, line.kept(sample, request.token_ids))
+        asked = dialogue(
+            access.way, request, stream.name, access.model, self.sampling, self._codec, continued
+        )
         line.ask(stream.name, asked.body, hear, fail)
 
     async def _run(self, stream: _Stream) -> None:

@@ -1,7 +1,8 @@
 """The client's end of one WebSocket that carries all requests to one server (`tessy.engines.endpoint`).
 
-Requests and aborts of one pass of the event loop are sent in one message. A broken connection fails all open
-requests; the next request opens a new one. Not covered: health checks and retries.
+Requests and aborts of one pass of the event loop are sent in one message. Of a sample that the server has
+seen over this connection only ids that are new are sent. A broken connection fails all open requests; the
+next request opens a new one. Not covered: health checks and retries.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
@@ -22,6 +23,8 @@ from tessy.errors import described
 
 MESSAGE_BYTES = 1 << 20
 """Servers refuse messages that are much longer (uvicorn: 16 MiB)."""
+SAMPLES = 4096
+"""Samples of which both ends keep the last prompt."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,8 @@ class SessionClient:
         self._calls: dict[str, _Call] = {}
         self._opening: list[bytes] = []
         self._aborting: list[str] = []
+        self._forgetting: list[int] = []
+        self._prompts: dict[int, list[int]] = {}
         self._talking: asyncio.Task[None] | None = None
         self._some = asyncio.Event()
 
@@ -57,6 +62,22 @@ class SessionClient:
         self._some.set()
         if self._talking is None or self._talking.done():
             self._talking = asyncio.create_task(self._talk())
+
+    def kept(self, sample: int, ids: Sequence[int]) -> int:
+        """How many of the first `ids` the server will have of the sample when it reads the next request; from
+        then on it has all."""
+        ids, before = list(ids), self._prompts.pop(sample, [])
+        self._prompts[sample] = ids
+        if sample in self._forgetting:
+            self._forgetting.remove(sample)
+        if len(self._prompts) > SAMPLES:
+            self.forget(next(iter(self._prompts)))
+        return _shared(before, ids)
+
+    def forget(self, sample: int) -> None:
+        """The sample's prompts are needed no more, on either end."""
+        if self._prompts.pop(sample, None) is not None:
+            self._forgetting.append(sample)
 
     def abort(self, name: str) -> None:
         """Abort the request `name`."""
@@ -93,7 +114,8 @@ class SessionClient:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             calls, self._calls = self._calls, {}
-            self._opening, self._aborting = [], []
+            self._opening, self._aborting, self._forgetting = [], [], []
+            self._prompts.clear()
             for call in calls.values():
                 call.fail(fault)
 
@@ -103,11 +125,12 @@ class SessionClient:
             await asyncio.sleep(0)
             self._some.clear()
             opening, self._opening = self._opening, []
-            aborting, self._aborting = self._aborting, []
-            for bodies in _portions(opening) or [[]]:
-                message = b'{"open":[%s],"abort":%s}' % (b",".join(bodies), json.dumps(aborting).encode())
-                await socket.send_bytes(message)
-                aborting = []
+            ended = {"abort": self._aborting, "forget": self._forgetting}
+            self._aborting, self._forgetting = [], []
+            portions = _portions(opening) or [[]]
+            for number, bodies in enumerate(portions, 1):
+                rest = json.dumps(ended if number == len(portions) else {"abort": [], "forget": []})[1:]
+                await socket.send_bytes(b'{"open":[%s],%s' % (b",".join(bodies), rest.encode()))
 
     async def _watch(self) -> None:
         """Fail requests that have waited for too long."""
@@ -149,6 +172,14 @@ def _piece(ids: Any, finish: str | None = None, logprobs: Any = None) -> Piece |
     # `index` lets nothing pass that is no integer, at the speed of C.
     given = [sorted(map(float, place), reverse=True) for place in logprobs or ()]
     return Piece([*map(index, ids)], finish, given)
+
+
+def _shared(before: list[int], ids: list[int]) -> int:
+    """How many leading ids are the same."""
+    # Nearly always all: comparing slices costs a tenth of comparing one by one.
+    if ids[: len(before)] == before:
+        return len(before)
+    return next((n for n, pair in enumerate(zip(before, ids, strict=False)) if pair[0] != pair[1]), len(ids))
 
 
 def _portions(bodies: list[bytes]) -> list[list[bytes]]:

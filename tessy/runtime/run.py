@@ -16,7 +16,7 @@ import os
 import selectors
 import signal
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tessy.claims import LEASE_S
 from tessy.claims.files import FileClaims
 from tessy.config.execution import Execution
 from tessy.config.load import as_yaml
+from tessy.engines.mps import multi_process_service
 from tessy.engines.shared import Keeper
 from tessy.errors import UserError
 from tessy.processes import inherited
@@ -101,6 +102,10 @@ class _Executor:
     def run(self) -> None:
         if not self.waiting:
             return
+        with multi_process_service() if self.execution.mps else nullcontext():
+            self._run()
+
+    def _run(self) -> None:
         self.claims = FileClaims(self.folder / CLAIMS)
         self.environment = environment(self.execution.threads) | _home(self.folder)
         self.fork_server = ForkServer(self.environment)
