@@ -40,6 +40,8 @@ class Interrupted:
 
 
 def test_ctrl_c_that_a_thread_receives_leaves_no_reader_behind(tmp_path: Path) -> None:
+    # What a shell starts in the background takes no notice of Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()
@@ -48,6 +50,7 @@ def test_ctrl_c_that_a_thread_receives_leaves_no_reader_behind(tmp_path: Path) -
         with pytest.raises(KeyboardInterrupt):
             follow(cluster, "41", lambda _: None, poll_s=60)
     finally:
+        signal.signal(signal.SIGINT, before)
         over.set()
         thread.join()
     assert cluster.answered, "interrupted before the reader that it starts is known"
