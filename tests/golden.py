@@ -32,8 +32,8 @@ MEANING = (
 
 def recipes() -> list[str]:
     """Every shipped recipe, by path; sweeps and curations are none."""
-    found = sorted((ROOT / "recipes").rglob("*.yaml"))
-    return [str(path.relative_to(ROOT)) for path in found if not {"sweeps", "curation"} & set(path.parts)]
+    found = [path.relative_to(ROOT) for path in sorted((ROOT / "recipes").rglob("*.yaml"))]
+    return [str(path) for path in found if not {"sweeps", "curation"} & set(path.parts)]
 
 
 def fingerprints(recipe: str) -> dict[str, str]:
