@@ -72,7 +72,7 @@ def select(
         ordered = _by_balance(shards, ordered, settings.balance, chosen)
     if settings.problems is not None:
         ordered = _by_number(ordered, titles, weights, settings.problems, chosen)
-    often = repetitions([titles[row] for row in ordered], weights, settings.samples)
+    often = repetitions([titles[row] for row in ordered], weights, settings.samples, settings.repeats)
     rounds = range(max(often, default=0))
     order = [row for turn in rounds for row, times in zip(ordered, often, strict=True) if times > turn]
     for row, times in zip(ordered, often, strict=True):
