@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from curation_samples import PROBLEMS, rows, write_jsonl
+from predictor_model import make_predictor
 
 from tessy.artifacts import read_json
 
@@ -23,17 +24,20 @@ KILLS = 8
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sources of many rows, with duplicates, leaks and rows that cannot be read."""
+    """Two sources of many rows with duplicates, leaks and unreadable ones, and a model for vectors."""
     folder = tmp_path_factory.mktemp("spec")
     write_jsonl(folder / "a.jsonl", [*rows(9000), "{", *rows(500)])
     write_jsonl(folder / "b.jsonl", [*rows(2000, 9000), {"prompt": PROBLEMS[7]}])
     test = {"id": "t", "prompt": PROBLEMS[7], "dataset": "ICPC", "language": "cpp", "difficulty": "easy"}
     write_jsonl(folder / "oj" / "prompts" / "full.jsonl", [test])
     path = folder / "spec.yaml"
+    model = make_predictor(folder / "model")
+    vectors = f"{{model: {model}, threshold: 0.999, max_tokens: 64}}"
     path.write_text(
         f"""name: killed
 curation:
   sources: [{{source: {folder}/a.jsonl, name: a}}, {{source: {folder}/b.jsonl, name: b}}]
+  duplicates: {{embedding: {vectors}}}
   held_out: {{share: 0.05}}
   selection: {{problems: 7000, samples: 9000}}
 benchmarks: [{{name: oj, kind: ojbench, source: {folder}/oj}}]
