@@ -17,7 +17,7 @@ from predictor_model import make_predictor
 
 from tessy.artifacts import read_json
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[1]
 KILLS = 8
 
@@ -26,8 +26,8 @@ KILLS = 8
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sources of many rows with duplicates, leaks and unreadable ones, and a model for vectors."""
     folder = tmp_path_factory.mktemp("spec")
-    write_jsonl(folder / "a.jsonl", [*rows(9000), "{", *rows(500)])
-    write_jsonl(folder / "b.jsonl", [*rows(2000, 9000), {"prompt": PROBLEMS[7]}])
+    write_jsonl(folder / "a.jsonl", [*rows(4500), "{", *rows(500)])
+    write_jsonl(folder / "b.jsonl", [*rows(1000, 4500), {"prompt": PROBLEMS[7]}])
     test = {"id": "t", "prompt": PROBLEMS[7], "dataset": "ICPC", "language": "cpp", "difficulty": "easy"}
     write_jsonl(folder / "oj" / "prompts" / "full.jsonl", [test])
     path = folder / "spec.yaml"
@@ -39,7 +39,7 @@ curation:
   sources: [{{source: {folder}/a.jsonl, name: a}}, {{source: {folder}/b.jsonl, name: b}}]
   duplicates: {{embedding: {vectors}}}
   held_out: {{share: 0.05}}
-  selection: {{problems: 7000, samples: 9000}}
+  selection: {{problems: 4000, samples: 5000}}
 benchmarks: [{{name: oj, kind: ojbench, source: {folder}/oj}}]
 """
     )

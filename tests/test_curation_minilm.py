@@ -21,7 +21,7 @@ from tessy.curation.chunks import sketch
 from tessy.curation.text import normalise
 from tessy.runtime.job import Source
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 OTHER_WORDS = (
     "There are n loaves of bread with given weights. Distribute them over two trays in such a way that the "
     "total weights of the trays differ as little as possible; output that difference. n is at most 40 and is "
@@ -80,7 +80,7 @@ def _vectors(model: Embedder, texts: tuple[str, ...]) -> NDArray[np.float32]:
 
 def test_edits_that_minhash_misses_are_found_without_a_false_alarm(minilm: Embedder) -> None:
     settings, threshold = Duplicates(), Embedding(model="m").threshold
-    curve = embedded(humaneval()[:30], minilm, settings, [threshold])
+    curve = embedded(humaneval()[:20], minilm, settings, [threshold])
     for kind, least in (
         ("edited by 20 %", 0.85),
         ("sample test changed", 0.9),
@@ -89,5 +89,5 @@ def test_edits_that_minhash_misses_are_found_without_a_false_alarm(minilm: Embed
         ("exact", 1),
     ):
         assert curve.recall[kind][0] >= least, kind
-    pairs = invented_pairs_of_a_topic(200)
+    pairs = invented_pairs_of_a_topic(60)
     assert cosines_of_pairs(pairs, invented(100), minilm, settings).max() < threshold

@@ -166,7 +166,11 @@ def open_embedder(job: Job[StageConfig], settings: Duplicates) -> Embedder | Non
     wanted = settings.embedding
     if wanted is None:
         return None
-    return Embedder(job.pinned(wanted.model, wanted.revision), wanted)
+    try:
+        source = job.pinned(wanted.model, wanted.revision)
+    except UserError as error:
+        raise UserError(f"{NAME}.model: {error}") from None
+    return Embedder(source, wanted)
 
 
 def near(

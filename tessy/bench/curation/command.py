@@ -34,7 +34,12 @@ Examples:
 @click.option(
     "--max-tokens", type=click.IntRange(min=16), default=256, show_default=True, help="It reads at once."
 )
-def quality(texts: tuple[Path, ...], every: int, near: int, embedding: str | None, max_tokens: int) -> None:
+@click.option(
+    "--pairs", type=click.IntRange(min=1), default=1000, show_default=True, help="Of one topic, for vectors."
+)
+def quality(
+    texts: tuple[Path, ...], every: int, near: int, embedding: str | None, max_tokens: int, pairs: int
+) -> None:
     """Print tables of what every threshold finds of edited statements, and of its false alarms."""
     from tessy.bench.curation.tables import report, report_of_vectors
 
@@ -47,7 +52,7 @@ def quality(texts: tuple[Path, ...], every: int, near: int, embedding: str | Non
 
         source = Source(embedding, commit_of(embedding, None))
         model = Embedder(source, Embedding(model=embedding, max_tokens=max_tokens))
-        lines = report_of_vectors(list(texts), every, near, model)
+        lines = report_of_vectors(list(texts), every, near, model, pairs)
     for line in lines:
         click.echo(line)
 

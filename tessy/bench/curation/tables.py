@@ -46,8 +46,10 @@ def report(paths: list[Path], every: int, near: int) -> Iterator[str]:
         yield from _topics("real", real, texts, near)
 
 
-def report_of_vectors(paths: list[Path], every: int, near: int, model: Reads) -> Iterator[str]:
-    """Lines of the tables of near-duplicates by vectors."""
+def report_of_vectors(
+    paths: list[Path], every: int, near: int, model: Reads, count: int = PAIRS
+) -> Iterator[str]:
+    """Lines of the tables of near-duplicates by vectors, with so many pairs of one topic."""
     texts, settings = [*read(paths), *humaneval()][::every], Duplicates()
     yield f"{len(texts)} statements, median {np.median([len(one.split()) for one in texts]):.0f} words"
     curve = embedded(texts, model, settings, COSINES)
@@ -55,8 +57,8 @@ def report_of_vectors(paths: list[Path], every: int, near: int, model: Reads) ->
     rows = {name: [f"{100 * one:.1f}" for one in found] for name, found in curve.recall.items()}
     alarms = {f"pairs of different ones, of {curve.pairs}": [str(one) for one in curve.alarms]}
     for name, pairs, sample in (
-        ("invented", invented_pairs_of_a_topic(PAIRS), invented(500)),
-        ("real", pairs_of_a_topic(paths, PAIRS), texts),
+        ("invented", invented_pairs_of_a_topic(count), invented(500)),
+        ("real", pairs_of_a_topic(paths, count), texts),
     ):
         if pairs:
             found = cosines_of_pairs(pairs, sample, model, settings)
