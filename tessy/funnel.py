@@ -8,7 +8,7 @@ from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.evaluate import Benchmark
 from tessy.config.problems import Curation, ProblemSource
 from tessy.config.recipe import Recipe
-from tessy.curation.cleaning import actions
+from tessy.curation_rules.cleaning import actions
 
 
 def funnel(recipe: Recipe | CurationRecipe) -> Iterator[str]:

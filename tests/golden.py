@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "golden"
 MEANING = (
     *("tessy.synthesis", "tessy.boundary", "tessy.chat", "tessy.generation", "tessy.miniature"),
-    *("tessy.curation", "tessy.curate", "tessy.sources", "tessy.stages", "train", "eval"),
+    *("tessy.curation_rules", "tessy.curate", "tessy.sources", "tessy.stages", "train", "eval"),
 )
 """Rooms whose code decides results, as against how fast and where they are made."""
 

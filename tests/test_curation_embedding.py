@@ -18,8 +18,8 @@ from tessy.bench.curation.edits import EDITS
 from tessy.config.curation import Duplicates, Embedding, HeldOut, Rules
 from tessy.config.curation_recipe import CurationRecipe
 from tessy.curate.embedding import Embedder
-from tessy.curation.signatures import boilerplate
-from tessy.curation.vectors import BLOCK, Comparison, said
+from tessy.curation_rules.signatures import boilerplate
+from tessy.curation_rules.vectors import BLOCK, Comparison, said
 from tessy.errors import UserError
 from tessy.experiment import plan_curation
 from tessy.layout import CURATION, HELD_OUT, LEFT_OUT_ROWS

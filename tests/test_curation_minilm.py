@@ -17,8 +17,8 @@ from tessy.bench.curation.quality import cosines_of_pairs, embedded
 from tessy.bench.curation.texts import humaneval, invented, invented_pairs_of_a_topic
 from tessy.config.curation import Duplicates, Embedding
 from tessy.curate.embedding import Embedder
-from tessy.curation.chunks import sketch
-from tessy.curation.text import normalise
+from tessy.curation_rules.chunks import sketch
+from tessy.curation_rules.text import normalise
 from tessy.runtime.job import Source
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

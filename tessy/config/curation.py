@@ -1,6 +1,6 @@
-"""What makes a training problem usable, new, and no benchmark's: settings of the rules in `tessy.curation`.
+"""What makes a training problem usable, new, and no benchmark's: settings of `tessy.curation_rules`.
 
-Every threshold of those rules is here, with its unit and its default; tessy/curation/README.md has the
+Every threshold of those rules is here, with its unit and its default; tessy/curation_rules/README.md has the
 measurements that the defaults come from.
 
 Not covered: sources, selection and sampling, which decide what the rules are shown and what becomes of the

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from tessy.config.problems import Curation, ProblemSource
 from tessy.curate.shards import Shards
-from tessy.curation.chunks import Sketches
-from tessy.curation.duplicates import clusters, keep, preference
-from tessy.curation.held_out import split
-from tessy.curation.selection import rank
-from tessy.curation.vectors import Near
+from tessy.curation_rules.chunks import Sketches
+from tessy.curation_rules.duplicates import clusters, keep, preference
+from tessy.curation_rules.held_out import split
+from tessy.curation_rules.selection import rank
+from tessy.curation_rules.vectors import Near
 
 SAME, NEAR, EMBEDDING = "same_text", "near_duplicate", "near_embedding"
 BENCHMARK, HELD_OUT, CAP = "benchmark", "held_out", "cap"

@@ -5,8 +5,8 @@ Vectors are appended to a file, the comparison is noted from time to time, and a
 both. Memory: the model, a few hundred texts, two blocks of vectors and 24 bytes for each text; vectors are
 mapped from disk.
 
-Not covered: which of near-duplicates stays (`tessy.curation.duplicates`); models that want a prefix before a
-text, or whose vectors are no means.
+Not covered: which of near-duplicates stays (`tessy.curation_rules.duplicates`); models that want a prefix
+before a text, or whose vectors are no means.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tessy.artifacts import replacing
 from tessy.config.curation import Duplicates, Embedding
 from tessy.config.problems import FIELD
 from tessy.curate.shards import Shards
-from tessy.curation.chunks import Sketches
-from tessy.curation.duplicates import Rows, distinct
-from tessy.curation.text import Hashes
-from tessy.curation.vectors import Comparison, Half, Near, said, search
+from tessy.curation_rules.chunks import Sketches
+from tessy.curation_rules.duplicates import Rows, distinct
+from tessy.curation_rules.text import Hashes
+from tessy.curation_rules.vectors import Comparison, Half, Near, said, search
 from tessy.errors import UserError
 from tessy.runtime.job import Job, Source
 from tessy.runtime.stage import StageConfig
@@ -98,7 +98,7 @@ class Embedder:
         return found
 
     def near(self, one: Half, other: Half, least: float) -> tuple[Rows, Rows]:
-        """`tessy.curation.vectors.search`, on this model's device."""
+        """`tessy.curation_rules.vectors.search`, on this model's device."""
         import torch
 
         if self._device.type == "cpu":

@@ -3,7 +3,7 @@
 The first looks at every text once and leaves shards; the second decides from their arrays; writing reads the
 texts of what stays. Memory: a few shards of text in the first and last, 600 bytes for each row in the second.
 
-Not covered: the rules (`tessy.curation`), and what is said about the result (`tessy.curate.reporting`).
+Not covered: the rules (`tessy.curation_rules`), and what is said about the result (`tessy.curate.reporting`).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from tessy.curate.examining import Rulebook, examiners
 from tessy.curate.reading import Supply
 from tessy.curate.selecting import NUMBER, Chosen
 from tessy.curate.shards import Shards, in_chunks
-from tessy.curation.chunks import Sample
-from tessy.curation.decontamination import BenchmarkIndex, Statement
-from tessy.curation.signatures import NONE, boilerplate
-from tessy.curation.text import Hashes
+from tessy.curation_rules.chunks import Sample
+from tessy.curation_rules.decontamination import BenchmarkIndex, Statement
+from tessy.curation_rules.signatures import NONE, boilerplate
+from tessy.curation_rules.text import Hashes
 from tessy.layout import HELD_OUT, LEFT_OUT_ROWS, MATCHES, PROBLEMS
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig

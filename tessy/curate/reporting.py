@@ -22,9 +22,9 @@ from tessy.curate.examining import UNREADABLE, WINDOW
 from tessy.curate.remedies import REMEDIES
 from tessy.curate.selecting import BALANCE, NUMBER, PASSED, RATED, UNRATED, UNTESTED, Chosen
 from tessy.curate.shards import Shards, Stored
-from tessy.curation import cleaning
-from tessy.curation.decontamination import Statement
-from tessy.curation.selection import rank
+from tessy.curation_rules import cleaning
+from tessy.curation_rules.decontamination import Statement
+from tessy.curation_rules.selection import rank
 
 STEPS = (
     UNREADABLE, *cleaning.RULES, WINDOW, SAME, NEAR, EMBEDDING, BENCHMARK, HELD_OUT, CAP, UNRATED, RATED,

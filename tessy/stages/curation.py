@@ -43,7 +43,7 @@ from tessy.stages.checks import (
 from tessy.stages.tables import table_of
 
 if TYPE_CHECKING:
-    from tessy.curation.decontamination import Statement
+    from tessy.curation_rules.decontamination import Statement
 
 
 PACKAGES = ("datasketch", "py3langid", "rapidfuzz")

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tessy.bench.curation.edits import EDITS
 from tessy.config.curation import Decontamination, Duplicates
-from tessy.curation.chunks import Sketches, joined, sketch
-from tessy.curation.decontamination import RULES, BenchmarkIndex, Statement
-from tessy.curation.duplicates import clusters
-from tessy.curation.signatures import boilerplate
-from tessy.curation.text import Hashes
-from tessy.curation.vectors import Half, said
+from tessy.curation_rules.chunks import Sketches, joined, sketch
+from tessy.curation_rules.decontamination import RULES, BenchmarkIndex, Statement
+from tessy.curation_rules.duplicates import clusters
+from tessy.curation_rules.signatures import boilerplate
+from tessy.curation_rules.text import Hashes
+from tessy.curation_rules.vectors import Half, said
 
 Scores = NDArray[np.float64]
 Say = Callable[[str], None]

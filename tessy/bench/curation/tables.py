@@ -1,4 +1,4 @@
-"""The tables of tessy/curation/README.md, as Markdown."""
+"""The tables of tessy/curation_rules/README.md, as Markdown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tessy.bench.curation.texts import (
     read,
 )
 from tessy.config.curation import Decontamination, Duplicates
-from tessy.curation.decontamination import RULES
+from tessy.curation_rules.decontamination import RULES
 
 SHINGLES = (2, 3, 5)
 PAIRS = 1000

@@ -27,14 +27,14 @@ from tessy.bench.curation.costs import Clock, Memory
 from tessy.bench.curation.edits import EDITS
 from tessy.bench.curation.problems import Problems
 from tessy.config.curation import HeldOut, Rules
-from tessy.curation.characters import repair
-from tessy.curation.chunks import Sample, Sketches, sketch
-from tessy.curation.cleaning import clean
-from tessy.curation.decontamination import BenchmarkIndex, Statement
-from tessy.curation.duplicates import clusters, keep, preference
-from tessy.curation.held_out import split
-from tessy.curation.signatures import boilerplate
-from tessy.curation.text import Hashes
+from tessy.curation_rules.characters import repair
+from tessy.curation_rules.chunks import Sample, Sketches, sketch
+from tessy.curation_rules.cleaning import clean
+from tessy.curation_rules.decontamination import BenchmarkIndex, Statement
+from tessy.curation_rules.duplicates import clusters, keep, preference
+from tessy.curation_rules.held_out import split
+from tessy.curation_rules.signatures import boilerplate
+from tessy.curation_rules.text import Hashes
 from tessy.errors import UserError
 
 CHUNK = 500

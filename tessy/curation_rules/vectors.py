@@ -4,7 +4,7 @@ Every vector is compared with every other, a block with a block at a time: exact
 of texts. Vectors may be a memory map.
 
 Not covered: making them (`tessy.curate.embedding`), and what becomes of near-duplicates
-(`tessy.curation.duplicates`).
+(`tessy.curation_rules.duplicates`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates
-from tessy.curation.duplicates import Rows, connected
-from tessy.curation.text import Hashes, normalise, runs
+from tessy.curation_rules.duplicates import Rows, connected
+from tessy.curation_rules.text import Hashes, normalise, runs
 
 Half = NDArray[np.float16]
 TOLERANCE = 1e-6

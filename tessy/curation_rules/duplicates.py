@@ -3,7 +3,7 @@
 Everything works on arrays, of which only the signatures are large; they may be a memory map and are read from
 front to back. Nothing depends on the order of the rows, apart from the keep rule `first`.
 
-Not covered: vectors (`tessy.curation.vectors`), of which only what they join and their cosines are used
+Not covered: vectors (`tessy.curation_rules.vectors`), of which only what they join and their cosines are used
 here; pairs of one bucket that are further apart than `WINDOW` rows, where no other bucket brings them
 together.
 """
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates, KeepRule
-from tessy.curation.chunks import Sketches
-from tessy.curation.signatures import banding
-from tessy.curation.text import mixed
+from tessy.curation_rules.chunks import Sketches
+from tessy.curation_rules.signatures import banding
+from tessy.curation_rules.text import mixed
 
 Rows = NDArray[np.int64]
 Progress = Callable[[str, float], None]
