@@ -3,7 +3,7 @@ problems must not be.
 
 Also every answer option and every example of the task that its own loader puts into the question.
 
-Not covered: comparing (`tessy.curation.decontamination`).
+Not covered: comparing (`tessy.curation_rules.decontamination`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tessy.config.base import MINIATURE
 from tessy.config.evaluate import MINIATURE_TASK, Benchmark, CodeBenchmark, LmEvalBenchmark
-from tessy.curation.decontamination import Statement
+from tessy.curation_rules.decontamination import Statement
 from tessy.miniature.files import OOD, contest
 
 

@@ -8,7 +8,7 @@ from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.evaluate import Benchmark
 from tessy.config.problems import Curation, ProblemSource
 from tessy.config.recipe import Recipe
-from tessy.curation.cleaning import actions
+from tessy.curation_rules.cleaning import actions
 
 
 def funnel(recipe: Recipe | CurationRecipe) -> Iterator[str]:
@@ -60,13 +60,16 @@ def _cleaning(curation: Curation, fits: bool) -> str:
 
 
 def _duplicates(curation: Curation) -> str:
-    duplicates = curation.duplicates
-    if not duplicates.near:
-        return "the same normalised text"
-    return (
-        f"MinHash of {duplicates.ngram_words}-word shingles, {duplicates.permutations} permutations, "
-        f"similarity from {duplicates.threshold:g}; keep by {duplicates.keep}"
-    )
+    duplicates, said = curation.duplicates, ["the same normalised text"]
+    if duplicates.near:
+        said = [
+            f"MinHash of {duplicates.ngram_words}-word shingles, {duplicates.permutations} permutations, "
+            f"similarity from {duplicates.threshold:g}"
+        ]
+    if one := duplicates.embedding:
+        said.append(f"vectors of {one.model}, cosine from {one.threshold:g}")
+    keep = f"; keep by {duplicates.keep}" if duplicates.near or duplicates.embedding else ""
+    return ", ".join(said) + keep
 
 
 def _decontamination(curation: Curation) -> str:
@@ -95,4 +98,5 @@ def _selection(curation: Curation) -> Iterator[str]:
     if selection.problems:
         yield f"{selection.problems:,} distinct problems"
     if selection.samples:
-        yield f"{selection.samples:,} rows, problems repeated"
+        most = f", each at most {selection.repeats} times" if selection.repeats else ""
+        yield f"{selection.samples:,} rows, problems repeated{most}"

@@ -25,15 +25,15 @@ ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "golden"
 MEANING = (
     *("tessy.synthesis", "tessy.boundary", "tessy.chat", "tessy.generation", "tessy.miniature"),
-    *("tessy.curation", "tessy.curate", "tessy.sources", "tessy.stages", "train", "eval"),
+    *("tessy.curation_rules", "tessy.curate", "tessy.sources", "tessy.stages", "train", "eval"),
 )
 """Rooms whose code decides results, as against how fast and where they are made."""
 
 
 def recipes() -> list[str]:
     """Every shipped recipe, by path; sweeps and curations are none."""
-    found = sorted((ROOT / "recipes").rglob("*.yaml"))
-    return [str(path.relative_to(ROOT)) for path in found if not {"sweeps", "curation"} & set(path.parts)]
+    found = [path.relative_to(ROOT) for path in sorted((ROOT / "recipes").rglob("*.yaml"))]
+    return [str(path) for path in found if not {"sweeps", "curation"} & set(path.parts)]
 
 
 def fingerprints(recipe: str) -> dict[str, str]:

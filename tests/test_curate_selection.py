@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.curation.selection import balanced, rank, repetitions, shares
+from tessy.curation_rules.selection import balanced, rank, repetitions, shares
 
 WEIGHTS = st.dictionaries(st.sampled_from("abcd"), st.floats(0.01, 100), min_size=1)
 ROWS = st.lists(st.fixed_dictionaries({"topic": st.sampled_from("xyz"), "level": st.sampled_from("12")}))

@@ -7,8 +7,8 @@ from hypothesis import given
 
 from tessy.bench.curation.texts import humaneval, invented
 from tessy.config.curation import Cleaning
-from tessy.curation.characters import repair
-from tessy.curation.cleaning import EVIDENCE, RULES, clean
+from tessy.curation_rules.characters import repair
+from tessy.curation_rules.cleaning import EVIDENCE, RULES, clean
 from tests.hostile_text import hostile_text
 
 SOUND = (

@@ -13,18 +13,22 @@ from pathlib import Path
 
 import pytest
 from curation_samples import PROBLEMS, rows, write_jsonl
+from predictor_model import make_predictor
 
 from tessy.artifacts import read_json
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[1]
 KILLS = 8
 
 
-@pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sources of many rows, with duplicates, leaks and rows that cannot be read."""
+@pytest.fixture(scope="module", params=["rows", "vectors"])
+def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sources of many rows, with duplicates, leaks and rows that cannot be read; or fewer rows, of which
+    a model makes vectors."""
     folder = tmp_path_factory.mktemp("spec")
+    if request.param == "vectors":
+        return _of_vectors(folder)
     write_jsonl(folder / "a.jsonl", [*rows(9000), "{", *rows(500)])
     write_jsonl(folder / "b.jsonl", [*rows(2000, 9000), {"prompt": PROBLEMS[7]}])
     test = {"id": "t", "prompt": PROBLEMS[7], "dataset": "ICPC", "language": "cpp", "difficulty": "easy"}
@@ -37,6 +41,22 @@ curation:
   held_out: {{share: 0.05}}
   selection: {{problems: 7000, samples: 9000}}
 benchmarks: [{{name: oj, kind: ojbench, source: {folder}/oj}}]
+"""
+    )
+    return path
+
+
+def _of_vectors(folder: Path) -> Path:
+    write_jsonl(folder / "a.jsonl", [*rows(1200), "{", *rows(100)])
+    model = make_predictor(folder / "model")
+    path = folder / "spec.yaml"
+    path.write_text(
+        f"""name: killed
+curation:
+  sources: [{{source: {folder}/a.jsonl}}]
+  check_benchmarks: false
+  duplicates: {{embedding: {{model: {model}, threshold: 0.999, max_tokens: 64}}}}
+  held_out: {{share: 0.05}}
 """
     )
     return path

@@ -14,7 +14,7 @@ from tessy.bench.curation.edits import EDITS
 from tessy.bench.curation.problems import TOPICS, Problems
 from tessy.bench.curation.texts import humaneval, invented
 from tessy.config.curation import Decontamination
-from tessy.curation.decontamination import RULES, BenchmarkIndex, Statement, in_window
+from tessy.curation_rules.decontamination import RULES, BenchmarkIndex, Statement, in_window
 from tests.hostile_text import hostile_text
 
 SETTINGS = Decontamination()

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tessy.bench.curation.edits import EDITS
 from tessy.bench.curation.texts import humaneval, invented
 from tessy.config.curation import Duplicates, HeldOut, Rules
-from tessy.curation.chunks import Sample, Sketches, joined, sketch
-from tessy.curation.duplicates import clusters, keep, preference
-from tessy.curation.held_out import split
-from tessy.curation.signatures import boilerplate
+from tessy.curation_rules.chunks import Sample, Sketches, joined, sketch
+from tessy.curation_rules.duplicates import clusters, keep, preference
+from tessy.curation_rules.held_out import split
+from tessy.curation_rules.signatures import boilerplate
 from tests.hostile_text import hostile_text
 
 SETTINGS = Duplicates()

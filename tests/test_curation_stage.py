@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from jobs import job_at
 from tessy.artifacts import read_json, read_parquet, read_rows
 from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.load import load
-from tessy.config.problems import Curation
+from tessy.config.problems import PRESET_NAMES, Curation
+from tessy.curate.passes import repeated
+from tessy.curate.selecting import Chosen
 from tessy.errors import UserError
 from tessy.experiment import plan, plan_curation
 from tessy.layout import CURATION, HELD_OUT, LEFT_OUT_ROWS, MATCHES
@@ -174,6 +177,23 @@ def test_sources_have_caps_and_weights(tmp_path: Path) -> None:
     assert funnel(capped) == {"cap": 33}
 
 
+def test_a_source_with_little_left_is_not_repeated_without_end(tmp_path: Path) -> None:
+    few = {"source": str(write_jsonl(tmp_path / "few.jsonl", rows(1)))}
+    many = {"source": str(write_jsonl(tmp_path / "many.jsonl", rows(40, 40)))}
+    drawn = curated(tmp_path / "a", few, many, selection={"samples": 80})
+    assert max(Counter(row["problem_id"] for row in read_rows(drawn / TABLE)).values()) == 40
+    chosen = Chosen([0] * 40 + list(range(1, 41)))
+    assert list(repeated(chosen)) == [
+        "a problem is there 40 times, where the average is 2.0, because its source has few left; set "
+        "selection.repeats"
+    ]
+    most = curated(tmp_path / "b", few, many, selection={"samples": 80, "repeats": 2})
+    assert set(Counter(row["problem_id"] for row in read_rows(most / TABLE)).values()) == {1, 2}
+    assert len(read_rows(most / TABLE)) == 80
+    with pytest.raises(ValueError, match="`repeats` is for `samples`"):
+        curated(tmp_path / "c", few, selection={"repeats": 2})
+
+
 def test_traits_are_balanced(tmp_path: Path) -> None:
     found = [row | {"difficulty": "easy" if n < 30 else "hard"} for n, row in enumerate(rows(40))]
     source = {"source": str(write_jsonl(tmp_path / "p.jsonl", found))}
@@ -297,3 +317,13 @@ def test_a_recipe_without_curation_has_the_stage_of_before() -> None:
             "audit": [{"source": "miniature"}],
         }
     )
+
+
+@pytest.mark.parametrize("preset", PRESET_NAMES)
+def test_a_stage_of_each_preset_comes_whole_out_of_its_job_file(preset: str) -> None:
+    """A stage reads its settings back with every default written out."""
+    recipe = CurationRecipe.model_validate(
+        {"name": "t", "curation": {"sources": [{"preset": preset}], "check_benchmarks": False}}
+    )
+    (stage,) = plan_curation(recipe)
+    assert CurationStage.model_validate(json.loads(json.dumps(stage.config.plain))) == stage.config

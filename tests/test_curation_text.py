@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config.curation import Duplicates
-from tessy.curation.characters import repair
-from tessy.curation.language import language
-from tessy.curation.signatures import Signatures
-from tessy.curation.text import digest, masked, normalise, runs, shingles
+from tessy.curation_rules.characters import repair
+from tessy.curation_rules.language import language
+from tessy.curation_rules.signatures import Signatures
+from tessy.curation_rules.text import digest, masked, normalise, runs, shingles
 from tests.hostile_text import hostile_text
 
 MARKUP = (

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("tessy.errors", "tessy.records", "tessy.shapes"),
     ("tessy.config",),
-    ("tessy.curation",),
+    ("tessy.curation_rules",),
     (
         "tessy.artifacts",
         "tessy.digests",

@@ -1,6 +1,6 @@
-"""What makes a training problem usable, new, and no benchmark's: settings of the rules in `tessy.curation`.
+"""What makes a training problem usable, new, and no benchmark's: settings of `tessy.curation_rules`.
 
-Every threshold of those rules is here, with its unit and its default; tessy/curation/README.md has the
+Every threshold of those rules is here, with its unit and its default; tessy/curation_rules/README.md has the
 measurements that the defaults come from.
 
 Not covered: sources, selection and sampling, which decide what the rules are shown and what becomes of the
@@ -54,6 +54,23 @@ class Cleaning(Section):
     duplicate_example: Action = "note"
 
 
+class Embedding(Section):
+    """Near-duplicates by meaning: the cosine of two texts' vectors. A text's vector is the mean of a model's
+    last hidden states over all of its tokens, special ones included, as sentence-transformers computes it."""
+
+    model: str
+    """A checkpoint folder or a hub id, of a model whose vectors are means (all-MiniLM-L6-v2, e5, gte)."""
+    revision: str | None = None
+    """Pins a hub id to a commit."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Cosine from which on two rows are near-duplicates: chosen for all-MiniLM-L6-v2. Another model needs
+    another (`tessy bench curation quality --embedding MODEL`)."""
+    max_tokens: Annotated[int, Field(ge=16)] = 256
+    """Tokens that the model reads at once; of a longer text it reads one piece after another."""
+    batch: Positive = 32
+    """Pieces that it reads together."""
+
+
 class Duplicates(Section):
     """Which rows are the same problem, and which one of them stays."""
 
@@ -68,6 +85,9 @@ class Duplicates(Section):
     """Hash values of a MinHash signature; 4 bytes each for every row, on disk."""
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Estimated Jaccard similarity of two rows' shingles from which on they are near-duplicates."""
+    embedding: Embedding | None = None
+    """Join near-duplicates by a model's vectors, too: other wordings and translations. Every row is compared
+    with every other."""
     keep: KeepRule = "source"
     """Which row of near-duplicates stays: of the source that is listed first and then the longest; the
     longest; the shortest; or the first. Ties go to the longer text, then by content."""
@@ -114,7 +134,7 @@ class Rules(Section):
 
     @model_validator(mode="after")
     def _clusters_need_signatures(self) -> Self:
-        if self.held_out.share and not self.duplicates.near:
+        if self.held_out.share and not (self.duplicates.near or self.duplicates.embedding):
             raise ValueError(
                 "held_out.share: with duplicates.near false, near-duplicates would be on both sides; "
                 "set it true"

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from tessy.config.base import MINIATURE, Name, Positive, Rate, part
 from tessy.config.curation import Rules
 from tessy.config.selection import Selection
-from tessy.config.sources import Source
+from tessy.config.sources import Columns, Source
 
 PresetName = Literal[
     "openthoughts3", "opencodereasoning", "opencodereasoning2", "taco", "apps", "codecontests", "codeforces",
@@ -54,7 +54,7 @@ class ProblemSource(Source):
             raise ValueError(
                 "neither `source` nor `preset` is given; name a file, a folder, a hub id or a set"
             )
-        if self.preset is not None and self.columns.model_fields_set:
+        if self.preset is not None and self.columns != Columns():
             raise ValueError(f"preset {self.preset} knows its columns; remove `columns`, or the preset")
         if self.references and self.preset not in ("opencodereasoning", "opencodereasoning2"):
             raise ValueError("`references` are for opencodereasoning and opencodereasoning2; remove them")

@@ -78,6 +78,17 @@ class Selection(Section):
     samples: Positive | None = None
     """Rows in all, distinct problems repeated as often as needed (paper: 80,000). Unset, each is there
     once."""
+    repeats: Positive | None = None
+    """No problem is there more often than this. A source of few problems then leaves samples to the others;
+    there are fewer samples if all are full."""
+
+    @model_validator(mode="after")
+    def _repeats_are_of_samples(self) -> Self:
+        if self.repeats is not None and self.samples is None:
+            raise ValueError(
+                "`repeats` is for `samples`, without which nothing is repeated; set both or none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -46,7 +46,8 @@ class Source(Section):
     def is_local(self) -> bool:
         """Whether it is a file or folder. What exists is one, and so is what is written like a path."""
         written = self.source.startswith((".", "/", "~")) or self.source.count("/") != 1
-        return written or Path(self.source).suffix in _ENDINGS or Path(self.source).exists()
+        return written or Path(self.source).suffix.lower() in _ENDINGS or Path(self.source).exists()
 
 
-_ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".gz", ".zst", ".bz2")
+_ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".arrow", ".feather", ".gz", ".zst",
+    ".bz2")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The work of the stage `curation` around the pure rules of `tessy.curation`: sources, passes, selection,
+"""The work of the stage `curation` around the pure `tessy.curation_rules`: sources, passes, selection,
 output.
 
 Not covered: the rules themselves.

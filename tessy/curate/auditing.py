@@ -12,7 +12,7 @@ from typing import Any
 
 from tessy.curate.reading import Supply
 from tessy.curate.reporting import shortened
-from tessy.curation.decontamination import BenchmarkIndex, Statement
+from tessy.curation_rules.decontamination import BenchmarkIndex, Statement
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
 

@@ -1,4 +1,4 @@
-"""The second pass: which of the rows stay, from what the first pass left on disk. No text is read.
+"""The second pass: which of the rows stay, from what the first pass left on disk. Only vectors need texts.
 
 Rules apply in order: a row alone, duplicates, benchmarks, held out, caps. A row is counted under the first
 that leaves it out. A problem goes if any of its duplicates is a benchmark's, and not only if the copy that
@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 
 from tessy.config.problems import Curation, ProblemSource
 from tessy.curate.shards import Shards
-from tessy.curation.chunks import Sketches
-from tessy.curation.duplicates import clusters, keep, preference
-from tessy.curation.held_out import split
-from tessy.curation.selection import rank
+from tessy.curation_rules.chunks import Sketches
+from tessy.curation_rules.duplicates import clusters, keep, preference
+from tessy.curation_rules.held_out import split
+from tessy.curation_rules.selection import rank
+from tessy.curation_rules.vectors import Near
 
-SAME, NEAR, BENCHMARK, HELD_OUT, CAP = "same_text", "near_duplicate", "benchmark", "held_out", "cap"
+SAME, NEAR, EMBEDDING = "same_text", "near_duplicate", "near_embedding"
+BENCHMARK, HELD_OUT, CAP = "benchmark", "held_out", "cap"
 OnProgress = Callable[[str, float], None]
+ByVector = Callable[[Sketches, NDArray[np.int64]], Near]
+"""What is near by its vector, of usable rows with their sketches and numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,12 @@ class Decided:
 
 
 def decide(
-    shards: Shards, curation: Curation, sources: Sequence[ProblemSource], seed: int, progress: OnProgress
+    shards: Shards,
+    curation: Curation,
+    sources: Sequence[ProblemSource],
+    seed: int,
+    progress: OnProgress,
+    by_vector: ByVector | None = None,
 ) -> Decided:
     """What becomes of every row that is usable by itself."""
     duplicates = curation.duplicates
@@ -56,10 +65,13 @@ def decide(
         none = np.zeros(0, np.int64)
         empty = np.zeros(0, np.float32)
         return Decided(none, np.zeros(0, "<U16"), none, none, sketches.digests, none, empty)
-    labels = clusters(sketches, duplicates, progress)
-    kept = keep(labels, preference(duplicates.keep, sketches, origin), sketches, duplicates)
+    near = by_vector(sketches, rows) if by_vector else None
+    labels = clusters(sketches, duplicates, progress, near.pairs if near else None)
+    ranks = preference(duplicates.keep, sketches, origin)
+    kept = keep(labels, ranks, sketches, duplicates, near.cosines if near else None)
     same = (sketches.digests == sketches.digests[kept.by]).all(axis=1)
-    why = np.where(kept.mask, "", np.where(same, SAME, NEAR)).astype("<U16")
+    by_rule = np.where(same, SAME, np.where(kept.embedding, EMBEDDING, NEAR))
+    why = np.where(kept.mask, "", by_rule).astype("<U16")
     # What stands for a leaked row leaks, too.
     leaking = np.zeros(len(rows), np.bool_)
     leaking[kept.by[_matched(shards, rows)]] = True

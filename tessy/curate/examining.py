@@ -20,12 +20,12 @@ from typing import Any
 
 from tessy.config.curation import Rules
 from tessy.curate.reading import Draft
-from tessy.curation.characters import repair
-from tessy.curation.chunks import Sketches, sketch
-from tessy.curation.cleaning import Finding, clean
-from tessy.curation.decontamination import BenchmarkIndex, Match, in_window
-from tessy.curation.signatures import NONE
-from tessy.curation.text import Hashes
+from tessy.curation_rules.characters import repair
+from tessy.curation_rules.chunks import Sketches, sketch
+from tessy.curation_rules.cleaning import Finding, clean
+from tessy.curation_rules.decontamination import BenchmarkIndex, Match, in_window
+from tessy.curation_rules.signatures import NONE
+from tessy.curation_rules.text import Hashes
 
 UNREADABLE = "unreadable"
 """The step of the funnel for rows without a statement; their own rules say why."""

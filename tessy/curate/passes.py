@@ -3,7 +3,7 @@
 The first looks at every text once and leaves shards; the second decides from their arrays; writing reads the
 texts of what stays. Memory: a few shards of text in the first and last, 600 bytes for each row in the second.
 
-Not covered: the rules (`tessy.curation`), and what is said about the result (`tessy.curate.reporting`).
+Not covered: the rules (`tessy.curation_rules`), and what is said about the result (`tessy.curate.reporting`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -22,17 +23,21 @@ from tessy.config.problems import Curation, ProblemSource
 from tessy.curate import reporting, writing
 from tessy.curate.deciding import HELD_OUT as KEPT_OUT
 from tessy.curate.deciding import Decided, decide
+from tessy.curate.embedding import Embedder, near
 from tessy.curate.examining import Rulebook, examiners
 from tessy.curate.reading import Supply
 from tessy.curate.selecting import NUMBER, Chosen
 from tessy.curate.shards import Shards, in_chunks
-from tessy.curation.chunks import Sample
-from tessy.curation.decontamination import BenchmarkIndex, Statement
-from tessy.curation.signatures import NONE, boilerplate
-from tessy.curation.text import Hashes
+from tessy.curation_rules.chunks import Sample
+from tessy.curation_rules.decontamination import BenchmarkIndex, Statement
+from tessy.curation_rules.signatures import NONE, boilerplate
+from tessy.curation_rules.text import Hashes
 from tessy.layout import HELD_OUT, LEFT_OUT_ROWS, MATCHES, PROBLEMS
 from tessy.runtime.job import Job
 from tessy.runtime.stage import StageConfig
+
+OFTEN = 4
+"""Times the average from which on a repetition is spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Found:
 
     shards: Shards
     index: BenchmarkIndex | None
+    common: Hashes
+    """Shingles that make no duplicates."""
 
 
 def first(
@@ -70,7 +77,7 @@ def first(
                 done += len(chunk.rows)
                 job.progress(done, max(total, done), "rows examined", supply.source.title)
             shards.finished(position).touch()
-    return Found(shards, index)
+    return Found(shards, index, common)
 
 
 def boilerplate_of(job: Job[StageConfig], sources: Sequence[Supply], settings: Duplicates) -> Hashes:
@@ -78,7 +85,7 @@ def boilerplate_of(job: Job[StageConfig], sources: Sequence[Supply], settings: D
 
     A resumed stage finds them made.
     """
-    if not settings.near or settings.common_share == 1:
+    if not (settings.near or settings.embedding) or settings.common_share == 1:
         return NONE
     made = job.work / "common.npy"
     if made.exists():
@@ -97,14 +104,22 @@ def boilerplate_of(job: Job[StageConfig], sources: Sequence[Supply], settings: D
 
 
 def second(
-    job: Job[StageConfig], found: Found, curation: Curation, sources: Sequence[ProblemSource], seed: int
+    job: Job[StageConfig],
+    found: Found,
+    curation: Curation,
+    sources: Sequence[ProblemSource],
+    seed: int,
+    embedder: Embedder | None = None,
 ) -> Decided:
     """What becomes of every row."""
 
     def progress(what: str, share: float) -> None:
         job.progress(round(share * 100), 100, "percent", what)
 
-    return decide(found.shards, curation, sources, seed, progress)
+    by_vector = None
+    if embedder is not None:
+        by_vector = partial(near, job, embedder, curation.duplicates, found.common, found.shards)
+    return decide(found.shards, curation, sources, seed, progress, by_vector)
 
 
 def limited(chosen: Chosen, limit: int | None) -> Chosen:
@@ -114,6 +129,17 @@ def limited(chosen: Chosen, limit: int | None) -> Chosen:
     order = chosen.order[:limit]
     over = dict.fromkeys(set(chosen.order) - set(order), (NUMBER, f"problems.limit {limit}"))
     return replace(chosen, order=order, left_out={**chosen.left_out, **over})
+
+
+def repeated(chosen: Chosen) -> Iterator[str]:
+    """A warning where one problem is drawn many times more often than the others."""
+    counts = Counter(chosen.order)
+    most, average = max(counts.values()), len(chosen.order) / len(counts)
+    if most > OFTEN * average:
+        yield (
+            f"a problem is there {most:,} times, where the average is {average:.1f}, because its source has "
+            "few left; set selection.repeats"
+        )
 
 
 def summary(found: Found, decided: Decided, chosen: Chosen) -> str:

@@ -73,7 +73,7 @@ class Preset:
 def text(row: Row, column: str) -> str:
     """The text in a column, empty for null; raises `Unfit` where it is something else."""
     value = row.get(column)
-    if value is None:
+    if value is None or value != value:  # NaN
         return ""
     if isinstance(value, str):
         try:
@@ -92,10 +92,19 @@ def listed(value: Any) -> tuple[str, ...]:
         try:
             value = literal_eval(value) if value.strip() else []
         except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return (value,)
+            value = [value]
     if isinstance(value, Iterable):
-        return tuple(str(one) for one in value if str(one).strip())
+        return tuple(name for one in value if (name := str(one)).strip() and _is_text(name))
     return ()
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be stored: half a surrogate cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def pairs(inputs: Any, outputs: Any) -> list[tuple[str, str]]:

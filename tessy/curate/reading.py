@@ -21,7 +21,7 @@ from tessy.config.problems import ProblemSource
 from tessy.config.sources import Source
 from tessy.curate.presets import PRESETS, Described, Reference, day, listed, text
 from tessy.records import Problem
-from tessy.sources import LeftOut, Table, Unfit, layout_of, open_table, prompt_of
+from tessy.sources import LeftOut, Table, Unfit, id_of, layout_of, open_table, prompt_of
 
 TEXT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "license": ("license", "licence"),
@@ -146,10 +146,9 @@ def _reader(
 
     def read(values: Mapping[str, Any]) -> Described:
         told = {what: _told(values, column) for what, column in columns.items()}
-        name = values.get(layout.id) if layout.id else None
         return Described(
             prompt_of(values, layout),
-            id=str(name).strip() if isinstance(name, str | int) else "",
+            id=id_of(values, layout, ""),
             license=told.get("license", ""),
             origin=told.get("origin", ""),
             topics=listed(values.get(topics)) if topics else (),

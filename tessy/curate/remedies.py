@@ -19,6 +19,7 @@ REMEDIES: Mapping[str, str] = {
     "date": "raise decontamination.before",
     "same_text": "nothing is lost: its text stays once",
     "near_duplicate": "raise duplicates.threshold, or set duplicates.near to false",
+    "near_embedding": "raise duplicates.embedding.threshold, or remove duplicates.embedding",
     "benchmark": "look at the matches; raise the rule's threshold, or switch it off",
     "held_out": "they are in held_out.parquet; lower held_out.share",
     "cap": "raise the source's cap",

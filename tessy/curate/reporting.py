@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.curate.deciding import BENCHMARK, CAP, HELD_OUT, NEAR, SAME, Decided
+from tessy.curate.deciding import BENCHMARK, CAP, EMBEDDING, HELD_OUT, NEAR, SAME, Decided
 from tessy.curate.examining import UNREADABLE, WINDOW
 from tessy.curate.remedies import REMEDIES
 from tessy.curate.selecting import BALANCE, NUMBER, PASSED, RATED, UNRATED, UNTESTED, Chosen
 from tessy.curate.shards import Shards, Stored
-from tessy.curation import cleaning
-from tessy.curation.decontamination import Statement
-from tessy.curation.selection import rank
+from tessy.curation_rules import cleaning
+from tessy.curation_rules.decontamination import Statement
+from tessy.curation_rules.selection import rank
 
 STEPS = (
-    UNREADABLE, *cleaning.RULES, WINDOW, SAME, NEAR, BENCHMARK, HELD_OUT, CAP, UNRATED, RATED, UNTESTED,
-    PASSED, BALANCE, NUMBER,
+    UNREADABLE, *cleaning.RULES, WINDOW, SAME, NEAR, EMBEDDING, BENCHMARK, HELD_OUT, CAP, UNRATED, RATED,
+    UNTESTED, PASSED, BALANCE, NUMBER,
 )  # fmt: skip
 """Rules in the order in which they are applied."""
 SHOWN = 1500
@@ -93,9 +93,10 @@ class Verdicts:
             return self.chosen.left_out[row.number]
         place = int(np.searchsorted(self.decided.rows, row.number))
         rule = str(self.decided.why[place])
-        if rule in (SAME, NEAR):
+        if rule in (SAME, NEAR, EMBEDDING):
             stays, similarity = int(self.decided.by[place]), float(self.decided.similarity[place])
-            return rule, f"{self.origins[stays]} stands for it, similarity {similarity:.2f}"
+            what = f"cosine {similarity:.3f}" if rule == EMBEDDING else f"similarity {similarity:.2f}"
+            return rule, f"{self.origins[stays]} stands for it, {what}"
         if rule == BENCHMARK:
             matches = row.values["matches"]
             if not matches:

@@ -2,7 +2,7 @@
 sampling.
 
 Models are asked through the engines and journals that annotations and responses use, so a killed stage asks
-nothing twice. Not covered: the pure part (`tessy.curation.selection`).
+nothing twice. Not covered: the pure part (`tessy.curation_rules.selection`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tessy.config.problems import Curation
 from tessy.config.selection import Balance, PassRate, Rating
 from tessy.curate.deciding import Decided
 from tessy.curate.shards import Shards, Stored
-from tessy.curation.selection import balanced, rank, repetitions, shares
+from tessy.curation_rules.selection import balanced, rank, repetitions, shares
 
 RATED, UNRATED, PASSED, UNTESTED, BALANCE, NUMBER = (
     "rating", "no_rating", "pass_rate", "no_tests", "balance", "number",
@@ -72,7 +72,7 @@ def select(
         ordered = _by_balance(shards, ordered, settings.balance, chosen)
     if settings.problems is not None:
         ordered = _by_number(ordered, titles, weights, settings.problems, chosen)
-    often = repetitions([titles[row] for row in ordered], weights, settings.samples)
+    often = repetitions([titles[row] for row in ordered], weights, settings.samples, settings.repeats)
     rounds = range(max(often, default=0))
     order = [row for turn in rounds for row, times in zip(ordered, often, strict=True) if times > turn]
     for row, times in zip(ordered, often, strict=True):

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from tessy.artifacts import replacing
 from tessy.curate.examining import Chunk, Examined
 from tessy.curate.reading import Draft
-from tessy.curation.chunks import Sketches
-from tessy.curation.decontamination import Statement
+from tessy.curation_rules.chunks import Sketches
+from tessy.curation_rules.decontamination import Statement
 
 ROWS, CHARACTERS = 4096, 32 << 20
 """Most rows of a source in a shard, and how many characters end one early: tests can be large."""

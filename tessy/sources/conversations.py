@@ -10,6 +10,7 @@ response (`tessy.sources.thinking`).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,8 +56,8 @@ def exchange_of(values: Mapping[str, object], layout: Layout) -> Exchange:
             raise Unfit("no response")
         thinking = _optional(values, layout.thinking)
         return Exchange(
-            _filled(values.get(layout.prompt), "prompt"),
-            _filled(values.get(layout.response), "response"),
+            _cell(values, layout.prompt, "prompt"),
+            _cell(values, layout.response, "response"),
             thinking,
             _optional(values, layout.system) or "",
         )
@@ -75,13 +76,16 @@ def prompt_of(values: Mapping[str, object], layout: Layout) -> str:
     """The prompt in a row, whatever follows it; raises `Unfit`."""
     if layout.messages is None:
         assert layout.prompt is not None
-        return _filled(values.get(layout.prompt), "prompt")
+        return _cell(values, layout.prompt, "prompt")
     return _opening(values, layout)[1]
 
 
 def id_of(values: Mapping[str, object], layout: Layout, origin: str) -> str:
     """What the row is called: its `id`, or its place."""
     found = values.get(layout.id) if layout.id else None
+    if isinstance(found, float) and found.is_integer():
+        # pandas makes fractions of numbers in a column that has gaps.
+        found = int(found)
     if isinstance(found, bool) or not isinstance(found, str | int):
         return origin
     return _text(found, "id").strip() or origin
@@ -144,19 +148,34 @@ def _content(found: object) -> str:
     return _text("" if found is None else found, "content")
 
 
+def _cell(values: Mapping[str, object], column: str, what: str) -> str:
+    """The text of a column, which a row of another file may not have."""
+    if column not in values:
+        raise Unfit(f"empty {what}", f"no column {column!r} among {', '.join(map(str, values)) or 'none'}")
+    return _filled(values[column], what)
+
+
 def _optional(values: Mapping[str, object], column: str | None) -> str | None:
     found = values.get(column) if column else None
-    return None if found is None else _text(found, str(column))
+    return None if _is_missing(found) else _text(found, str(column))
 
 
 def _filled(found: object, what: str) -> str:
-    text = _text("" if found is None else found, what)
+    text = _text("" if _is_missing(found) else found, what)
     if not text.strip():
         raise Unfit(f"empty {what}")
     return text
 
 
+def _is_missing(found: object) -> bool:
+    """Whether nothing is there; pandas writes that as NaN."""
+    return found is None or (isinstance(found, float) and math.isnan(found))
+
+
 def _text(found: object, what: str) -> str:
+    if isinstance(found, bytes):
+        # Parquet of Hive and Impala has text in binary columns.
+        found = found.decode(errors="surrogateescape")
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     if not isinstance(found, str):

@@ -71,7 +71,7 @@ def layout_of(columns: Columns, rows: Iterable[Mapping[str, object]], field: str
                 f"{field}.columns.{what} {named!r}: no such column{nearest(named, present)}; there are: "
                 f"{', '.join(present) or 'none'}"
             )
-        by_lower = {name.lower(): name for name in reversed(present)}
+        by_lower = {name.strip().lower(): name for name in reversed(present)}
         guess = next((by_lower[name] for name in GUESSES[what] if name in by_lower), None)
         taken = set(found.values())
         if named is not None:

@@ -8,6 +8,7 @@ Not covered: data sets that need a script, archives, images and sound.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,8 +69,13 @@ class Table:
         return islice(self._all(left_out, columns), self.source.limit)
 
     def first_rows(self) -> list[Row]:
-        """The first rows, to look at."""
-        return list(islice(self.rows(LeftOut()), GUESSED_FROM))
+        """The first rows, to look at. Raises `UserError` where there are none."""
+        left_out = LeftOut()
+        found = list(islice(self.rows(left_out), GUESSED_FROM))
+        if not found:
+            why = "; ".join(left_out.lines()) or "it is empty"
+            raise UserError(f"{self.field}.source {self.source.source}: no row can be read: {why}; mend it")
+        return found
 
     def _all(self, left_out: LeftOut, columns: Sequence[str] | None) -> Iterator[Row]:
         for file in self.files:
@@ -89,20 +95,54 @@ def open_table(source: Source, field: str) -> Table:
         return Table(source, field, path.parent, (path,))
     if not path.is_dir():
         raise UserError(f"{field}.source {source.source!r}: no such file or folder; give an existing one")
+    if (path / "dataset_dict.json").is_file():
+        return open_table(_of_splits(source, field, path), field)
     if source.subset or source.split:
         return _of_split(source, field, path, None)
-    files = tuple(file for file in sorted(path.rglob("*")) if _counts(file, path))
+    found = sorted(_below(path, field))
+    files = tuple(file for file in found if is_table(file) and file.name not in _OF_DATASETS)
     if not files:
         raise UserError(f"{field}.source {path}: no table in this folder; {_KNOWN}")
-    return Table(source, field, path, files)
+    others = [file.name for file in found if not is_table(file) and file.suffix.lower() not in _PAPERS]
+    said = f"{len(others)} files are no tables and are not read: {', '.join(others[:3])}"
+    return Table(source, field, path, files, said=(said,) if others else ())
 
 
-_KNOWN = "a table ends in .jsonl, .ndjson, .json, .csv, .tsv (also with .gz, .zst or .bz2) or .parquet"
+_KNOWN = (
+    "a table ends in .jsonl, .ndjson, .json, .csv, .tsv (also with .gz, .zst or .bz2), .parquet, .arrow or "
+    ".feather"
+)
+_OF_DATASETS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+"""What `datasets` writes beside its tables."""
+_PAPERS = ("", ".md", ".txt", ".yaml", ".py")
+"""Files that stand beside tables without being data."""
 
 
-def _counts(file: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-    return file.is_file() and is_table(file) and not hidden
+def _below(root: Path, field: str) -> Iterator[Path]:
+    """The files in a folder and all below it, also behind links, without hidden ones."""
+    seen = set[str]()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [name for name in folders if not name.startswith(".")] if real not in seen else []
+        for name in names if real not in seen else ():
+            file = Path(folder) / name
+            if not file.exists():
+                raise UserError(f"{field}.source {file}: a link to a file that is not there; remove it")
+            if file.is_file() and not name.startswith("."):
+                yield file
+        seen.add(real)
+
+
+def _of_splits(source: Source, field: str, folder: Path) -> Source:
+    """The source of one split in a folder that `datasets` has saved with several."""
+    try:
+        splits = list(map(str, read_json(folder / "dataset_dict.json")["splits"]))
+    except (ValueError, KeyError, TypeError):
+        splits = []
+    split = source.split or ("train" if "train" in splits else splits[0] if len(splits) == 1 else "")
+    if split not in splits:
+        raise UserError(f"{field}.split: {folder} has the splits {', '.join(splits) or 'none'}; name one")
+    return source.model_copy(update={"source": str(folder / split), "split": None})
 
 
 def _on_the_hub(source: Source, field: str) -> Table:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from tessy.artifacts import write_json
 from tessy.config.base import MINIATURE, Seed
+from tessy.config.curation import Embedding
 from tessy.config.curation_recipe import CurationRecipe
 from tessy.config.engines import Numerics
 from tessy.config.evaluate import MINIATURE_TASK, Benchmark, CodeBenchmark
@@ -30,11 +31,19 @@ from tessy.records import ROLES, Role
 from tessy.runtime.job import Job
 from tessy.runtime.plan import Graph, by_name
 from tessy.runtime.stage import Kind, StageConfig, missing_files
-from tessy.stages.checks import engine_faults, fault, local, models_faults, sandbox_faults, table_faults
+from tessy.stages.checks import (
+    engine_faults,
+    fault,
+    is_missing,
+    local,
+    models_faults,
+    sandbox_faults,
+    table_faults,
+)
 from tessy.stages.tables import table_of
 
 if TYPE_CHECKING:
-    from tessy.curation.decontamination import Statement
+    from tessy.curation_rules.decontamination import Statement
 
 
 PACKAGES = ("datasketch", "py3langid", "rapidfuzz")
@@ -84,7 +93,8 @@ class CurationStage(StageConfig):
         prompts = [str(rating.file) for rating in self.curation.selection.ratings]
         models = [file for model in self.models.values() for file in model.files]
         tests = [file for benchmark in self.benchmarks for file in benchmark.files]
-        return [*local(file for file in (*sources, *tests) if file), *prompts, *local(models)]
+        own = [one.model] if (one := self.curation.duplicates.embedding) else []
+        return [*local(file for file in (*sources, *tests) if file), *prompts, *local(models), *own]
 
     def faults(self, execution: Execution) -> Iterator[str]:
         selection = self.curation.selection
@@ -103,10 +113,21 @@ class CurationStage(StageConfig):
                     f"section `execution.annotator` is missing, and rating {rating.name} asks "
                     f"{rating.model!r} there; add it, or ask 'teacher' or 'student'"
                 )
+        if one := self.curation.duplicates.embedding:
+            yield from _embedding_faults(one)
         yield from models_faults(self.models)
         yield from engine_faults(execution, self.engines)
         if selection.pass_rate is not None:
             yield from sandbox_faults()
+
+
+def _embedding_faults(embedding: Embedding) -> Iterator[str]:
+    """What can be seen without loading it."""
+    field = f"{FIELD}.duplicates.embedding.model {embedding.model!r}"
+    if missing := [name for name in ("torch", "transformers") if find_spec(name) is None]:
+        yield f"{field}: {', '.join(missing)} not installed: pip install -e '.[models]'"
+    elif is_missing(embedding.model):
+        yield f"{field}: no checkpoint there (config.json is missing); name another folder, or a hub id"
 
 
 def _require_preset(source: ProblemSource, field: str) -> None:
@@ -192,17 +213,19 @@ def statements_only(benchmark: Benchmark) -> Benchmark:
 def run(job: Job[CurationStage]) -> None:
     from tessy.curate import passes
     from tessy.curate.auditing import audit
+    from tessy.curate.embedding import open_embedder
     from tessy.curate.selecting import select
     from tessy.curate.supplies import asking, audited, in_contexts, supplies
 
     config = job.config
-    # Benchmarks are loaded before anything else, so that a failed download does not show after hours.
+    # Benchmarks and models are loaded before any row is read, so that no fault shows after hours.
     tests = benchmark_tests(job)
+    embedder = open_embedder(job, config.curation.duplicates)
     tables = partial(table_of, job)
     sources = supplies(job, config, tables)
     curation, tokens = in_contexts(job, config)
     found = passes.first(job, sources, curation, tests, tokens)
-    decided = passes.second(job, found, curation, [one.source for one in sources], config.seed)
+    decided = passes.second(job, found, curation, [one.source for one in sources], config.seed, embedder)
     weights = {one.source.title: one.source.weight for one in sources}
     chosen = select(found.shards, decided, curation, config.seed, weights, asking(job, config))
     chosen = passes.limited(chosen, config.problems.limit)
@@ -217,7 +240,7 @@ def run(job: Job[CurationStage]) -> None:
     )
     write_json(job.out / CURATION, record | {"audits": heard})
     job.tracker.log({f"left/{step['rule']}": float(step["left"]) for step in record["funnel"]})
-    for line in passes.said(record, heard):
+    for line in (*passes.said(record, heard), *passes.repeated(chosen)):
         job.say(line)
 
 

@@ -19,6 +19,7 @@ def curation_command() -> None:
 Examples:
   tessy bench curation quality
   tessy bench curation quality --texts leetcode.jsonl --texts euler.jsonl
+  tessy bench curation quality --embedding checkpoints/all-MiniLM-L6-v2
 """
 )
 @click.option(
@@ -29,11 +30,30 @@ Examples:
 )
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Take every n-th statement.")
 @click.option("--near", type=int, default=20, show_default=True, help="Alarms of each kind to show.")
-def quality(texts: tuple[Path, ...], every: int, near: int) -> None:
+@click.option("--embedding", help="A checkpoint or hub id: only what its vectors find.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=16), default=256, show_default=True, help="It reads at once."
+)
+@click.option(
+    "--pairs", type=click.IntRange(min=1), default=1000, show_default=True, help="Of one topic, for vectors."
+)
+def quality(
+    texts: tuple[Path, ...], every: int, near: int, embedding: str | None, max_tokens: int, pairs: int
+) -> None:
     """Print tables of what every threshold finds of edited statements, and of its false alarms."""
-    from tessy.bench.curation.tables import report
+    from tessy.bench.curation.tables import report, report_of_vectors
 
-    for line in report(list(texts), every, near):
+    lines = report(list(texts), every, near)
+    if embedding is not None:
+        from tessy.config.curation import Embedding
+        from tessy.curate.embedding import Embedder
+        from tessy.hub import commit_of
+        from tessy.runtime.job import Source
+
+        source = Source(embedding, commit_of(embedding, None))
+        model = Embedder(source, Embedding(model=embedding, max_tokens=max_tokens))
+        lines = report_of_vectors(list(texts), every, near, model, pairs)
+    for line in lines:
         click.echo(line)
 
 
@@ -42,6 +62,8 @@ def quality(texts: tuple[Path, ...], every: int, near: int) -> None:
 Examples:
   tessy bench curation volume --rows 500000
   tessy bench curation volume --rows 20000 --folder /data/scratch
+  tessy bench curation volume --rows 10000 --datatrove-python /data/datatrove/bin/python
+  tessy bench curation volume --rows 5000000 --arrays
 """
 )
 @click.option("--rows", type=click.IntRange(min=1), default=500_000, show_default=True)
@@ -50,14 +72,36 @@ Examples:
 )
 @click.option("--processes", type=click.IntRange(min=1), help="As many as there are cores.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep the rows here, and use them again.")
-def volume(rows: int, statements: int, processes: int | None, folder: Path | None) -> None:
+@click.option(
+    "--datatrove-python",
+    help="An interpreter with datatrove and spacy installed: its MinHash on the same rows, too.",
+)
+@click.option("--arrays", is_flag=True, help="Only clusters and what stays, on invented signatures.")
+def volume(
+    rows: int,
+    statements: int,
+    processes: int | None,
+    folder: Path | None,
+    datatrove_python: str | None,
+    arrays: bool,
+) -> None:
     """Apply all rules but model-based selection to invented rows; prints one JSON object."""
-    from tessy.bench.curation.volume import cores, measure
+    from tessy.bench.curation.volume import beside, cores, measure, measure_arrays
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
 
     with tempfile.TemporaryDirectory() as scratch:
         place = folder or Path(scratch)
         place.mkdir(parents=True, exist_ok=True)
-        figures = measure(
-            rows, statements, place, processes or cores(), lambda text: click.echo(text, err=True)
-        )
+        if arrays:
+            figures = measure_arrays(rows, place, say)
+        else:
+            figures = measure(rows, statements, place, processes or cores(), say)
+            if datatrove_python is None:
+                say("datatrove is left out; --datatrove-python PYTHON measures it beside")
+            else:
+                figures["datatrove"] = beside(
+                    datatrove_python, rows, statements, place, processes or cores(), say
+                )
     click.echo(json.dumps(figures, indent=2))

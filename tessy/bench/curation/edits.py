@@ -1,6 +1,6 @@
 """What happens to a problem statement on its way through the data sets: one kind of edit each.
 
-Kinds are named as the tables of tessy/curation/README.md name them. All work on any text.
+Kinds are named as the tables of tessy/curation_rules/README.md name them. All work on any text.
 """
 
 from __future__ import annotations

@@ -10,16 +10,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tessy.bench.curation.edits import EDITS
 from tessy.config.curation import Decontamination, Duplicates
-from tessy.curation.chunks import Sketches, joined, sketch
-from tessy.curation.decontamination import RULES, BenchmarkIndex, Statement
-from tessy.curation.duplicates import clusters
-from tessy.curation.signatures import boilerplate
+from tessy.curation_rules.chunks import Sketches, joined, sketch
+from tessy.curation_rules.decontamination import RULES, BenchmarkIndex, Statement
+from tessy.curation_rules.duplicates import clusters
+from tessy.curation_rules.signatures import boilerplate
+from tessy.curation_rules.text import Hashes
+from tessy.curation_rules.vectors import Half, said
 
 Scores = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -102,6 +105,55 @@ def clustered(texts: Sequence[str], settings: Duplicates) -> dict[str, float]:
 def _pairs(labels: NDArray[np.int64]) -> int:
     _, sizes = np.unique(labels, return_counts=True)
     return int((sizes * (sizes - 1) // 2).sum())
+
+
+# Vectors ------------------------------------------------------------------------------------------
+
+
+class Reads(Protocol):
+    """A model that makes vectors (`tessy.curate.embedding.Embedder`)."""
+
+    def of(self, texts: Sequence[str]) -> Half: ...
+
+
+def embedded(texts: Sequence[str], model: Reads, settings: Duplicates, thresholds: Sequence[float]) -> Curve:
+    """What thresholds of the cosine find, as `duplicates` says it of MinHash."""
+    sets = {"original": list(texts), **planted(texts)}
+    apart = sets.pop("between instructions")
+    common = boilerplate([text for one in sets.values() for text in one], settings)
+    framed = boilerplate(apart, settings)
+    values = {name: _read(model, some, common, settings) for name, some in sets.items()}
+    originals = values.pop("original")
+    values["between instructions"] = _read(model, apart, np.union1d(common, framed), settings)
+    recall = {
+        name: _at_least((originals * found).sum(axis=1, dtype=np.float64), thresholds)
+        for name, found in values.items()
+    }
+    cosines = originals @ originals.T
+    here, there = np.triu_indices(len(texts), 1)
+    scores = cosines[here, there]
+    near = [n for n in np.argsort(-scores)[:1000].tolist() if scores[n] >= thresholds[0]]
+    return Curve(
+        thresholds,
+        recall,
+        np.array([(scores >= one - 1e-6).sum() for one in thresholds], np.int64),
+        len(scores),
+        [(float(scores[n]), int(here[n]), int(there[n])) for n in near],
+    )
+
+
+def cosines_of_pairs(
+    pairs: Sequence[tuple[str, str]], sample: Sequence[str], model: Reads, settings: Duplicates
+) -> Scores:
+    """The cosine of each pair; `sample` tells what is boilerplate."""
+    common = boilerplate(sample, settings)
+    one, other = (_read(model, [pair[side] for pair in pairs], common, settings) for side in (0, 1))
+    scores: Scores = (one * other).sum(axis=1, dtype=np.float64)
+    return scores
+
+
+def _read(model: Reads, texts: Sequence[str], common: Hashes, settings: Duplicates) -> NDArray[np.float32]:
+    return model.of([said(text, common, settings) for text in texts]).astype(np.float32)
 
 
 # Leaks --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tables of tessy/curation/README.md, as Markdown."""
+"""The tables of tessy/curation_rules/README.md, as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.bench.curation.quality import alarms_of_pairs, clustered, duplicates, leaks
+from tessy.bench.curation.quality import (
+    Reads,
+    alarms_of_pairs,
+    clustered,
+    cosines_of_pairs,
+    duplicates,
+    embedded,
+    leaks,
+)
 from tessy.bench.curation.texts import (
     humaneval,
     invented,
@@ -17,11 +25,12 @@ from tessy.bench.curation.texts import (
     read,
 )
 from tessy.config.curation import Decontamination, Duplicates
-from tessy.curation.decontamination import RULES
+from tessy.curation_rules.decontamination import RULES
 
 SHINGLES = (2, 3, 5)
 PAIRS = 1000
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+COSINES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.975)
 _SHOWN = 160
 """Characters of a text beside an alarm."""
 
@@ -35,6 +44,30 @@ def report(paths: list[Path], every: int, near: int) -> Iterator[str]:
     yield from _topics("invented", invented_pairs_of_a_topic(PAIRS), invented(500), near)
     if real := pairs_of_a_topic(paths, PAIRS):
         yield from _topics("real", real, texts, near)
+
+
+def report_of_vectors(
+    paths: list[Path], every: int, near: int, model: Reads, count: int = PAIRS
+) -> Iterator[str]:
+    """Lines of the tables of near-duplicates by vectors, with so many pairs of one topic."""
+    texts, settings = [*read(paths), *humaneval()][::every], Duplicates()
+    yield f"{len(texts)} statements, median {np.median([len(one.split()) for one in texts]):.0f} words"
+    curve = embedded(texts, model, settings, COSINES)
+    yield "\n### Duplicates: vectors, percent found at each cosine\n"
+    rows = {name: [f"{100 * one:.1f}" for one in found] for name, found in curve.recall.items()}
+    alarms = {f"pairs of different ones, of {curve.pairs}": [str(one) for one in curve.alarms]}
+    for name, pairs, sample in (
+        ("invented", invented_pairs_of_a_topic(count), invented(500)),
+        ("real", pairs_of_a_topic(paths, count), texts),
+    ):
+        if pairs:
+            found = cosines_of_pairs(pairs, sample, model, settings)
+            counts = [str((found >= one).sum()) for one in COSINES]
+            alarms[f"{name} pairs of one topic, of {len(pairs)}; the nearest {found.max():.2f}"] = counts
+    yield from _table([f"{one:g}" for one in COSINES], {**rows, **alarms})
+    yield "\nThe nearest statements:\n"
+    for cosine, one, other in curve.nearest[:near]:
+        yield f"- {cosine:.2f} | {_short(texts[one])} | {_short(texts[other])}"
 
 
 def _duplicates(texts: Sequence[str], near: int) -> Iterator[str]:

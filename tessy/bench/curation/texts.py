@@ -1,6 +1,6 @@
 """Statements to measure with: HumanEval's, others from files, or invented ones.
 
-Not covered: where others come from. tessy/curation/README.md names public packages that hold real ones.
+Not covered: where others come from. tessy/curation_rules/README.md names public packages that hold real ones.
 """
 
 from __future__ import annotations

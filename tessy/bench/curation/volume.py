@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 import random
-import resource
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,17 +23,19 @@ from typing import Any
 
 import numpy as np
 
+from tessy.bench.curation.costs import Clock, Memory
 from tessy.bench.curation.edits import EDITS
 from tessy.bench.curation.problems import Problems
 from tessy.config.curation import HeldOut, Rules
-from tessy.curation.characters import repair
-from tessy.curation.chunks import Sample, Sketches, sketch
-from tessy.curation.cleaning import clean
-from tessy.curation.decontamination import BenchmarkIndex, Statement
-from tessy.curation.duplicates import clusters, keep, preference
-from tessy.curation.held_out import split
-from tessy.curation.signatures import boilerplate
-from tessy.curation.text import Hashes
+from tessy.curation_rules.characters import repair
+from tessy.curation_rules.chunks import Sample, Sketches, sketch
+from tessy.curation_rules.cleaning import clean
+from tessy.curation_rules.decontamination import BenchmarkIndex, Statement
+from tessy.curation_rules.duplicates import clusters, keep, preference
+from tessy.curation_rules.held_out import split
+from tessy.curation_rules.signatures import boilerplate
+from tessy.curation_rules.text import Hashes
+from tessy.errors import UserError
 
 CHUNK = 500
 """Rows that a process is given at once."""
@@ -41,6 +43,7 @@ COPIES, LEAKS = 0.15, 0.002
 """Shares of the rows."""
 _RECENT = 2000
 """Rows that a copy may be of: those before it in its block."""
+BESIDE = "datatrove, spacy, tokenizers, regex and xxhash below 3.6"
 Say = Callable[[str], None]
 
 
@@ -57,6 +60,16 @@ def write(path: Path, rows: int, statements: Sequence[Statement], processes: int
     with path.open("w", encoding="utf-8") as out, multiprocessing.Pool(processes) as pool:
         for lines in pool.imap(make, starts):
             out.write(lines)
+
+
+def made(rows: int, tests: Sequence[Statement], folder: Path, processes: int, say: Say) -> Path:
+    """The file with the rows in `folder`, which is written unless it is there."""
+    path = folder / f"rows-{rows}-{len(tests)}.jsonl"
+    if not path.exists():
+        say(f"writing {rows} rows")
+        write(path.with_suffix(".part"), rows, tests, processes)
+        path.with_suffix(".part").rename(path)
+    return path
 
 
 def _block(start: int, rows: int, statements: Sequence[str]) -> str:
@@ -121,36 +134,92 @@ def measure(rows: int, statements: int, folder: Path, processes: int, say: Say) 
     """Make the rows in `folder` unless they are there, apply the rules; figures and what was found of the
     planted."""
     tests, rules = benchmark(statements), Rules(held_out=HeldOut(share=0.02))
-    path = folder / f"rows-{rows}-{statements}.jsonl"
-    if not path.exists():
-        say(f"writing {rows} rows")
-        write(path.with_suffix(".part"), rows, tests, processes)
-        path.with_suffix(".part").rename(path)
-    clock = _Clock()
-    common = _common(path, rules)
-    clock.passed("a sample, its boilerplate")
-    sketches, removed, matches = _describe(path, (rules, tests, common), folder, processes, say)
-    clock.passed("cleaning, signatures, decontamination")
-    labels = clusters(sketches, rules.duplicates, lambda what, share: say(f"{what}: {share:.0%}"))
-    clock.passed("clusters")
-    kept = keep(
-        labels,
-        preference("source", sketches, np.zeros(len(sketches), np.int64)),
-        sketches,
-        rules.duplicates,
-    )
-    held = split(labels, sketches.digests, rules.held_out.share, rules.held_out.seed)
-    clock.passed("what stays, held-out split")
+    path = made(rows, tests, folder, processes, say)
+    clock, memory = Clock(), Memory()
+    with memory.watched():
+        common = _common(path, rules)
+        clock.passed("a sample, its boilerplate")
+        sketches, removed, matches = _describe(path, (rules, tests, common), folder, processes, say)
+        clock.passed("cleaning, signatures, decontamination")
+        labels, kept, held = _decided(sketches, rules, clock, say)
     return {
         "rows": len(sketches),
         "characters": path.stat().st_size,
         "processes": processes,
         "seconds": clock.seconds,
-        "memory_mib": _memory(),
+        "memory_mib": memory.peaks,
         "removed_by_cleaning": dict(removed),
-        "stay_after_duplicates": int(kept.mask.sum()),
-        "held_out": int(held.sum()),
+        "stay_after_duplicates": kept,
+        "held_out": held,
         **_found(path, labels, matches),
+    }
+
+
+def _decided(sketches: Sketches, rules: Rules, clock: Clock, say: Say) -> tuple[Any, int, int]:
+    """The part that works on arrays alone: clusters, how many rows stay, and how many are held out."""
+    labels = clusters(sketches, rules.duplicates, lambda what, share: say(f"{what}: {share:.0%}"))
+    clock.passed("clusters")
+    ranks = preference("source", sketches, np.zeros(len(sketches), np.int64))
+    kept = keep(labels, ranks, sketches, rules.duplicates)
+    held = split(labels, sketches.digests, rules.held_out.share, rules.held_out.seed)
+    clock.passed("what stays, held-out split")
+    return labels, int(kept.mask.sum()), int(held.sum())
+
+
+def measure_arrays(rows: int, folder: Path, say: Say) -> dict[str, Any]:
+    """The same for invented sketches: signatures of noise, of which a share `COPIES` differs from a row
+    before it in at most half of its values."""
+    rules, rng = Rules(held_out=HeldOut(share=0.02)), np.random.default_rng(0)
+    width = rules.duplicates.permutations
+    signatures = np.memmap(folder / "signatures.u32", np.uint32, "w+", shape=(rows, width))
+    origin = np.arange(rows)
+    for start in range(0, rows, _RECENT):
+        made = rng.integers(0, 1 << 32, (min(_RECENT, rows - start), width), np.uint32)
+        copies = np.flatnonzero(rng.random(len(made)) < COPIES)
+        copies = copies[copies > 0]
+        for copy, of in zip(copies.tolist(), (rng.random(len(copies)) * copies).astype(int), strict=True):
+            same = rng.random(width) < rng.uniform(0.6, 1)
+            made[copy, same], origin[start + copy] = made[of, same], origin[start + of]
+        signatures[start : start + len(made)] = made
+    words = np.full(rows, 300, np.int64)
+    sketches = Sketches(rng.integers(0, 1 << 63, (rows, 2), np.uint64), signatures, words)
+    clock, memory = Clock(), Memory()
+    with memory.watched():
+        labels, kept, held = _decided(sketches, rules, clock, say)
+    first = origin != np.arange(rows)
+    return {
+        "rows": rows,
+        "copies": int(first.sum()),
+        "copies_found": int((labels == labels[origin])[first].sum()),
+        "stay_after_duplicates": kept,
+        "held_out": held,
+        "seconds": clock.seconds,
+        "memory_mib": memory.peaks,
+    }
+
+
+def beside(python: str, rows: int, statements: int, folder: Path, processes: int, say: Say) -> dict[str, Any]:
+    """`datatrove` in the interpreter `python`, on the same rows, and what it found of the planted; raises
+    `UserError` where it cannot be run."""
+    path = made(rows, benchmark(statements), folder, processes, say)
+    script = Path(__file__).with_name("beside_datatrove.py")
+    said = folder / "datatrove.log"
+    command = [python, str(script), str(path), str(folder / "datatrove")]
+    try:
+        with said.open("w") as log:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
+    except OSError as error:
+        raise UserError(f"--datatrove-python {python}: {error}; name an interpreter with datatrove") from None
+    if done.returncode:
+        reason = (said.read_text().strip().splitlines() or ["it said nothing"])[-1]
+        raise UserError(f"--datatrove-python {python}: {reason}; it needs {BESIDE}")
+    labels = np.array(json.loads((folder / "datatrove" / "labels.json").read_text()))
+    found = _found(path, labels, {})
+    return {
+        **json.loads(done.stdout.splitlines()[-1]),
+        "recall": found["recall"]["copies"],
+        "joined_pairs": found["joined_pairs"],
+        "joined_pairs_of_different_problems": found["joined_pairs_of_different_problems"],
     }
 
 
@@ -201,33 +270,6 @@ def _chunks(path: Path) -> Iterator[list[bytes]]:
     with path.open("rb") as stream:
         while lines := list(islice(stream, CHUNK)):
             yield lines
-
-
-class _Clock:
-    """Seconds by the clock and of processor time, all processes together, of one step after another."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, dict[str, float]] = {}
-        self._last = self._now()
-
-    def passed(self, step: str) -> None:
-        now = self._now()
-        names = ("clock", "processor")
-        self.seconds[step] = {
-            name: round(b - a, 1) for name, a, b in zip(names, self._last, now, strict=True)
-        }
-        self._last = now
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        used = [resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def _memory() -> dict[str, int]:
-    """Peak resident memory of this process and of the largest of its children."""
-    kinds = {"main": resource.RUSAGE_SELF, "each worker": resource.RUSAGE_CHILDREN}
-    return {name: resource.getrusage(kind).ru_maxrss // 1024 for name, kind in kinds.items()}
 
 
 def _found(path: Path, labels: Any, matches: dict[int, set[int]]) -> dict[str, Any]:

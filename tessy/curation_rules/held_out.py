@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.curation.text import mixed
+from tessy.curation_rules.text import mixed
 
 
 def split(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates
-from tessy.curation.signatures import NONE, Signatures
-from tessy.curation.text import Hashes, digest, normalise
+from tessy.curation_rules.signatures import NONE, Signatures
+from tessy.curation_rules.text import Hashes, digest, normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Sketches:
 
 def sketch(prompts: Sequence[str], settings: Duplicates, common: Hashes = NONE) -> Sketches:
     """The sketches of `prompts`, row by row. `common` are the shingles that count for none
-    (`tessy.curation.signatures.boilerplate`)."""
+    (`tessy.curation_rules.signatures.boilerplate`)."""
     normal = [normalise(prompt) for prompt in prompts]
     # Prompts without words are equal only as they stand.
     contents = b"".join(digest(words or prompt) for words, prompt in zip(normal, prompts, strict=True))

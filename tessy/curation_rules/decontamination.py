@@ -15,8 +15,8 @@ from datetime import date
 import numpy as np
 
 from tessy.config.curation import Decontamination
-from tessy.curation.lookup import Lookup
-from tessy.curation.text import Hashes, digest, masked, normalise, runs, shingles
+from tessy.curation_rules.lookup import Lookup
+from tessy.curation_rules.text import Hashes, digest, masked, normalise, runs, shingles
 
 RULES = ("contained", "ngram_13", "ngram_8", "edit", "masked")
 """From the most certain to the least; a match is listed under its first."""

@@ -1,6 +1,6 @@
 """MinHash signatures of normalised texts, and their bands for finding candidates, both by `datasketch`.
 
-Not covered: which candidates are duplicates (`tessy.curation.duplicates`).
+Not covered: which candidates are duplicates (`tessy.curation_rules.duplicates`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates
-from tessy.curation.text import Hashes, normalise, shingles
+from tessy.curation_rules.text import Hashes, normalise, shingles
 
 _AT_ONCE = 1 << 14
 """Shingles that are permuted at once: with 128 permutations 8 MiB."""

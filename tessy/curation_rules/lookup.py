@@ -1,6 +1,6 @@
 """Shingles of many texts in one sorted array: which texts share some with a row, and how many.
 
-Not covered: what sharing them means (`tessy.curation.decontamination`).
+Not covered: what sharing them means (`tessy.curation_rules.decontamination`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tessy.curation.text import Hashes, shingles
+from tessy.curation_rules.text import Hashes, shingles
 
 
 class Lookup:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tessy.config.curation import Action, Cleaning
-from tessy.curation.characters import repair as repair
-from tessy.curation.language import language
-from tessy.curation.statements import Part, code_share, examples, parts
-from tessy.curation.text import normalise
+from tessy.curation_rules.characters import repair as repair
+from tessy.curation_rules.language import language
+from tessy.curation_rules.statements import Part, code_share, examples, parts
+from tessy.curation_rules.text import normalise
 
 EVIDENCE = 200
 """Characters."""

@@ -60,17 +60,22 @@ def balanced(traits: Sequence[Mapping[str, str]], most: Mapping[str, float]) -> 
     return []
 
 
-def repetitions(sources: Sequence[str], weights: Mapping[str, float], samples: int | None) -> list[int]:
+def repetitions(
+    sources: Sequence[str], weights: Mapping[str, float], samples: int | None, most: int | None = None
+) -> list[int]:
     """How often each problem is drawn, problems in order of rank; `sources` has the source of each.
 
     Without `samples` each is drawn once. Otherwise samples are divided among the sources by weight, and a
-    source's evenly among its problems, those of lower rank first.
+    source's evenly among its problems, those of lower rank first. None is drawn more than `most` times: what
+    a source of few problems leaves over goes to the others.
     """
     if samples is None:
         return [1] * len(sources)
     counts = Counter(sources)
     present = {name: weights[name] for name in counts}
-    parts = shares(samples, present, dict.fromkeys(present, samples))
+    parts = shares(
+        samples, present, {name: samples if most is None else most * counts[name] for name in present}
+    )
     seen, out = Counter[str](), []
     for source in sources:
         often, more = divmod(parts[source], counts[source])

@@ -3,8 +3,9 @@
 Everything works on arrays, of which only the signatures are large; they may be a memory map and are read from
 front to back. Nothing depends on the order of the rows, apart from the keep rule `first`.
 
-Not covered: duplicates in meaning, which an embedding may find; pairs of one bucket that are further apart
-than `WINDOW` rows, where no other bucket brings them together.
+Not covered: vectors (`tessy.curation_rules.vectors`), of which only what they join and their cosines are used
+here; pairs of one bucket that are further apart than `WINDOW` rows, where no other bucket brings them
+together.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config.curation import Duplicates, KeepRule
-from tessy.curation.chunks import Sketches
-from tessy.curation.signatures import banding
-from tessy.curation.text import mixed
+from tessy.curation_rules.chunks import Sketches
+from tessy.curation_rules.signatures import banding
+from tessy.curation_rules.text import mixed
 
 Rows = NDArray[np.int64]
 Progress = Callable[[str, float], None]
+Cosines = Callable[[np.int64, Rows], NDArray[np.float32]]
 SMALL = 64
 """Rows of a bucket in which each is compared with each."""
 WINDOW = 8
@@ -35,10 +37,12 @@ _PAIRS_AT_ONCE = 1 << 14
 @dataclass(frozen=True, slots=True)
 class Kept:
     """`by` int64 (n,): the row that stands for each row, itself where it stays. `similarity` float32 (n,):
-    the estimated Jaccard similarity to it, 1 for the same normalised text."""
+    the estimated Jaccard similarity to it, 1 for the same normalised text; the cosine where `embedding` (n,)
+    says that only that is near."""
 
     by: Rows
     similarity: NDArray[np.float32]
+    embedding: NDArray[np.bool_]
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -49,20 +53,28 @@ class Kept:
 # Clusters -----------------------------------------------------------------------------------------
 
 
-def clusters(sketches: Sketches, settings: Duplicates, progress: Progress | None = None) -> Rows:
+def clusters(
+    sketches: Sketches,
+    settings: Duplicates,
+    progress: Progress | None = None,
+    near: tuple[Rows, Rows] | None = None,
+) -> Rows:
     """The cluster of each row, int64 (n,), numbered from 0 in the order of their first rows.
 
-    Rows are in one cluster if a chain of near-duplicates connects them: equal digests, or signatures that
-    agree in a share of at least `settings.threshold`. Rows without words are only ever equal. `progress` is
-    told what is done and which share of it.
+    Rows are in one cluster if a chain of near-duplicates connects them: equal digests, signatures that agree
+    in a share of at least `settings.threshold`, or being one of the pairs in `near`. Rows without words are
+    only ever equal. `progress` is told what is done and which share of it.
     """
-    first, text = _distinct(sketches.digests)
+    first, text = distinct(sketches.digests)
+    labels = np.arange(len(first))
     if settings.near:
-        text = _components(first, sketches, settings, progress)[text]
-    return _numbered(text)
+        labels = _components(first, sketches, settings, progress)
+    if near is not None:
+        labels = connected(labels, text[near[0]], text[near[1]])
+    return _numbered(labels[text])
 
 
-def _distinct(digests: NDArray[np.uint64]) -> tuple[Rows, Rows]:
+def distinct(digests: NDArray[np.uint64]) -> tuple[Rows, Rows]:
     """One row of each distinct text, in the order of contents, and for each row the position of its text."""
     order = np.lexsort((digests[:, 1], digests[:, 0]))
     ordered = digests[order]
@@ -93,7 +105,7 @@ def _components(rows: Rows, sketches: Sketches, settings: Duplicates, progress: 
             new = labels[one] != labels[other]
             one, other = one[new], other[new]
             near = _similar(sketches.signatures, rows[one], rows[other]) >= settings.threshold - 1e-6
-            labels = _connected(labels, one[near], other[near])
+            labels = connected(labels, one[near], other[near])
     return labels
 
 
@@ -144,7 +156,7 @@ def _similar(signatures: NDArray[np.uint32], one: Rows, other: Rows) -> NDArray[
     return out
 
 
-def _connected(labels: Rows, one: Rows, other: Rows) -> Rows:
+def connected(labels: Rows, one: Rows, other: Rows) -> Rows:
     """Labels where each pair's components have become one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -177,11 +189,16 @@ def preference(rule: KeepRule, sketches: Sketches, sources: Rows) -> Rows:
     return ranks
 
 
-def keep(labels: Rows, ranks: Rows, sketches: Sketches, settings: Duplicates) -> Kept:
+def keep(
+    labels: Rows, ranks: Rows, sketches: Sketches, settings: Duplicates, cosines: Cosines | None = None
+) -> Kept:
     """Which rows stay: in each cluster the best by rank, then the best that is no near-duplicate of one that
     stays, and so on. A row that only a chain connects to those that stay is thereby not lost.
+
+    `cosines` gives those of one row with others, where they count, too (`settings.embedding`).
     """
     by, similarity = np.arange(len(labels)), np.ones(len(labels), np.float32)
+    embedding = np.zeros(len(labels), bool)
     order = np.lexsort((ranks, labels))
     ends = np.flatnonzero(np.diff(labels[order], append=-1)) + 1
     for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
@@ -190,9 +207,14 @@ def keep(labels: Rows, ranks: Rows, sketches: Sketches, settings: Duplicates) ->
             best, rest = rest[0], rest[1:]
             score = _to_one(sketches, best, rest)
             near = score >= settings.threshold - 1e-6
+            if cosines is not None and settings.embedding is not None:
+                cosine = cosines(best, rest)
+                new = ~near & (cosine >= settings.embedding.threshold - 1e-6)
+                near, score = near | new, np.where(new, cosine, score)
+                embedding[rest[new]] = True
             by[rest[near]], similarity[rest[near]] = best, score[near]
             rest = rest[~near]
-    return Kept(by, similarity)
+    return Kept(by, similarity, embedding)
 
 
 def _to_one(sketches: Sketches, best: np.int64, rest: Rows) -> NDArray[np.float32]:
