@@ -32,6 +32,7 @@ from tessy.config.execution import Execution, Tracking
 from tessy.errors import UserError
 from tessy.processes import python_module
 from tests import shared_judging
+from tests.judged_file import asked, rows_of
 from tests.test_sweep import tiny
 
 pytestmark = pytest.mark.ray
@@ -182,6 +183,16 @@ def test_judging_goes_on_when_a_node_and_the_coordinator_are_killed(nodes: Nodes
         stage.finished(300)
         assert sorted(stage.done) == sorted(shared_judging.expected(COUNT))
     assert shared_judging.verdicts(partial) == shared_judging.expected(COUNT)
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is missing")
+def test_a_file_of_programs_is_judged_on_ray(nodes: Nodes, tmp_path: Path) -> None:
+    here = subprocess.run(asked(tmp_path, 60, "alone.jsonl"), cwd=ROOT, capture_output=True, text=True)
+    assert here.returncode == 0, here.stderr
+    command = [*asked(tmp_path, 60), f"--on={json.dumps(nodes.section.plain)}", "--processes=3"]
+    there = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert there.returncode == 0, there.stderr
+    assert rows_of(tmp_path / "out.jsonl") == rows_of(tmp_path / "alone.jsonl")
 
 
 CLAIMING = """

@@ -22,10 +22,10 @@ import os
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from tessy.claims import Claims
 from tessy.claims.files import FileClaims
@@ -139,12 +139,15 @@ class Journal:
     def rows(self, sample_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The finished responses, in the order of `sample_ids`; raises `KeyError` for one that is missing."""
         self._refresh_done()
-        for sample_id in sample_ids:
-            path, offset = self._done[sample_id]
-            with path.open("rb") as stream:
-                stream.seek(offset)
-                row: dict[str, Any] = json.loads(stream.readline())["row"]
-            yield row
+        streams: dict[Path, BinaryIO] = {}
+        with ExitStack() as stack:
+            for sample_id in sample_ids:
+                path, offset = self._done[sample_id]
+                if path not in streams:
+                    streams[path] = stack.enter_context(path.open("rb"))
+                streams[path].seek(offset)
+                row: dict[str, Any] = json.loads(streams[path].readline())["row"]
+                yield row
 
     def show(self, state: Mapping[str, float | int | str]) -> None:
         """What this process's signs of life say about its progress, for whoever watches from elsewhere."""
@@ -160,7 +163,10 @@ class Journal:
 
     def _write(self, file: int, row: dict[str, Any]) -> int:
         """Append a whole line or nothing; returns its length, raises `UserError`."""
-        line = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        # Half a character, as in a program's own message, is read again as it is written.
+        line = (
+            json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass") + b"\n"
+        )
         try:
             written = os.write(file, line)
             if written == len(line):
