@@ -4,7 +4,9 @@ real Ray cluster."""
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
+import signal
 import subprocess
 import sys
 import types
@@ -24,7 +26,7 @@ from tessy.launch.rendering import render
 from tessy.launch.submitting import Ray, Slurm
 from tessy.processes import python_module
 from tests import golden
-from tests.cluster_tools import Launches, scripts, slow_python, tessy_launch, wait_for
+from tests.cluster_tools import Launches, killing, scripts, slow_python, tessy_launch, wait_for
 from tests.golden import LAUNCHED, launched
 
 CHECKS = Path(sys.prefix) / "checks"
@@ -128,7 +130,7 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
     runs = tmp_path / "it's 100% odd"
     launches = Launches(tmp_path, slow_python(tmp_path))
     launches.folder = runs / "mini" / "launch"
-    launches.slurm = Slurm(launches.folder)
+    launches.slurm = Slurm("mini", launches.folder)
     launches.arguments[-1] = str(runs)
     launches.arguments.insert(1, SMALL)
     first = launches.detached()
@@ -139,7 +141,11 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
     subprocess.run(["scancel", job], check=True)
     wait_for(lambda: launches.slurm.state(job) not in ("waiting", "running"), 60)
     assert launches.slurm.state(job) == "failed"
-    second = launches.detached().stdout.split("as job ")[1].split()[0]
+    assert launches.detached(path=killing(tmp_path / "bin")).returncode == -signal.SIGKILL
+    (second,) = subprocess.run(
+        ["squeue", "--noheader", "--format=%i"], capture_output=True, text=True
+    ).stdout.split()
+    assert f"job {second} is running already" in launches.detached().stdout
     wait_for(lambda: launches.slurm.state(second) == "running", 60)
     launches.go.write_text("0")
     assert follow(launches.slurm, second, print, poll_s=0.5) == "succeeded"
@@ -206,3 +212,10 @@ def test_a_recipe_is_launched_on_a_real_ray_cluster(
     assert "report done" in again.stdout
     assert job not in again.stdout
     assert Ray(runs / "mini" / "launch").state("raysubmit_unknown") == "gone"
+    (tmp_path / "go").unlink()
+    third = tessy_launch(*command, "--detach").stdout.split("as job ")[1].split()[0]
+    # What a launch leaves that is killed while it submits.
+    note = runs / "mini" / "launch" / "job.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"job": None}))
+    assert f"job {third} is running already" in tessy_launch(*command, "--detach").stdout
+    (tmp_path / "go").write_text("0")
