@@ -22,6 +22,7 @@ from tessy.errors import UserError
 from tessy.processes import python_module, with_parent
 from tessy.runtime import job as stages
 from tests import shared_judging, shared_writing
+from tests.evaluated_elsewhere import evaluated
 from tests.judged_file import KEPT, asked, rows_of
 from tests.shared_judging import journaled
 from tests.slurm_cluster import SlurmCluster, missing, slurm_cluster
@@ -135,6 +136,19 @@ def test_an_array_that_judges_loses_a_node_and_a_task(slurm: SlurmCluster, tmp_p
         stages.run(folder)
     assert set(disturbed.finished.values()) == {1}
     assert shared_judging.verdicts(folder) == shared_judging.expected(120)
+
+
+def test_an_evaluation_by_an_array_is_that_of_this_machine(slurm: SlurmCluster, tmp_path: Path) -> None:
+    """Of code: responses and verdicts. One task is cancelled and one requeued while responses are written."""
+    evaluation = evaluated(tmp_path, "evaluate-student_only")
+    with evaluation.on(configured().plain, workers=2) as run:
+        until(lambda: journaled(evaluation.partial) or run.poll() is not None, 120)
+        jobs = list(slurm.jobs())
+        slurm.ask("scancel", jobs[0])
+        slurm.ask("scontrol", "requeue", jobs[1])
+        said, _ = run.communicate(timeout=240)
+    assert run.returncode == 0, said
+    evaluation.check()
 
 
 def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task(

@@ -306,6 +306,14 @@ def test_a_job_that_was_killed_is_gone(launches: Launches, tmp_path: Path) -> No
     wait_for(lambda: launches.slurm.state("41") == "gone")
 
 
+def test_where_nothing_can_be_written_nothing_is_submitted(launches: Launches, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    done = launches.detached()
+    assert done.returncode == 2
+    assert f"--runs-dir: cannot write in {tmp_path}/runs/mini/launch (" in done.stderr
+    assert not (tmp_path / "bin" / "last").exists()
+
+
 def test_no_second_job_is_submitted_where_the_first_cannot_be_asked_for(
     launches: Launches, tmp_path: Path
 ) -> None:

@@ -133,6 +133,11 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
     launches.slurm = Slurm("mini", launches.folder)
     launches.arguments[-1] = str(runs)
     launches.arguments.insert(1, SMALL)
+    refused = launches.detached("execution.cluster={kind: slurm, partition: none}")
+    assert "execution.cluster.partition: sbatch refuses: invalid partition specified: none" in refused.stderr
+    assert (
+        "execution.launch.head: sbatch refuses" in launches.detached("execution.launch.head.cores=99").stderr
+    )
     first = launches.detached()
     assert first.returncode == 0, first.stderr
     job = first.stdout.split("as job ")[1].split()[0]

@@ -22,6 +22,7 @@ from tessy.launch.rendering import FILES, Head, remarks, render, safe_name
 from tessy.launch.submitting import ACTIVE, Cluster, cluster_of
 from tessy.records import ROLES
 from tessy.runtime.plan import Plan
+from tessy.runtime.preflight import DISK_NEEDED, folder_faults
 from tessy.runtime.reuse import decide
 from tessy.stages.checks import (
     engine_faults,
@@ -142,6 +143,10 @@ def _launch(target: Target, head: Head, text: str, detach: bool) -> int:
     """Submit, or find the job that runs already, and follow it; returns the exit status."""
     folder = Path(head.folder)
     file = folder / FILES[target]
+    # Kubernetes and SkyPilot have the results elsewhere.
+    needed = DISK_NEEDED if target in ("slurm", "ray") else 0
+    if faults := list(folder_faults(folder, needed)):
+        raise UserError("\n       ".join(faults))
     cluster = cluster_of(target, head.job_name, folder)
     job = _running(folder, target, text)
     if job is None:

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 import yaml
 
+from tessy.cluster.on_slurm import refusal
 from tessy.config.launch import Target
 from tessy.errors import UserError
 from tessy.processes import python_module
@@ -33,6 +34,12 @@ SLURM_WAITING = (
     *("SUSPENDED", "RESIZING", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD"),
 )
 SLURM_RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING")
+HEAD_FIELDS = {
+    "worker": "execution.launch.head",
+    "time_minutes": "execution.launch.time_minutes",
+    "options": "execution.launch.options",
+}
+"""What is said of the head job elsewhere than of workers."""
 RAY_STATES: dict[str, State] = {
     "PENDING": "waiting",
     "RUNNING": "running",
@@ -88,8 +95,10 @@ class Slurm:
         return next(iter(said.split()), None)
 
     def submit(self, file: Path) -> str:
-        said = _run([tool("sbatch", INSTALL_SLURM), "--parsable", str(file)])
-        return said.strip().partition(";")[0]
+        done = _tried([tool("sbatch", INSTALL_SLURM), "--parsable", str(file)])
+        if done.returncode:
+            raise refusal(done.stderr.strip() or done.stdout.strip(), HEAD_FIELDS)
+        return done.stdout.strip().partition(";")[0]
 
     def state(self, job: str) -> State:
         command = [tool("squeue", INSTALL_SLURM), "--noheader", "--jobs", job, "--format=%T"]
