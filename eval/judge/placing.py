@@ -20,6 +20,9 @@ from tessy.config.cluster import AnyCluster
 from tessy.config.load import check
 from tessy.errors import UserError
 
+UNSEEN_S = 60.0
+"""How long what workers have written may stay invisible here, as network file systems remember listings."""
+
 
 class Placement(Section):
     """What --on says."""
@@ -53,8 +56,10 @@ def judge_elsewhere(
     work = Work("judge", asked.helping, folder, processes, Resources(cores=cores, sandbox=True))
     try:
         with executor_of(cluster).start(work) as workers:
+            ended: float | None = None
             while not results.is_complete():
-                if workers.finished:
+                ended = ended or (time.monotonic() if workers.finished else None)
+                if ended and time.monotonic() - ended > UNSEEN_S:
                     raise UserError(
                         f"out {asked.out}: the workers have ended, and not all is judged; the folder must be "
                         "one that all machines share"

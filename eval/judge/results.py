@@ -197,8 +197,12 @@ class Results:
         # Not what another writes that was taken for dead.
         written = self.folder / f"{FILE}-{self._claims.owner}"
         with self._told():
-            with written.open("wb") as stream:
-                yield stream
+            try:
+                with written.open("wb") as stream:
+                    yield stream
+            except BaseException:
+                written.unlink(missing_ok=True)
+                raise
             shared = (self.folder / SHARED).exists()
             os.replace(written, self.out)
             if shared:
