@@ -73,7 +73,7 @@ class Journal:
                 sample_id = self._left.popleft()
                 if sample_id in self._done:
                     continue
-                number = self._claims.take(sample_id)
+                number = self._take(sample_id)
                 if number is None:
                     self._left.append(sample_id)
                     continue
@@ -85,6 +85,14 @@ class Journal:
                 self._numbers[sample_id] = number
                 return sample_id
         return None
+
+    def _take(self, sample_id: str) -> int | None:
+        try:
+            return self._claims.take(sample_id)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._unwritable(str(error)) from None
 
     def _from_own_start(self, sample_ids: Sequence[str]) -> deque[str]:
         """Those who come later begin elsewhere, so that they do not ask for what others have."""
@@ -176,7 +184,10 @@ class Journal:
             reason = f"{written} of {len(line)} bytes written"
         except OSError as error:
             reason = str(error)
-        raise UserError(
+        raise self._unwritable(reason)
+
+    def _unwritable(self, reason: str) -> UserError:
+        return UserError(
             f"{self._folder}: cannot be written ({reason}); make room on its disk and run the same command "
             "again: what was accepted so far is kept"
         )
