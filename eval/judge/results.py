@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tessy.claims.files import FileClaims, first_wins
+from tessy.claims.files import CLAIMS, FileClaims, first_wins
 from tessy.claims.life import states
 from tessy.errors import UserError
 from tessy.synthesis.journal import Journal
@@ -49,14 +49,14 @@ class Results:
     decided_by: tuple[str, ...]
     wanted: Sequence[int]
     helper: bool = False
-    kept: int = 0
-    over: bool = False
+    kept: int = field(default=0, init=False)
+    over: bool = field(default=False, init=False)
     """Whether the file is there already, by processes that have shared the work."""
-    judged: int = 0
+    judged: int = field(default=0, init=False)
     """Rows that this process has judged."""
-    _ids: list[str] = field(default_factory=list)
-    _claims: FileClaims | None = None
-    _open: Journal | None = None
+    _ids: list[str] = field(default_factory=list, init=False)
+    _claims: FileClaims | None = field(default=None, init=False)
+    _open: Journal | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         if self.out.is_dir() or not self.out.parent.is_dir():
@@ -76,18 +76,23 @@ class Results:
         return self
 
     def _begin(self) -> None:
-        # Asked again: it may have been finished, and its journal removed, since.
-        if self._is_over():
-            self.over = True
+        # It may have been finished just now, and its journal removed under this process.
+        if self._is_over() or not (self.folder / CLAIMS).is_dir():
             self.__exit__()
             shutil.rmtree(self.folder, ignore_errors=True)
+            self.__enter__()
+            return
+        self.kept, others = self.done(), self._others()
+        if self.helper:
+            self.over = not others
+            if self.over and not self.kept:
+                self.__exit__()
+                shutil.rmtree(self.folder, ignore_errors=True)
             return
         self._refuse_or_remove_others()
-        if not self.helper:
-            self._sign.unlink(missing_ok=True)
-            if self._others():
-                (self.folder / SHARED).touch()
-        self.kept = self.done()
+        self._sign.unlink(missing_ok=True)
+        if others:
+            (self.folder / SHARED).touch()
 
     def _is_over(self) -> bool:
         if self.helper:

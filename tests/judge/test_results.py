@@ -129,6 +129,14 @@ def test_a_helper_begins_nothing(tmp_path: Path) -> None:
     with Results(tmp_path / "out.jsonl", ("a",), range(2), helper=True) as helper:
         assert helper.over
     assert not list(tmp_path.iterdir())
+    with Results(tmp_path / "out.jsonl", ("a",), range(2)) as first:
+        put(first, "AC")
+        with Results(tmp_path / "out.jsonl", ("a",), range(2), helper=True) as helper:
+            assert not helper.over
+    with Results(tmp_path / "out.jsonl", ("a",), range(2), helper=True) as helper:
+        assert helper.over  # nobody is at work: what there is stays for the command itself
+    with Results(tmp_path / "out.jsonl", ("a",), range(2)) as second:
+        assert second.kept == 1
 
 
 def test_where_memory_is_limited_in_another_way_nobody_judges(tmp_path: Path) -> None:
