@@ -5,6 +5,7 @@ Not covered: where judgements are kept, and who has claimed what (`results`).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ def judge_here(
             continue
         begun: deque[int] = deque()
         own = results.judged
-        for judgement in judge(
+        judged = judge(
             _claimed(first, results, submissions, begun),
             format=asked.format,
             problems=asked.problems,
@@ -81,8 +82,11 @@ def judge_here(
             commit=asked.commit,
             among=list(submissions.values()),
             on_progress=lambda done, _, own=own: seen.update(own + done - results.judged),  # type: ignore[misc]
-        ):
-            results.put(begun.popleft(), as_row(judgement))
+        )
+        # An interrupt may come between two judgements: what runs has to end then, too.
+        with contextlib.closing(judged):
+            for judgement in judged:
+                results.put(begun.popleft(), as_row(judgement))
 
 
 def _claimed(
