@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 import time
 from collections import Counter
@@ -104,12 +105,9 @@ def judge_command(
             raise UserError("--on: needs --workers, the programs at once on each machine, and no --join")
         asked = Asked(format_, problems, responses, out, workers, mode, commit)
         _judge_file(asked, cluster, processes, join)
-    except UserError as error:
-        refuse(str(error))
-        raise
-    except ValueError as error:
-        refuse(str(error))
-        raise UserError(str(error)) from None
+    except ValueError as error:  # a UserError is one, too
+        refuse(f"{platform.node()}: {error}")
+        raise error if isinstance(error, UserError) else UserError(str(error)) from None
 
 
 def _judge_file(asked: Asked, cluster: str | None, processes: int, join: bool) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,8 +169,8 @@ class Results:
         """Raise `UserError` where other processes limit the memory of programs otherwise than `how`."""
         if (first := first_wins(self.folder / ISOLATION, how)) != how:
             raise UserError(
-                f"{platform.node()}: the memory of programs is limited by {how or 'nothing'} here, and by "
-                f"{first or 'nothing'} where judging was begun; judge on machines that are alike, or delete "
+                f"the memory of programs is limited by {how or 'nothing'} here, and by {first or 'nothing'} "
+                "where judging was begun; judge on machines that are alike, or delete "
                 f"{self.folder} to begin anew"
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -217,7 +218,7 @@ def test_workers_that_cannot_isolate_programs_refuse_and_the_command_says_so(tmp
     without = ["unshare", "--map-root-user", "--mount", "sh", "-c", hidden, "-"]
     done = subprocess.run([*without, *command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "error: sandbox: /usr/bin/bwrap is missing" in done.stderr
+    assert f"error: {platform.node()}: sandbox: /usr/bin/bwrap is missing" in done.stderr
     assert not (tmp_path / "out.jsonl").exists()
 
 
