@@ -33,9 +33,18 @@ echo "$number"
 """
 SQUEUE = """#!/bin/bash
 number=$3
+if [ "$2" = --name ]; then
+  number=$(cat {here}/last 2>/dev/null) && kill -0 "$(cat {here}/$number)" 2>/dev/null && echo "$number"
+  exit 0
+fi
 if pid=$(cat {here}/$number 2>/dev/null) && kill -0 "$pid" 2>/dev/null; then echo RUNNING; exit; fi
 echo 'slurm_load_jobs error: Invalid job id specified' >&2
 exit 1
+"""
+KILLING = """#!/bin/bash
+# Hands the job in, and kills the launch before it hears of that.
+{real} "$@"
+kill -9 "$PPID"
 """
 ANSWERING = """#!/bin/bash
 echo "$@" >>{here}/asked
@@ -49,6 +58,15 @@ exit "$(cat {here}/"$1".status 2>/dev/null || echo 0)"
 def slurm(folder: Path) -> Path:
     """sbatch and squeue in `folder`, which is returned."""
     return _commands(folder, {"sbatch": SBATCH, "squeue": SQUEUE})
+
+
+def killing(folder: Path) -> str:
+    """A PATH with an sbatch that hands jobs to the one on the PATH, and kills whoever has called it."""
+    real = shutil.which("sbatch")
+    folder.mkdir()
+    (folder / "sbatch").write_text(KILLING.format(real=real), encoding="utf-8")
+    (folder / "sbatch").chmod(0o755)
+    return path_with(folder)
 
 
 def answering(folder: Path, command: str) -> Path:
@@ -118,13 +136,13 @@ class Launches:
 
     def __init__(self, tmp_path: Path, python: str) -> None:
         self.folder = tmp_path / "runs" / "mini" / "launch"
-        self.slurm = Slurm(self.folder)
+        self.slurm = Slurm("mini", self.folder)
         self.go = tmp_path / "go"
         python = f"execution.launch.python={python}"
         self.arguments = ["recipes/mini.yaml", python, "--on", "slurm", "--runs-dir", str(tmp_path / "runs")]
 
-    def detached(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return tessy_launch(*self.arguments, "--detach", *more)
+    def detached(self, *more: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        return tessy_launch(*self.arguments, "--detach", *more, path=path)
 
     def end(self, job: str, status: int) -> None:
         self.go.write_text(str(status))

@@ -55,13 +55,18 @@ def run(job: Job[JudgingStage]) -> None:
     write_json(job.out / VERDICTS, {key: row["verdict"] for key, row in judged.items()})
 
 
-def stage_at(run_folder: Path, submissions: int, workers: int = 1, cluster: AnyCluster | None = None) -> Path:
-    """The `.partial` folder of such a stage, ready for `tessy.runtime.job.run`, in the folder of a run."""
-    (tests := run_folder / "tests").mkdir(parents=True, exist_ok=True)
+def write_tests(folder: Path) -> None:
+    """The problems "add n", as LiveCodeBench has its own."""
+    folder.mkdir(parents=True, exist_ok=True)
     lines = (
         _line(f"add{n}", f"Add {n}.", [(f"{x}\n", f"{x + n}\n") for x in (1, 20)]) for n in range(PROBLEMS)
     )
-    (tests / "test6.jsonl").write_text("".join(lines))
+    (folder / "test6.jsonl").write_text("".join(lines))
+
+
+def stage_at(run_folder: Path, submissions: int, workers: int = 1, cluster: AnyCluster | None = None) -> Path:
+    """The `.partial` folder of such a stage, ready for `tessy.runtime.job.run`, in the folder of a run."""
+    write_tests(run_folder / "tests")
     folder = run_folder / "judging-0123456789ab.partial"
     folder.mkdir()
     spec = Spec(

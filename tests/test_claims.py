@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tessy.bench.claims import measure
 from tessy.claims import LEASE_S
 from tessy.claims.files import FileClaims, first_wins
 
@@ -171,3 +172,9 @@ def test_keys_may_be_any_text(tmp_path: Path, key: str) -> None:
 def test_the_first_to_write_decides_for_all(tmp_path: Path) -> None:
     assert [first_wins(tmp_path / "x", text) for text in ("one", "two")] == ["one", "one"]
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_claims_are_measured(tmp_path: Path) -> None:
+    found = measure(3, 60, tmp_path)
+    assert (found["twice"], found["missing"], found["asked_in_vain"]) == (0, 0, 120)
+    assert not list(tmp_path.iterdir())

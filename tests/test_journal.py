@@ -163,6 +163,15 @@ def test_a_full_disk_is_named_and_spoils_nothing(tmp_path: Path, room: int) -> N
         assert [turn.text for turn in journal.turns(IDS[1])] == ["kept as well"]
 
 
+def test_a_disk_that_is_full_when_a_sample_is_claimed_is_named_and_the_sample_is_free(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        with full_disk(0), pytest.raises(UserError, match="make room on its disk"):
+            journal.claim(IDS)
+        assert not any(path.is_file() for path in (tmp_path / "claims").rglob("*"))
+    with Journal(tmp_path) as journal:
+        assert journal.claim(IDS) in IDS
+
+
 def test_a_journal_that_was_taken_away_has_nothing_to_claim(tmp_path: Path) -> None:
     """Whoever helped may look for more just when everything has been put together."""
     with Journal(tmp_path / "j") as journal:

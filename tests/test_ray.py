@@ -23,6 +23,7 @@ from scripted_stage import TRACES, ScriptedStage, spec_of
 from shared_stages import MODULES, ROOT, Stage, started
 from test_journal import check_every_sample_once_without_a_hole
 
+from tessy.bench.claims import measure
 from tessy.claims.life import states
 from tessy.cluster import Resources, Work, Workers
 from tessy.cluster.coordinator import coordinator
@@ -30,9 +31,9 @@ from tessy.cluster.on_ray import RayExecutor, connect
 from tessy.config.cluster import LocalCluster, RayCluster
 from tessy.config.execution import Execution, Tracking
 from tessy.errors import UserError
-from tessy.processes import python_module
 from tests import shared_judging
-from tests.test_sweep import tiny
+from tests.evaluated_elsewhere import evaluated
+from tests.judged_file import asked, expected, rows_of
 
 pytestmark = pytest.mark.ray
 
@@ -145,28 +146,22 @@ def test_traces_are_those_of_a_local_run(
         print(f"\n{COUNT} traces, three workers: locally {local[1]}; on Ray {took}")
 
 
-def test_a_node_is_killed_in_the_middle(nodes: Nodes, local: tuple[bytes, str], tmp_path: Path) -> None:
+def test_the_coordinator_and_a_node_are_killed_in_the_middle(
+    nodes: Nodes, local: tuple[bytes, str], tmp_path: Path
+) -> None:
+    """No worker is lost with the coordinator; what the node had is written by others."""
     spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
     with started(tmp_path / "scripted.partial", spec) as stage:
-        stage.reaches(100)
+        for done in (50, 150):
+            stage.reaches(done)
+            os.kill(nodes.coordinator(*stage.journals), signal.SIGKILL)
+        stage.reaches(250)
+        assert "lost" not in notes(stage)
         nodes.kill()
         assert len(stage.done) < COUNT, "killed too late to matter"
         nodes.add()
         assert check(stage, local[0]) < 0.1
         assert "(1 lost)" in notes(stage)
-
-
-def test_the_coordinator_is_killed_in_the_middle(
-    nodes: Nodes, local: tuple[bytes, str], tmp_path: Path
-) -> None:
-    spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
-    with started(tmp_path / "scripted.partial", spec) as stage:
-        for done in (100, 250):
-            stage.reaches(done)
-            os.kill(nodes.coordinator(*stage.journals), signal.SIGKILL)
-            assert len(stage.done) < COUNT, "killed too late to matter"
-        assert check(stage, local[0]) <= 0
-        assert "lost" not in notes(stage)
 
 
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is missing")
@@ -182,6 +177,14 @@ def test_judging_goes_on_when_a_node_and_the_coordinator_are_killed(nodes: Nodes
         stage.finished(300)
         assert sorted(stage.done) == sorted(shared_judging.expected(COUNT))
     assert shared_judging.verdicts(partial) == shared_judging.expected(COUNT)
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is missing")
+def test_a_file_of_programs_is_judged_on_ray(nodes: Nodes, tmp_path: Path) -> None:
+    command = [*asked(tmp_path, 60), f"--on={json.dumps(nodes.section.plain)}", "--processes=2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [row["verdict"] for row in rows_of(tmp_path / "out.jsonl")] == expected(60)
 
 
 CLAIMING = """
@@ -231,6 +234,13 @@ def test_no_two_of_64_owners_claim_the_same_while_the_coordinator_is_killed(
     assert sorted(taken) == sorted(map(str, range(keys)))
     with capsys.disabled():
         print(f"\n64 owners: {keys} claims in {took:.1f} s, {keys / took:.0f} a second")
+
+
+def test_claims_through_ray_are_measured(nodes: Nodes, tmp_path: Path) -> None:
+    found = measure(2, 60, tmp_path, nodes.section)
+    assert (found["twice"], found["missing"], found["asked_in_vain"]) == (0, 0, 60)
+    assert found["connect_s"] > 0
+    assert found["first_claim_s"] > 0
 
 
 @contextmanager
@@ -337,34 +347,17 @@ def test_where_no_cluster_is_the_remedy_is_named_and_nothing_printed(address: st
     assert "ray start --head" in ran.stderr or address.startswith("ray://")
 
 
-def test_a_whole_recipe_on_ray_scores_what_it_does_here(nodes: Nodes, tmp_path: Path) -> None:
-    """Synthesis and an evaluation by lm-eval; a node and every coordinator are killed while responses to the
-    benchmark are written."""
-    recipe = tiny(tmp_path)
-    section = json.dumps(nodes.section.plain)
-    there = ["execution.workers=2", f"execution.cluster={section}", "--runs-dir", str(tmp_path / "ray")]
-    here = ["--runs-dir", str(tmp_path / "here")]
-    command = python_module("tessy.cli", "run", str(recipe))
-    subprocess.run([*command, *here], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    with subprocess.Popen([*command, *there], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+def test_an_evaluation_on_ray_is_that_of_this_machine(nodes: Nodes, tmp_path: Path) -> None:
+    """By lm-eval; a node and the coordinator are killed while responses are written."""
+    evaluation = evaluated(tmp_path, "lmeval-student_only")
+    with evaluation.on(nodes.section.plain, workers=2) as run:
         journals = list[Path]()
         while not journals and run.poll() is None:
             time.sleep(0.05)
-            journals = list((tmp_path / "ray" / "tiny").glob("lmeval-*.partial/work/*.journal"))
+            journals = list(evaluation.partial.glob("work/*.journal"))
         nodes.kill()
-        for journal in journals:
-            os.kill(nodes.coordinator(journal.absolute()), signal.SIGKILL)
+        os.kill(nodes.coordinator(*journals), signal.SIGKILL)
         nodes.add()
         said, _ = run.communicate(timeout=240)
     assert run.returncode == 0, said
-    results = [
-        json.loads((tmp_path / where / "tiny/report/results.json").read_text()) for where in ("ray", "here")
-    ]
-    assert results[0]["rows"] == results[1]["rows"]
-    assert results[0]["fingerprint"] == results[1]["fingerprint"]
-    written = [
-        sorted(path.read_bytes() for path in (tmp_path / where).rglob("responses.parquet"))
-        for where in ("ray", "here")
-    ]
-    assert written[0] == written[1]
-    assert written[0]
+    evaluation.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -21,6 +22,8 @@ from tessy.errors import UserError
 from tessy.processes import python_module, with_parent
 from tessy.runtime import job as stages
 from tests import shared_judging, shared_writing
+from tests.evaluated_elsewhere import evaluated
+from tests.judged_file import KEPT, asked, rows_of
 from tests.shared_judging import journaled
 from tests.slurm_cluster import SlurmCluster, missing, slurm_cluster
 
@@ -133,6 +136,35 @@ def test_an_array_that_judges_loses_a_node_and_a_task(slurm: SlurmCluster, tmp_p
         stages.run(folder)
     assert set(disturbed.finished.values()) == {1}
     assert shared_judging.verdicts(folder) == shared_judging.expected(120)
+
+
+def test_an_evaluation_by_an_array_is_that_of_this_machine(slurm: SlurmCluster, tmp_path: Path) -> None:
+    """Of code: responses and verdicts. One task is cancelled and one requeued while responses are written."""
+    evaluation = evaluated(tmp_path, "evaluate-student_only")
+    with evaluation.on(configured().plain, workers=2) as run:
+        until(lambda: journaled(evaluation.partial) or run.poll() is not None, 120)
+        jobs = list(slurm.jobs())
+        slurm.ask("scancel", jobs[0])
+        slurm.ask("scontrol", "requeue", jobs[1])
+        said, _ = run.communicate(timeout=240)
+    assert run.returncode == 0, said
+    evaluation.check()
+
+
+def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task(
+    slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    alone = subprocess.run(asked(tmp_path, 120, "alone.jsonl"), cwd=ROOT, capture_output=True, text=True)
+    assert alone.returncode == 0, alone.stderr
+    where = f"--on={json.dumps(configured().plain)}"
+    command = [*asked(tmp_path, 120), where, f"--processes={COUNT}"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as judging:
+        until(lambda: list(tmp_path.glob(KEPT)) and any(path.stat().st_size for path in tmp_path.glob(KEPT)))
+        slurm.ask("scancel", running(slurm)[0])
+        _, said = judging.communicate(timeout=120)
+    assert judging.returncode == 0, said
+    assert rows_of(tmp_path / "out.jsonl") == rows_of(tmp_path / "alone.jsonl")
+    assert "120 judged" in said
 
 
 def test_the_jobs_of_a_killed_run_go_on_and_belong_to_the_next(slurm: SlurmCluster, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tessy.commands.status import status_command
 from tessy.config.execution import Execution
 from tessy.errors import UserError
 from tessy.runtime.job import JOB, Spec
+from tessy.runtime.run import CLAIMS
 from tessy.synthesis.journal import Journal
 from tests.test_join import KIND
 
@@ -74,3 +75,19 @@ def test_where_no_run_is_the_remedy_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(status_command, [str(tmp_path)])
     assert isinstance(result.exception, UserError)
     assert "runs/<recipe name>" in str(result.exception)
+
+
+def test_a_run_that_was_launched_and_waits_is_shown(tmp_path: Path) -> None:
+    write_json(tmp_path / "launch" / "job.json", {"on": "slurm", "job": "7", "name": "mini-3fa9c1"})
+    assert "launched on slurm as job 7" in said(tmp_path)
+
+
+def test_a_run_that_was_killed_is_not_shown_as_under_way(tmp_path: Path) -> None:
+    under_way(tmp_path, "synthesize-tessy")
+    sign = tmp_path / CLAIMS / "owner-a.json"
+    write_json(sign, {"host": "node7", "pid": 42, "state": {}})
+    assert "run by process 42 on node7" in said(tmp_path)
+    old = time.time() - LEASE_S - 1
+    os.utime(sign, (old, old))
+    assert "node7" not in said(tmp_path)
+    assert "interrupted; see" in said(tmp_path)

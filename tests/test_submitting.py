@@ -260,6 +260,33 @@ def test_the_same_command_finds_its_job_again_and_submits_anew_after_a_failure(l
     assert "report done" in (launches.folder / "head-42.log").read_text()
 
 
+def test_a_launch_that_is_killed_while_it_submits_is_found_again(launches: Launches, tmp_path: Path) -> None:
+    killed = launches.detached(path=cluster_tools.killing(tmp_path / "killing"))
+    assert killed.returncode == -signal.SIGKILL
+    other = launches.detached("train.epochs=3")
+    assert "job 41 on slurm works here" in other.stderr
+    assert "job 41 is running already" in launches.detached().stdout
+    launches.end("41", status=1)
+    assert "as job 42" in launches.detached().stdout
+
+
+def test_a_launch_that_is_killed_before_it_submits_submits(launches: Launches, tmp_path: Path) -> None:
+    refusing = cluster_tools.answering(tmp_path / "refusing", "sbatch")
+    (refusing / "--parsable.status").write_text("1")
+    assert launches.detached(path=cluster_tools.path_with(refusing)).returncode == 2
+    assert "as job 41" in launches.detached().stdout
+
+
+def test_jobs_of_two_run_folders_have_two_names() -> None:
+    heads = [launched("slurm", "recipes/mini.yaml")]
+    heads.append(replace(heads[0], runs_dir="/elsewhere"))
+    heads.append(replace(heads[0], name="a" * LONGEST_NAME))
+    names = [head.job_name for head in heads]
+    assert len(set(names)) == 3
+    assert all(name == safe_name(name) for name in names)
+    assert names[0].startswith("mini-")
+
+
 def test_a_job_is_followed_to_its_end(launches: Launches, capfd: pytest.CaptureFixture[str]) -> None:
     launches.detached()
     said: list[str] = []
@@ -277,6 +304,14 @@ def test_a_job_that_was_killed_is_gone(launches: Launches, tmp_path: Path) -> No
     launches.detached()
     os.killpg(int((tmp_path / "bin" / "41").read_text()), signal.SIGKILL)
     wait_for(lambda: launches.slurm.state("41") == "gone")
+
+
+def test_where_nothing_can_be_written_nothing_is_submitted(launches: Launches, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    done = launches.detached()
+    assert done.returncode == 2
+    assert f"--runs-dir: cannot write in {tmp_path}/runs/mini/launch (" in done.stderr
+    assert not (tmp_path / "bin" / "last").exists()
 
 
 def test_no_second_job_is_submitted_where_the_first_cannot_be_asked_for(
@@ -333,6 +368,7 @@ def test_kubernetes_words_for_a_job(
     (folder / "get.err").write_text(refused)
     (folder / "get.status").write_text("1" if refused else "0")
     assert Kubernetes("mini").state("mini") == state
+    assert Kubernetes("mini").find() == ("mini" if state in ("waiting", "running") else None)
 
 
 def test_kubernetes_replaces_what_an_earlier_launch_left(
@@ -357,6 +393,7 @@ def test_skypilots_statuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sta
     monkeypatch.setenv("PATH", cluster_tools.path_with(folder))
     (folder / "logs.status").write_text(str(status))
     assert SkyPilot("mini").state("mini") == state
+    assert SkyPilot("mini").find() == ("mini" if state == "running" else None)
     SkyPilot("mini").submit(Path("sky.yaml"))
     assert (folder / "asked").read_text().splitlines()[
         -1

@@ -4,7 +4,9 @@ real Ray cluster."""
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
+import signal
 import subprocess
 import sys
 import types
@@ -24,7 +26,7 @@ from tessy.launch.rendering import render
 from tessy.launch.submitting import Ray, Slurm
 from tessy.processes import python_module
 from tests import golden
-from tests.cluster_tools import Launches, scripts, slow_python, tessy_launch, wait_for
+from tests.cluster_tools import Launches, killing, scripts, slow_python, tessy_launch, wait_for
 from tests.golden import LAUNCHED, launched
 
 CHECKS = Path(sys.prefix) / "checks"
@@ -128,9 +130,14 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
     runs = tmp_path / "it's 100% odd"
     launches = Launches(tmp_path, slow_python(tmp_path))
     launches.folder = runs / "mini" / "launch"
-    launches.slurm = Slurm(launches.folder)
+    launches.slurm = Slurm("mini", launches.folder)
     launches.arguments[-1] = str(runs)
     launches.arguments.insert(1, SMALL)
+    refused = launches.detached("execution.cluster={kind: slurm, partition: none}")
+    assert "execution.cluster.partition: sbatch refuses: invalid partition specified: none" in refused.stderr
+    assert (
+        "execution.launch.head: sbatch refuses" in launches.detached("execution.launch.head.cores=99").stderr
+    )
     first = launches.detached()
     assert first.returncode == 0, first.stderr
     job = first.stdout.split("as job ")[1].split()[0]
@@ -139,7 +146,11 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
     subprocess.run(["scancel", job], check=True)
     wait_for(lambda: launches.slurm.state(job) not in ("waiting", "running"), 60)
     assert launches.slurm.state(job) == "failed"
-    second = launches.detached().stdout.split("as job ")[1].split()[0]
+    assert launches.detached(path=killing(tmp_path / "bin")).returncode == -signal.SIGKILL
+    (second,) = subprocess.run(
+        ["squeue", "--noheader", "--format=%i"], capture_output=True, text=True
+    ).stdout.split()
+    assert f"job {second} is running already" in launches.detached().stdout
     wait_for(lambda: launches.slurm.state(second) == "running", 60)
     launches.go.write_text("0")
     assert follow(launches.slurm, second, print, poll_s=0.5) == "succeeded"
@@ -195,6 +206,9 @@ def test_a_recipe_is_launched_on_a_real_ray_cluster(
     first = tessy_launch(*command, "--detach")
     assert first.returncode == 0, first.stderr
     job = first.stdout.split("as job ")[1].split()[0]
+    # What a launch leaves that is killed while it submits.
+    note = runs / "mini" / "launch" / "job.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"job": None}))
     assert f"job {job} is running already" in tessy_launch(*command, "--detach").stdout
     (tmp_path / "go").write_text("3")
     failed = tessy_launch(*command)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
+import os
+import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tessy.cluster.worker import refuse
 from tessy.errors import UserError
+from tessy.processes import PARENT, die_with_parent, end_in_order
 
 if TYPE_CHECKING:
-    from eval.judge.records import Judgement
+    from eval.judge.results import Results
+    from eval.judge.rows import Row
+    from eval.judge.sharing import Asked, Judging
 
 _EXAMPLES = """\b
 Examples:
@@ -27,7 +33,13 @@ Examples:
 \b
 A row of the responses file has `problem_id`, `language` (cpp, python), and either `code`, judged as it is, or
 `response`, from which code is extracted by the benchmark's rule; `sample_id` and anything else is kept. A row
-that cannot be judged gets IE and its line in `detail`. The same command goes on where it was interrupted.
+that cannot be judged gets IE and its line in `detail`. The same command goes on where it was interrupted, and
+on several machines at once it shares the work:
+
+\b
+  tessy judge ... --out shared/verdicts.jsonl                           # on each of them, or:
+  tessy judge ... --out shared/verdicts.jsonl --on slurm --processes 8 --workers 16
+  tessy judge ... --on '{kind: ray, address: "node0:6379"}' --processes 8 --workers 16
 """
 _INTERRUPTED = 130
 _PLAIN_EVERY_S = 10.0
@@ -55,15 +67,33 @@ _PLAIN_EVERY_S = 10.0
     "--commit", help="lcb: the commit of its code that strict follows.  [default: the newest known]"
 )
 @click.option("--self-test", is_flag=True, help="Judge programs of known verdict on this machine instead.")
+@click.option(
+    "--on", "cluster", metavar="CLUSTER",
+    help="Have others judge: slurm, ray, or a recipe's execution.cluster ('{kind: slurm, partition: cpu}').",
+)  # fmt: skip
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, show_default=True,
+    help="How many --on places; each runs --workers programs at once, and gets as many cores.",
+)  # fmt: skip
+@click.option(
+    "--join", is_flag=True,
+    help="Only help the same command where it is at work; it writes the file. Ends where it is not at work.",
+)  # fmt: skip
 def judge_command(
     format_: Any, problems: Path | None, responses: Path | None, out: Path | None,
     workers: int | None, mode: Any, commit: str | None, self_test: bool,
+    cluster: str | None, processes: int, join: bool,
 ) -> None:  # fmt: skip
     """Judge programs in a sandbox by a benchmark's official rules.
+
+    Started on several machines that share the folder of --out, the same command shares the work, and one of
+    them writes the file.
 
     Exits with 0 when judging ran, whatever the verdicts, with 2 when something given is unusable (of the
     rows: all of them), and with 130 when it was interrupted.
     """
+    from eval.judge.sharing import Asked
+
     try:
         if self_test:
             from eval.judge.selftest import self_test as run_self_test
@@ -71,65 +101,81 @@ def judge_command(
             sys.exit(0 if run_self_test(workers) else 1)
         if format_ is None or problems is None or responses is None or out is None:
             raise UserError("judge: needs --format, --problems, --responses and --out (or --self-test)")
-        _judge_file(format_, problems, responses, out, workers, mode, commit)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(str(error)) from None
+        if cluster is not None and (workers is None or join):
+            raise UserError("--on: needs --workers, the programs at once on each machine, and no --join")
+        asked = Asked(format_, problems, responses, out, workers, mode, commit)
+        _judge_file(asked, cluster, processes, join)
+    except ValueError as error:  # a UserError is one, too
+        refuse(f"{platform.node()}: {error}")
+        raise error if isinstance(error, UserError) else UserError(str(error)) from None
 
 
-def _judge_file(
-    format_: Any,
-    problems: Path,
-    responses: Path,
-    out: Path,
-    workers: int | None,
-    mode: Any,
-    commit: str | None,
-) -> None:
-    from eval.judge.rows import Results, digest, read_rows
-    from eval.judge.run import judge
-    from eval.sandbox import accounting
+def _judge_file(asked: Asked, cluster: str | None, processes: int, join: bool) -> None:
+    from eval.judge.results import Results
+    from eval.judge.rows import read_rows
 
-    decided_by = (format_, mode, commit or "", str(problems.resolve()), digest(responses))
-    rows = list(read_rows(responses))
-    if format_ == "lcb":
+    judge = _judging(asked, cluster, processes)
+    if PARENT in os.environ:
+        die_with_parent()
+        end_in_order()
+    rows = list(read_rows(asked.responses))
+    if asked.format == "lcb" and cluster is None:
         _say_what_is_missing()
-    show, tally = _Progress(), _Tally()
-    with Results(out, decided_by) as results:
-        for before in results.kept:
-            tally.count(before)
-        submissions = [row.submission for row in rows if row.submission]
-        if rows and not submissions:
-            raise UserError(rows[0].trouble)
-        kept, left = rows[: len(results.kept)], rows[len(results.kept) :]
-        done = sum(row.submission is not None for row in kept)
-        judged = judge(
-            submissions,
-            format=format_,
-            problems=problems,
-            workers=workers,
-            mode=mode,
-            done=done,
-            on_progress=show.update,
-            commit=commit,
-        )
+    submissions = {number: row.submission for number, row in enumerate(rows) if row.submission}
+    if rows and not submissions:
+        raise UserError(rows[0].trouble)
+    with Results(asked.out, asked.decided_by, list(submissions), join) as results:
+        if results.over:
+            click.echo(_nothing_to_do(asked.out, join), err=True)
+            return
+        show = _Progress(results.kept)
         try:
-            with contextlib.closing(judged):
-                for row in left:
-                    result = (
-                        _result(next(judged)) if row.submission else _unusable(format_, mode, row.trouble)
-                    )
-                    results.put(row.content | result)
-                    tally.count(result)
+            judge(submissions, results, show.update)
+            show.end()
+            if not join:
+                _finish(asked, rows, results)
         except KeyboardInterrupt:
             show.end()
-            kept_now = f"{tally.total} of {len(rows)} are judged and kept"
-            click.echo(f"interrupted: {kept_now}; the same command goes on from there", err=True)
+            kept = results.done() + len(rows) - len(submissions)
+            said = f"interrupted: {kept} of {len(rows)} are judged and kept"
+            click.echo(f"{said}; the same command goes on from there", err=True)
             sys.exit(_INTERRUPTED)
-        results.finish()
-    show.end()
-    tally.report(f"{mode}, memory limited by {accounting().kind}", len(results.kept), out, mode == "both")
+
+
+def _judging(asked: Asked, cluster: str | None, processes: int) -> Judging:
+    """What sees to it that all is judged. Importing what places workers takes a while."""
+    if cluster is None:
+        from eval.judge.sharing import judge_here
+
+        return partial(judge_here, asked)
+    from eval.judge.placing import judge_elsewhere, placement
+
+    return partial(judge_elsewhere, asked, placement(cluster), processes)
+
+
+def _finish(asked: Asked, rows: Sequence[Row], results: Results) -> None:
+    """Write the file, or wait until another process has."""
+    from eval.judge.sharing import POLL_S, merged
+
+    while (mine := results.may_finish()) is None:
+        time.sleep(POLL_S)
+    if not mine:
+        click.echo(f"judged {results.judged} of {len(rows)}; another process wrote {asked.out}", err=True)
+        return
+    tally, limited = _Tally(), results.isolation
+    with results.writing() as stream:
+        for row, result in merged(rows, results, asked.format, asked.mode):
+            # Half characters and odd line ends are written as JSON's escapes.
+            stream.write(json.dumps(row.content | result).encode() + b"\n")
+            tally.count(result)
+    how = [asked.mode, f"memory limited by {limited}"] if limited else [asked.mode]
+    tally.report(", ".join(how), results.kept, asked.out, asked.mode == "both")
+
+
+def _nothing_to_do(out: Path, join: bool) -> str:
+    if join:
+        return f"nothing to help with: no `tessy judge` of these responses and options is writing {out}"
+    return f"{out} has the verdicts already, by several processes; to judge anew, delete it"
 
 
 def _say_what_is_missing() -> None:
@@ -180,38 +226,22 @@ def _counts(of: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(of.items()))
 
 
-def _unusable(format_: Any, mode: str, trouble: str) -> dict[str, Any]:
-    from eval.judge.verdicts import WORDS
-
-    row = {"verdict": "IE", "official": WORDS[format_]["IE"], "tests": [], "detail": trouble}
-    return row | {"fixed": row} if mode == "both" else row
-
-
-def _result(judgement: Judgement) -> dict[str, Any]:
-    row = {
-        "verdict": judgement.verdict,
-        "official": judgement.official,
-        "tests": [asdict(test) for test in judgement.tests],
-        "detail": judgement.detail,
-    }
-    return row | {"fixed": _result(judgement.fixed)} if judgement.fixed else row
-
-
 class _Progress:
     """A line that moves in a terminal, and one now and then where output is piped."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: int) -> None:
         self._start = self._shown = time.monotonic()
+        self._before = before
         self._moving = sys.stderr.isatty()
 
-    def update(self, done: int, total: int) -> None:
+    def update(self, done: int, total: int, who: str) -> None:
         now = time.monotonic()
         if not self._moving and done < total and now - self._shown < _PLAIN_EVERY_S:
             return
         self._shown = now
-        rate = done / max(now - self._start, 1e-9)
-        left = time.strftime("%H:%M:%S", time.gmtime((total - done) / rate))
-        text = f"judged {done}/{total}, {rate:.1f}/s, {left} left"
+        rate = (done - self._before) / max(now - self._start, 1e-9)
+        left = time.strftime("%H:%M:%S", time.gmtime((total - done) / rate)) if rate else "?"
+        text = f"judged {done}/{total}, {rate:.1f}/s, {left} left" + f", {who}" * bool(who)
         click.echo(f"\r\x1b[K{text}" if self._moving else text, err=True, nl=not self._moving)
 
     def end(self) -> None:

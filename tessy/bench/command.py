@@ -74,6 +74,7 @@ def all_command(only: str | None, recipe: Path, runs_dir: Path) -> None:
 Examples:
   tessy bench claims
   tessy bench claims --workers 64 --keys 100000 --folder runs
+  tessy bench claims --workers 4 --ray local
 """,
 )
 @click.option("--workers", type=click.IntRange(min=1), default=64, show_default=True)
@@ -81,11 +82,16 @@ Examples:
 @click.option(
     "--folder", type=click.Path(path_type=Path, exists=True), help="Where the claims are; a temporary one."
 )
-def claims_command(workers: int, keys: int, folder: Path | None) -> None:
+@click.option(
+    "--ray", metavar="ADDRESS", help="Claim through this Ray cluster: HOST:PORT, auto, or local to start one."
+)
+def claims_command(workers: int, keys: int, folder: Path | None, ray: str | None) -> None:
     """Have many processes claim the same keys through files, as workers of a stage do; prints one JSON."""
     from tessy.bench.claims import measure
+    from tessy.config.cluster import RayCluster
 
-    click.echo(json.dumps(measure(workers, keys, folder)))
+    cluster = RayCluster(kind="ray", address=ray) if ray else None
+    click.echo(json.dumps(measure(workers, keys, folder, cluster)))
 
 
 @bench_command.command(

@@ -84,6 +84,10 @@ class FileClaims:
             return False
         try:
             os.write(file, self.owner.encode())
+        except OSError:
+            # Nobody's, as the disk is full: it is not to look like a claim.
+            path.unlink(missing_ok=True)
+            raise
         finally:
             os.close(file)
         return True

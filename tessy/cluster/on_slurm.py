@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tessy.cluster import Resources, Work, Workers, worker
@@ -225,7 +226,7 @@ class _Jobs:
                     run_worker, names, *([one] * len(names) for one in self._arguments)
                 )
             except RuntimeError as error:
-                raise _refusal(str(error)) from None
+                raise refusal(str(error)) from None
         return {name: self._task(name, job) for name, job in zip(names, jobs, strict=True)}
 
     def _submit_gang(self, names: Sequence[str]) -> dict[str, _Task]:
@@ -234,7 +235,7 @@ class _Jobs:
             try:
                 job = self._executor.submit(run_member, *self._arguments)
             except RuntimeError as error:
-                raise _refusal(str(error)) from None
+                raise refusal(str(error)) from None
         return {name: self._task(name, job.task(number)) for number, name in enumerate(names)}
 
     def _task(self, name: str, job: Any) -> _Task:
@@ -386,12 +387,14 @@ def _outside_of_jobs() -> Iterator[None]:
         yield
 
 
-def _refusal(said: str) -> UserError:
-    """The error for what sbatch says, with the field that is the likely reason."""
+def refusal(said: str, others: Mapping[str, str] = MappingProxyType({})) -> UserError:
+    """The error for what sbatch says, with the field that is the likely reason: that of `execution.cluster`,
+    or the one that `others` names in its place."""
     words = "; ".join(line.removeprefix("sbatch: ").removeprefix("error: ") for line in said.splitlines())
     for word, field, remedy in FIELDS:
         if word in said.lower():
-            return UserError(f"execution.cluster.{field}: sbatch refuses: {words}; {remedy}")
+            place = others.get(field, f"execution.cluster.{field}")
+            return UserError(f"{place}: sbatch refuses: {words}; {remedy}")
     return UserError(
         f"execution.cluster: sbatch refuses: {words}; `sinfo` and `scontrol ping` say whether Slurm is up"
     )

@@ -8,6 +8,7 @@ command's exit status, and the command ends with it, however it dies. The comman
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -59,6 +60,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def refuse(message: str) -> None:
+    """Say why this worker is about to end with exit status 2, where an executor has placed it."""
+    if (messages := int(os.environ.get(MESSAGES_FD, "-1"))) >= 0:
+        os.write(messages, (json.dumps({"error": message}) + "\n").encode())
 
 
 def refusal(name: str, folder: Path) -> str:

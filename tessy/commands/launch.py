@@ -22,6 +22,7 @@ from tessy.launch.rendering import FILES, Head, remarks, render, safe_name
 from tessy.launch.submitting import ACTIVE, Cluster, cluster_of
 from tessy.records import ROLES
 from tessy.runtime.plan import Plan
+from tessy.runtime.preflight import DISK_NEEDED, folder_faults
 from tessy.runtime.reuse import decide
 from tessy.stages.checks import (
     engine_faults,
@@ -31,7 +32,8 @@ from tessy.stages.checks import (
 )
 
 JOB = "job.json"
-"""In the launch's folder: the target and the id of the job that was submitted last."""
+"""In the launch's folder: target, name and id of the job that was submitted last; no id as long as it is not
+known whether it was."""
 
 
 @click.command(
@@ -57,7 +59,7 @@ Examples:
     show_default=True,
     help="Where results go (Slurm, Ray: a folder that all machines share), and what was submitted.",
 )
-@click.option("--name", help="The job's name; the recipe's, if not said.")
+@click.option("--name", help="What the job's name begins with; the recipe's name, if not said.")
 def launch_command(
     recipe: Path,
     overrides: tuple[str, ...],
@@ -141,12 +143,18 @@ def _launch(target: Target, head: Head, text: str, detach: bool) -> int:
     """Submit, or find the job that runs already, and follow it; returns the exit status."""
     folder = Path(head.folder)
     file = folder / FILES[target]
-    cluster = cluster_of(target, head.name, folder)
-    job = _running(folder, target, cluster, text)
+    # Kubernetes and SkyPilot have the results elsewhere.
+    needed = DISK_NEEDED if target in ("slurm", "ray") else 0
+    if faults := list(folder_faults(folder, needed)):
+        raise UserError("\n       ".join(faults))
+    cluster = cluster_of(target, head.job_name, folder)
+    job = _running(folder, target, text)
     if job is None:
         write_text(file, text)
+        note = {"on": target, "job": None, "name": head.job_name}
+        write_json(folder / JOB, note)
         job = cluster.submit(file)
-        write_json(folder / JOB, {"on": target, "job": job, "name": head.name})
+        write_json(folder / JOB, note | {"job": job})
         click.echo(f"submitted {file} as job {job}")
     else:
         click.echo(f"job {job} is running already")
@@ -156,23 +164,25 @@ def _launch(target: Target, head: Head, text: str, detach: bool) -> int:
     return _followed(cluster, job)
 
 
-def _running(folder: Path, target: Target, cluster: Cluster, text: str) -> str | None:
+def _running(folder: Path, target: Target, text: str) -> str | None:
     """The id of the job that this launch would repeat, if one is waiting or running; raises `UserError` where
     that is another one, since two jobs cannot work in one run folder."""
     try:
         last: dict[str, Any] = read_json(folder / JOB)
     except FileNotFoundError:
         return None
-    job, there = str(last["job"]), last["on"]
-    other = cluster if there == target else cluster_of(there, last["name"], folder)
+    job, there = last["job"], last["on"]
+    other = cluster_of(there, last["name"], folder)
     try:
-        state = other.state(job)
+        if job is None and (job := other.find()):
+            write_json(folder / JOB, last | {"job": job})
+        state = other.state(job) if job else "gone"
     except UserError as error:
         raise UserError(
-            f"whether job {job} on {there} is still at work cannot be asked; if it cannot be, delete "
-            f"{folder / JOB}: {error}"
+            f"whether job {job or last['name']} on {there} is still at work cannot be asked; if it cannot "
+            f"be, delete {folder / JOB}: {error}"
         ) from None
-    if state not in ACTIVE:
+    if job is None or state not in ACTIVE:
         return None
     if there == target and (folder / FILES[target]).read_text(encoding="utf-8") == text:
         return job

@@ -12,13 +12,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tessy.artifacts import PARTIAL, manifest_of
+from tessy.artifacts import PARTIAL, manifest_of, read_json
 from tessy.claims import LEASE_S
 from tessy.claims.life import states
 from tessy.errors import UserError
 from tessy.runtime.job import JOB, WORK, read_spec
 from tessy.runtime.run import CLAIMS, LOG
 
+LAUNCHED = "launch/job.json"
+"""What `tessy launch` notes in the folder of a run."""
 _EXAMPLES = """\b
 Examples:
   tessy status runs/mini
@@ -90,13 +92,16 @@ def living(folder: Path) -> Iterator[Worker]:
 @click.argument("run", type=click.Path(path_type=Path))
 def status_command(run: Path) -> None:
     """Show the stages of RUN, a folder of runs, and the workers of those that are under way."""
-    if not run.is_dir() or not (found := stages(run)):
+    launched = read_json(note) if (note := run / LAUNCHED).exists() else {}
+    if not run.is_dir() or not ((found := stages(run)) or launched):
         raise UserError(f"{run}: no run is here; name the folder of one: runs/<recipe name>")
     console = Console()
-    makers = states(run / CLAIMS)
-    for said in makers.values():
+    makers = [said for said in states(run / CLAIMS).values() if said["age_s"] <= LEASE_S]
+    for said in makers:
         seen = f"seen {said['age_s']:.0f} s ago"
         console.print(f"run by process {said['pid']} on {said['host']}, {seen}", highlight=False)
+    if launched.get("job"):
+        console.print(f"launched on {launched['on']} as job {launched['job']}", highlight=False)
     table = Table("stage", "state", "workers", box=None)
     for stage in found:
         table.add_row(stage.name, _state(stage, bool(makers)), _summary(stage))

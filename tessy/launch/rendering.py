@@ -63,6 +63,15 @@ class Head:
         return self.recipe.execution
 
     @property
+    def job_name(self) -> str:
+        """What the cluster calls the job: its name and a digest of the run folder there, by which a launch
+        finds what an earlier one has submitted for that folder."""
+        launch, away = self.execution.launch, self.execution.launch.volume is not None
+        place = f"{launch.volume}:{launch.mount}" if away else self.runs_dir
+        digest = hashlib.sha256(f"{place}/{self.recipe.name}".encode()).hexdigest()[:6]
+        return f"{self.name[: LONGEST_NAME - len(digest) - 1].rstrip('-')}-{digest}"
+
+    @property
     def folder(self) -> str:
         """Where what belongs to the launch lies, on this machine."""
         return str(PurePosixPath(self.runs_dir, self.recipe.name, "launch"))
@@ -83,7 +92,7 @@ def render(target: Target, head: Head) -> str:
     """The text that `target`'s tool is given; raises `UserError` where the recipe does not fit the target."""
     require_fit(target, head)
     values = {"slurm": _slurm, "ray": _ray, "sky": _sky, "k8s": _k8s}[target](head)
-    shared = {"name": head.name, "size": head_size(head.execution)}
+    shared = {"name": head.job_name, "size": head_size(head.execution)}
     return _environment().get_template(f"{FILES[target]}.jinja").render(**shared, **values)
 
 

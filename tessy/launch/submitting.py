@@ -1,8 +1,6 @@
 """Submits what was rendered with the cluster's own tool, and asks it how the job is: one class per tool.
 
-Not covered: what is submitted (`tessy.launch.rendering`), waiting (`tessy.launch.following`). A launch that
-is killed between submitting and writing the job's id down is not remembered; a second job in the same run
-folder then ends at once, because the first has the folder's lock.
+Not covered: what is submitted (`tessy.launch.rendering`), waiting (`tessy.launch.following`).
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from typing import Literal, Protocol
 
 import yaml
 
+from tessy.cluster.on_slurm import refusal
 from tessy.config.launch import Target
 from tessy.errors import UserError
 from tessy.processes import python_module
@@ -35,6 +34,12 @@ SLURM_WAITING = (
     *("SUSPENDED", "RESIZING", "STOPPED", "SPECIAL_EXIT", "RESV_DEL_HOLD"),
 )
 SLURM_RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING")
+HEAD_FIELDS = {
+    "worker": "execution.launch.head",
+    "time_minutes": "execution.launch.time_minutes",
+    "options": "execution.launch.options",
+}
+"""What is said of the head job elsewhere than of workers."""
 RAY_STATES: dict[str, State] = {
     "PENDING": "waiting",
     "RUNNING": "running",
@@ -54,6 +59,10 @@ class Cluster(Protocol):
         """Hand in the rendered `file`; returns the job's id."""
         ...
 
+    def find(self) -> str | None:
+        """The id of a job of this name that waits or runs: a launch was killed before it had noted it."""
+        ...
+
     def state(self, job: str) -> State: ...
 
     def log(self, job: str, *, growing: bool) -> list[str]:
@@ -68,7 +77,7 @@ class Cluster(Protocol):
 def cluster_of(target: Target, name: str, folder: Path) -> Cluster:
     """The tool for `target`; the job is called `name`, and the launch's files are in `folder`."""
     if target == "slurm":
-        return Slurm(folder)
+        return Slurm(name, folder)
     if target == "ray":
         return Ray(folder)
     return SkyPilot(name) if target == "sky" else Kubernetes(name)
@@ -78,12 +87,18 @@ class Slurm:
     """sbatch and squeue. How a job ended is in a file that the job writes last: accounting is optional, and
     the controller forgets a job minutes after its end."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._folder = name, folder
+
+    def find(self) -> str | None:
+        said = _run([tool("squeue", INSTALL_SLURM), "--noheader", "--name", self._name, "--format=%i"])
+        return next(iter(said.split()), None)
 
     def submit(self, file: Path) -> str:
-        said = _run([tool("sbatch", INSTALL_SLURM), "--parsable", str(file)])
-        return said.strip().partition(";")[0]
+        done = _tried([tool("sbatch", INSTALL_SLURM), "--parsable", str(file)])
+        if done.returncode:
+            raise refusal(done.stderr.strip() or done.stdout.strip(), HEAD_FIELDS)
+        return done.stdout.strip().partition(";")[0]
 
     def state(self, job: str) -> State:
         command = [tool("squeue", INSTALL_SLURM), "--noheader", "--jobs", job, "--format=%T"]
@@ -117,8 +132,12 @@ class Ray:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "ray.yaml"
 
+    def find(self) -> str | None:
+        said = _run(python_module("tessy.launch.ray_submit", "--find", str(self._file))).split()
+        return said[-1] if said else None
+
     def submit(self, file: Path) -> str:
-        return _run(python_module("tessy.launch.ray_submit", str(file))).strip().splitlines()[-1]
+        return _run(python_module("tessy.launch.ray_submit", str(file))).split()[-1]
 
     def state(self, job: str) -> State:
         done = _tried(self._job("status", job))
@@ -154,6 +173,9 @@ class SkyPilot:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    def find(self) -> str | None:
+        return self._name if self.state(self._name) in ACTIVE else None
+
     def submit(self, file: Path) -> str:
         command = [
             tool("sky", INSTALL_SKY),
@@ -186,6 +208,9 @@ class Kubernetes:
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    def find(self) -> str | None:
+        return self._name if self.state(self._name) in ACTIVE else None
 
     def submit(self, file: Path) -> str:
         kubectl = tool("kubectl", INSTALL_KUBECTL)

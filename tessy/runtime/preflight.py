@@ -25,12 +25,13 @@ def preflight(planned: Plan[Runnable], runs_dir: Path, disk_needed: int = DISK_N
     # Many stages read the same model or file: each fault is reported once.
     faults = list(dict.fromkeys(fault for stage in todo for fault in stage.config.faults(execution)))
     if not faults and todo:
-        faults += _folder(folder, disk_needed)
+        faults += folder_faults(folder, disk_needed)
     if faults:
         raise UserError("\n       ".join(faults))
 
 
-def _folder(folder: Path, disk_needed: int) -> Iterator[str]:
+def folder_faults(folder: Path, disk_needed: int = DISK_NEEDED) -> Iterator[str]:
+    """Why nothing can be written in `folder`, which is made if there is none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -22,10 +22,10 @@ import os
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from tessy.claims import Claims
 from tessy.claims.files import FileClaims
@@ -73,7 +73,7 @@ class Journal:
                 sample_id = self._left.popleft()
                 if sample_id in self._done:
                     continue
-                number = self._claims.take(sample_id)
+                number = self._take(sample_id)
                 if number is None:
                     self._left.append(sample_id)
                     continue
@@ -85,6 +85,14 @@ class Journal:
                 self._numbers[sample_id] = number
                 return sample_id
         return None
+
+    def _take(self, sample_id: str) -> int | None:
+        try:
+            return self._claims.take(sample_id)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._unwritable(str(error)) from None
 
     def _from_own_start(self, sample_ids: Sequence[str]) -> deque[str]:
         """Those who come later begin elsewhere, so that they do not ask for what others have."""
@@ -139,12 +147,15 @@ class Journal:
     def rows(self, sample_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The finished responses, in the order of `sample_ids`; raises `KeyError` for one that is missing."""
         self._refresh_done()
-        for sample_id in sample_ids:
-            path, offset = self._done[sample_id]
-            with path.open("rb") as stream:
-                stream.seek(offset)
-                row: dict[str, Any] = json.loads(stream.readline())["row"]
-            yield row
+        streams: dict[Path, BinaryIO] = {}
+        with ExitStack() as stack:
+            for sample_id in sample_ids:
+                path, offset = self._done[sample_id]
+                if path not in streams:
+                    streams[path] = stack.enter_context(path.open("rb"))
+                streams[path].seek(offset)
+                row: dict[str, Any] = json.loads(streams[path].readline())["row"]
+                yield row
 
     def show(self, state: Mapping[str, float | int | str]) -> None:
         """What this process's signs of life say about its progress, for whoever watches from elsewhere."""
@@ -160,7 +171,10 @@ class Journal:
 
     def _write(self, file: int, row: dict[str, Any]) -> int:
         """Append a whole line or nothing; returns its length, raises `UserError`."""
-        line = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        # Half a character, as in a program's own message, is read again as it is written.
+        line = (
+            json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass") + b"\n"
+        )
         try:
             written = os.write(file, line)
             if written == len(line):
@@ -170,7 +184,10 @@ class Journal:
             reason = f"{written} of {len(line)} bytes written"
         except OSError as error:
             reason = str(error)
-        raise UserError(
+        raise self._unwritable(reason)
+
+    def _unwritable(self, reason: str) -> UserError:
+        return UserError(
             f"{self._folder}: cannot be written ({reason}); make room on its disk and run the same command "
             "again: what was accepted so far is kept"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eval.judge.command import judge_command
-from eval.judge.rows import Results, read_rows
+from eval.judge.rows import read_rows
 from eval.judge.selftest import _write_dmoj
-from tessy.errors import UserError
+from tests.judged_file import KEPT
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {"problem_id": "sum", "language": "python", "code": "print(sum(map(int, input().split())))"}
@@ -58,40 +57,6 @@ def test_a_byte_order_mark_and_odd_line_ends_are_no_trouble(tmp_path: Path) -> N
     text = json.dumps(odd, ensure_ascii=False).encode()
     (tmp_path / "in.jsonl").write_bytes(b"\xef\xbb\xbf" + text + b"\r\n" + text)
     assert [row.content for row in read_rows(tmp_path / "in.jsonl")] == [odd, odd]
-
-
-def test_results_are_kept_and_a_half_line_is_not(tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-    with Results(out, ("a",)) as results:
-        results.put({"verdict": "AC", "text": "\ud800 \u2028"})
-        results.put({"verdict": "WA"})
-    (partial,) = tmp_path.glob(".out.jsonl.*.partial")
-    partial.write_bytes(partial.read_bytes()[:-1])
-    with Results(out, ("a",)) as results:
-        assert results.kept == [{"verdict": "AC", "text": "\ud800 \u2028"}]
-        results.put({"verdict": "TLE"})
-        results.finish()
-    assert [json.loads(line)["verdict"] for line in out.read_text().splitlines()] == ["AC", "TLE"]
-    assert os.listdir(tmp_path) == ["out.jsonl"]
-
-
-def test_what_other_input_decided_is_not_kept(tmp_path: Path) -> None:
-    with Results(tmp_path / "out.jsonl", ("a",)) as results:
-        results.put({"verdict": "AC"})
-    with Results(tmp_path / "out.jsonl", ("b",)) as results:
-        assert results.kept == []
-    assert len(list(tmp_path.glob(".*.partial"))) == 1
-
-
-def test_two_judges_do_not_write_one_file(tmp_path: Path) -> None:
-    with Results(tmp_path / "out.jsonl", ("a",)), pytest.raises(UserError, match="another `tessy judge`"):
-        Results(tmp_path / "out.jsonl", ("a",)).__enter__()
-
-
-@pytest.mark.parametrize("out", [".", "no/such/folder.jsonl"])
-def test_where_nothing_can_be_written_is_found_before_judging(tmp_path: Path, out: str) -> None:
-    with pytest.raises(UserError, match="choose another place"):
-        Results(tmp_path / out, ("a",)).__enter__()
 
 
 def command(tmp_path: Path, *options: str) -> list[str]:
@@ -150,7 +115,7 @@ def test_an_interrupt_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) 
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if sum(path.read_bytes().count(b"\n") for path in tmp_path.glob(".out.jsonl.*.partial")) >= 40:
+        if sum(path.read_bytes().count(b"\n") for path in tmp_path.glob(KEPT)) >= 40:
             break
         time.sleep(0.05)
     start = time.monotonic()
@@ -159,9 +124,9 @@ def test_an_interrupt_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) 
     assert time.monotonic() - start < 2, "a second, and one for a busy machine"
     assert process.returncode == 130
     assert "interrupted: 40 of 44 are judged and kept; the same command goes on from there" in said
-    (partial,) = tmp_path.glob(".out.jsonl.*.partial")
-    kept = [{**json.loads(line), "mark": True} for line in partial.read_bytes().splitlines()]
-    partial.write_bytes(lines(*kept))
+    (partial,) = tmp_path.glob(KEPT)
+    kept = [json.loads(line) for line in partial.read_bytes().splitlines()]
+    partial.write_bytes(lines(*({**line, "row": {**line["row"], "mark": True}} for line in kept)))
     result, rows = judged(tmp_path, (tmp_path / "in.jsonl").read_bytes(), "--workers", "2")
     assert [row.get("mark", False) for row in rows] == [True] * 40 + [False] * 4
     assert [row["verdict"] for row in rows] == ["AC"] * 40 + ["TLE"] * 4

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Written by `tessy launch`: the head job, which runs the recipe and submits its workers.
-#SBATCH --job-name=one-gpu
+#SBATCH --job-name=one-gpu-8b432b
 #SBATCH --output="/shared/my runs/one-gpu/launch/head-%j.log"
 #SBATCH --open-mode=append
 #SBATCH --requeue
