@@ -7,6 +7,9 @@ import re
 _END_OF_THINKING, _START_OF_THINKING = "</think>", "<think>"
 _FINAL = "final answer is"
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?P<group>\{)|\\boxed\s+(?P<bare>[^\s{$.,]+)|\\.|[{}]", re.DOTALL)
+_GAP = r"(?:[\s$]|\\[\[\]()!:,; ]|\\q?quad)*"
+_AND = r"(?:[,;]|and|or|\\(?:text|textrm|mathrm|mbox)\{\s*,?\s*(?:and|or)\s*\})"
+_LISTED = re.compile(f"{_GAP}(?:{_AND}{_GAP}){{1,2}}")
 
 
 def after_thinking(response: str) -> str:
@@ -34,35 +37,38 @@ def letter(response: str, letters: str = "ABCD") -> str | None:
 
 def boxed(response: str) -> str | None:
     """What the last \\boxed{} or \\fbox{} holds, braces balanced; where the line that states the final answer
-    has several, all of them, as OlympiadBench's scorer reads it."""
+    has several, or where only `and`, `or` and commas stand between the last ones, all of them, as
+    OlympiadBench's scorer reads them."""
     found = _boxes(response)
     if not found:
         return None
     line = response.rfind("\n", 0, found[-1][0])
     stated = response.find(_FINAL, line + 1, found[-1][0])
-    return ",".join(content for start, content in found if stated >= 0 and start > stated) or found[-1][1]
+    first = len(found) - 1
+    while first and _LISTED.fullmatch(response, found[first - 1][1], found[first][0]):
+        first -= 1
+    wanted = found[first:] if stated < 0 else [box for box in found if box[0] > stated]
+    return ",".join(content for *_, content in wanted)
 
 
 def boxes(response: str) -> list[str]:
     """What all boxes hold that are closed, in order."""
-    return [content for _, content in _boxes(response)]
+    return [content for *_, content in _boxes(response)]
 
 
-def _boxes(response: str) -> list[tuple[int, str]]:
-    """Where each box begins and what it holds, without those that are in another or never closed."""
-    found: list[tuple[int, str]] = []
-    opened: list[int | None] = []
+def _boxes(response: str) -> list[tuple[int, int, str]]:
+    """Begin, end and content of each box, without those that are in another or never closed."""
+    found: list[tuple[int, int, str]] = []
+    opened: list[tuple[int, int] | None] = []
     for match in _BOX.finditer(response):
         if match["bare"]:
-            found.append((match.start(), match["bare"]))
+            found.append((match.start(), match.end(), match["bare"]))
         elif match["group"]:
-            opened.append(match.end())
+            opened.append(match.span())
         elif match.group() == "{":
             opened.append(None)
-        elif match.group() == "}" and opened:
-            start = opened.pop()
-            if start is not None:
-                while found and found[-1][0] > start:
-                    found.pop()
-                found.append((start, response[start : match.start()].strip()))
+        elif match.group() == "}" and opened and (box := opened.pop()) is not None:
+            while found and found[-1][0] > box[0]:
+                found.pop()
+            found.append((box[0], match.end(), response[box[1] : match.start()].strip()))
     return found

@@ -16,14 +16,15 @@ from eval.answers import boxes
 from eval.expressions import OHM, Domain, Reading, Words, values
 from eval.latex import WORD, Tokens, replaced, tokens
 from eval.numbers import NoValueError, Value
-from eval.structure import bare, depths, is_group, outer, outside, split
+from eval.structure import bare, depths, is_group, is_name, is_quantity, outer, outside, split
 
 _CLOSE_ENOUGH = 1e-8
 _MOST_ITEMS, _MOST_NESTED = 40, 60
 _IN_A_CHAIN = 0.05
 """How far rounded numbers in `\\sqrt2 \\approx 1.4` may lie apart, as a fraction."""
 _EQUAL, _SMALLER, _LARGER = ("=", "~"), ("<", "<="), (">", ">=")
-_RELATIONS = (*_EQUAL, *_SMALLER, *_LARGER, "!=", r"\in", r"\equiv", r"\to")
+_UNEQUAL = (*_SMALLER, *_LARGER, "!=")
+_RELATIONS = (*_EQUAL, *_UNEQUAL, r"\in", r"\equiv", r"\to")
 _WORDS = tuple(WORD + word for word in ("and", "or", "for", "where", "with"))
 _SEPARATORS = (",", ";", r"\\", r"\lor", r"\land", *_WORDS)
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
@@ -81,7 +82,7 @@ def _items(found: Tokens) -> list[Tokens]:
     found = outer(_members(found))
     if is_group(found, (r"\{",)):
         held = split(found[1:-1], ("|", ":"))
-        found = held[-1] if len(held) == 1 or _is_name(held[0]) else found
+        found = held[-1] if len(held) == 1 or is_name(split(held[0], (r"\in",))[0]) else found
     parts = [outer(part) for part in split(found, (r"\cup", *_SEPARATORS)) if part]
     if len(parts) > _MOST_ITEMS:
         raise ValueError(f"{len(parts)} answers are none")
@@ -92,19 +93,25 @@ def _items(found: Tokens) -> list[Tokens]:
 def _members(found: Tokens) -> Tokens:
     """What a variable is said to lie in; the tokens themselves where none is."""
     sides = split(found, (r"\in",))
-    return sides[1] if len(sides) == 2 and _is_name(outer(sides[0])) else found
+    return sides[1] if len(sides) == 2 and is_name(outer(sides[0])) else found
 
 
 def _is_condition(part: Tokens, parts: Sequence[Tokens]) -> bool:
-    """Whether an item only says where another item's variable lies."""
-    name = part[: part.index(r"\in")] if r"\in" in part else ()
-    return len(name) == 1 and any(name[0] in other for other in parts if other is not part)
+    """Whether an item only says where another item's variable lies, `k \\in Z` or `k > 0`."""
+    names = split(part, (r"\in", *_UNEQUAL)) if set(part) & {r"\in", *_UNEQUAL} else []
+    return any(
+        len(name) == 1 and is_name(name) and name[0] in other
+        for name in names
+        for other in parts
+        if other is not part and not set(other) & {*_UNEQUAL}
+    )
 
 
 def _unconditional(part: Tokens) -> Tokens:
     """An answer without what stands behind it in brackets, as in `k\\pi (k \\in \\mathbb Z)`."""
     begin = max((at for at, depth in enumerate(depths(part)) if not depth and part[at] == "("), default=0)
-    return part[:begin] if begin and part[-1] == ")" and r"\in" in part[begin:] else part
+    stated = set(part[begin:]) & {r"\in", *_UNEQUAL}
+    return part[:begin] if begin and part[-1] == ")" and stated else part
 
 
 def _signed(part: Tokens) -> list[Tokens]:
@@ -124,6 +131,8 @@ def _same_lists(given: Tokens, expected: Tokens, errors: Errors) -> bool:
     if given == expected:
         return True
     mine, other = _items(given), _items(expected)
+    if (parts := _as_tuples(mine, other)) is not None:
+        return all(_same(one, two, None) for one, two in zip(*parts, strict=True))
     if len(mine) != len(other):
         return False
     if _is_union(given) != _is_union(expected) and not _has_relation(mine + other):
@@ -135,6 +144,24 @@ def _same_lists(given: Tokens, expected: Tokens, errors: Errors) -> bool:
             return False
         rest.remove(match)
     return True
+
+
+def _as_tuples(mine: list[Tokens], other: list[Tokens]) -> tuple[list[Tokens], list[Tokens]] | None:
+    """The parts of both if one is a tuple and the other says what its parts are called: `x = 1, y = 2` and
+    `(1, 2)` or `(x, y) = (1, 2)`. Names that are not in their usual order may belong to other places."""
+    for named, whole in ((mine, other), (other, mine)):
+        sides = [split(item, ("=",)) for item in named]
+        if len(named) < 2 or len(whole) != 1 or any(len(side) != 2 or not is_name(side[0]) for side in sides):
+            continue
+        names, values = [side[0] for side in sides], [side[1] for side in sides]
+        *left, right = split(whole[0], ("=",))
+        if not is_group(right, ("(",)) or right[-1] != ")" or len(left) > 1 or names != sorted(set(names)):
+            return None
+        called = split(left[0][1:-1], (",",)) if left and is_group(left[0]) else names
+        parts = split(right[1:-1], (",",))
+        if called == names and len(parts) == len(names):
+            return (values, parts) if named is mine else (parts, values)
+    return None
 
 
 def _for_each(errors: Errors, items: int) -> Errors:
@@ -174,15 +201,6 @@ def _related(found: Tokens) -> list[str]:
     return [token for token in outside(found) if token in _RELATIONS]
 
 
-def _is_name(found: Tokens) -> bool:
-    """Whether the tokens name something: `x`, `f(x)`, `v_{0}'`, `AB`, `(x,y)`, upright words."""
-    if is_group(found):
-        return all(_is_name(part) for part in split(found[1:-1], (",",)))
-    plain = " ".join(token.replace(" ", "") for token in outside(found))
-    name = r"(?:[A-Za-z]|\\[A-Za-z]+)(?: '| _ [^ ]+(?: \})?)*(?: ' )*(?: \( \))?"
-    return bool(re.fullmatch(rf'{name}|(?:[A-Z] ?)+|(?:\\angle|\\triangle)(?: [A-Z])+|(?:"\w+ ?)+', plain))
-
-
 def _same_words(given: Tokens, expected: Tokens) -> bool:
     """Whether both are the same letters, or the same words in any case."""
     one, two = _only_letters(given), _only_letters(expected)
@@ -208,50 +226,50 @@ def _same_group(given: Tokens, expected: Tokens, error: float | None) -> bool:
 
 def _states(relation: Tokens, answer: Tokens, error: float | None, *, any_left: bool) -> bool:
     """Whether `x = 5`, `m + n = 55`, `x > 2` or `x \\in A` says what the answer says; the left side must be a
-    name unless `any_left`."""
+    quantity unless `any_left`."""
     kinds, sides = _related(relation), [outer(side) for side in split(relation, _RELATIONS)]
     if kinds == [r"\in"]:
-        return _is_name(sides[0]) and _same(sides[1], answer, error)
+        return is_name(sides[0]) and _same(sides[1], answer, error)
     if set(kinds) <= {*_SMALLER, *_LARGER}:
         interval = _interval(kinds, sides)
         return interval is not None and _same(interval, answer, error)
     if not set(kinds) <= set(_EQUAL):
         return False
-    if sides[0] and not any_left and not _is_name(sides[0]):
+    if sides[0] and not any_left and not is_quantity(sides[0]):
         return False
-    stated = _values_stated(kinds, sides, _is_name(answer))
-    numbers = _numbers(stated)
+    stated = _values_stated(kinds, sides, is_name(answer))
+    numbers = [number for side in stated if (number := _number(side)) is not None]
     if any(abs(number - numbers[0]) > _IN_A_CHAIN * abs(numbers[0]) for number in numbers):
         return False
-    return any(_same(side, answer, error) for side in (stated if numbers else stated[-1:]))
+    one_claim = len(stated) - len(numbers) <= 1
+    return any(_same(side, answer, error) for side in (stated if one_claim else stated[-1:]))
 
 
 def _values_stated(kinds: Sequence[str], sides: Sequence[Tokens], name_wanted: bool) -> list[Tokens]:
     """The sides of equations that may be the answer, without what is only named or given a value."""
-    if len(sides) == 2 and _is_name(sides[1]) and not _is_name(sides[0]):
+    if len(sides) == 2 and is_name(sides[1]) and not is_name(sides[0]):
         return [sides[1] if name_wanted else sides[0]]
-    named = not sides[0] or _is_name(sides[0]) or kinds[0] == "="
+    named = not sides[0] or is_name(sides[0]) or kinds[0] == "="
     return [side for side in (sides[1:] if named else sides) if side]
 
 
-def _numbers(sides: Sequence[Tokens]) -> list[complex]:
-    """The values of the sides if all of them are numbers; nothing otherwise."""
+def _number(side: Tokens) -> complex | None:
+    """The value of a side that is a number."""
     try:
-        known = [_known(side, Reading()) for side in sides]
+        first, second, third, *_ = _known(side, Reading())
     except NoValueError:
-        return []
-    constant = [found[0] for found in known if found[0] is not None and found[0] == found[1] == found[2]]
-    return [complex(value.number) for value in constant] if len(constant) == len(sides) else []
+        return None
+    return complex(first.number) if first is not None and first == second == third else None
 
 
 def _interval(kinds: list[str], sides: list[Tokens]) -> Tokens | None:
     """The interval that an inequality about one name describes."""
     kinds, sides = _ascending(kinds, sides)
-    if len(sides) == 2 and _is_name(sides[0]):
+    if len(sides) == 2 and is_name(sides[0]):
         return ("(", "-", r"\infty", ",", *sides[1], "]" if kinds[0] == "<=" else ")")
-    if len(sides) == 2 and _is_name(sides[1]):
+    if len(sides) == 2 and is_name(sides[1]):
         return ("[" if kinds[0] == "<=" else "(", *sides[0], ",", r"\infty", ")")
-    if len(sides) == 3 and _is_name(sides[1]):
+    if len(sides) == 3 and is_name(sides[1]):
         low, high = ("[" if kinds[0] == "<=" else "("), ("]" if kinds[1] == "<=" else ")")
         return (low, *sides[0], ",", *sides[2], high)
     return None
@@ -281,7 +299,7 @@ def _same_relation(given: Tokens, expected: Tokens, error: float | None) -> bool
 
 def _same_equation(mine: list[Tokens], other: list[Tokens], error: float | None) -> bool:
     """Whether both give the same name the same value, or their sides' differences are proportional."""
-    if _is_name(outer(other[0])) and _same_name(mine[0], other[0]) and _same(mine[-1], other[-1], error):
+    if is_name(outer(other[0])) and _same_name(mine[0], other[0]) and _same(mine[-1], other[-1], error):
         return True
     if not len(mine) == len(other) == 2:
         return False

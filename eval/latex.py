@@ -29,7 +29,8 @@ _UNICODE = str.maketrans(
         "≥": ">=", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "π": r"\pi ", "∪": r"\cup ",
         "∩": r"\cap ",
         "∈": r"\in ", "√": r"\sqrt ", "°": r"^\circ ", "±": r"\pm ", "∓": r"\mp ", "²": "^2", "³": "^3",
-        "½": r"\frac12 ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
+        "½": r"\frac12 ", "¼": r"\frac14 ", "¾": r"\frac34 ", "⅓": r"\frac13 ", "⅔": r"\frac23 ",
+        "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
         "∅": r"\emptyset ",
         "，": ",", "。": ".", "（": "(", "）": ")", "：": ":", "∶": ":", "∖": r"\setminus ", "’": "'",
         "′": "'",
@@ -39,7 +40,8 @@ _UNICODE = str.maketrans(
     }
 )  # fmt: skip
 _LEXEME = re.compile(
-    r"\\(?:begin|end)\s*\{(?:[a-z]*matrix|cases|aligned?|gathered)\*?\}|\\[A-Za-z]+\*?|\\.|<=|>=|!=|"
+    r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}|\\(?:begin|end)\s*\{(?:[a-z]*matrix|array|cases|aligned?|gathered)\*?\}|"
+    r"\\(?:left|right|middle)\s*\.|\\[A-Za-z]+\*?|\\.|<=|>=|!=|\.{3}|"
     r"(?:\d{1,3}(?:(?:\\,|\\ |\{,\}|~| )\d{3})+(?!\d)(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|"
     r"[A-Za-z]+|[^\s\\]",
     re.DOTALL,
@@ -47,9 +49,17 @@ _LEXEME = re.compile(
 _GROUPING = re.compile(r"\\,|\\ |\{,\}|~| ")
 _DROPPED = commands(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle"
-    " textstyle limits nolimits quad qquad rm bf it mathstrut hfill par hline , ; : ! ( ) [ ] $"
+    " textstyle limits nolimits quad qquad rm bf it mathstrut hfill par hline notag nonumber"
+    " , ; : ! ( ) [ ] $"
 ) | {"$", "~", "\\ ", "\\\n", "\\\t"}
-_STYLES = commands("mathbf boldsymbol bm mathit mathcal mathsf mathnormal boxed fbox ensuremath pmb")
+_STYLES = commands(
+    "mathbf boldsymbol bm mathit mathcal mathsf mathnormal boxed fbox ensuremath pmb underline mathop"
+)
+_LAYOUT = commands("color textcolor label tag hspace vspace phantom hphantom vphantom") | {
+    "\\hspace*",
+    "\\vspace*",
+}
+"""Commands that are left out together with an argument."""
 _UPRIGHT = commands("text textbf textrm textit mathrm mbox operatorname operatorname* textnormal hbox textsf")
 _ACCENTS = commands("vec hat bar tilde dot ddot overline widehat widetilde overrightarrow mathbb mathfrak")
 _SAME = {
@@ -65,12 +75,15 @@ _SAME = {
     r"\degree": r"\circ",
     r"\tg": r"\tan", r"\ctg": r"\cot", r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\wedge": r"\land",
     r"\bigcup": r"\cup", r"\R": r"\mathbb R", r"\Z": r"\mathbb Z", r"\N": r"\mathbb N", r"\Q": r"\mathbb Q",
-    r"\percent": r"\%", r"\newline": r"\\", r"\operatorname*": r"\operatorname",
+    r"\percent": r"\%", r"\newline": r"\\", r"\operatorname*": r"\operatorname", r"\varrho": r"\rho",
+    r"\ell": "l", r"\imath": "i", r"\jmath": "j", r"\rightarrow": r"\to", r"\ldots": r"\dots",
+    r"\cdots": r"\dots", r"\dotsc": r"\dots", r"\dotsb": r"\dots", r"\hdots": r"\dots", "...": r"\dots",
 }  # fmt: skip
 FUNCTIONS = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh", "cosh", "tanh",
      "ln", "log", "lg", "exp", "min", "max", "gcd", "lcm"}
 )  # fmt: skip
+_SPELT_OUT = {"sqrt": r"\sqrt", "pi": r"\pi", "infinity": r"\infty", "infty": r"\infty"}
 _WORDS = frozenset({"and", "or", "for", "where", "with"})
 _PLAIN_UNITS = frozenset(
     {"cm", "mm", "km", "kg", "nm", "Hz", "kHz", "MHz", "GHz", "kJ", "MJ", "kN", "eV", "keV", "MeV", "GeV",
@@ -91,6 +104,9 @@ _IDIOMS: tuple[tuple[Tokens, Tokens], ...] = (
     (("^", "{", "'", "}"), ("'",)),
     (("^", "'"), ("'",)),
     ((r"\{", r"\}"), (r"\emptyset",)),
+    (("*", "*"), ("^",)),
+    ((r"\\", r"\end"), (r"\end",)),
+    ((r"\\", r"\end array"), (r"\end array",)),
     (("<", "="), ("<=",)),
     ((">", "="), (">=",)),
     (("{", "}"), ()),
@@ -106,21 +122,32 @@ def tokens(text: str) -> Tokens:
         found.pop()
     for old, new in _IDIOMS:
         found = replaced(found, old, new)
-    return tuple(_subscripts_first(found))
+    return tuple(_subscripts_first(_arrays(found)))
+
+
+def _arrays(found: list[str]) -> list[str]:
+    """Arrays as cases where a brace is before one, as matrices without brackets of their own otherwise."""
+    begin, end = r"\begin array", r"\end array"
+    if begin not in found:
+        return found
+    cases = replaced(found, (r"\{", begin), ())
+    if len(cases) < len(found):
+        return replaced(cases, (end,), ())
+    return replaced(replaced(found, (begin,), (r"\begin",)), (end,), (r"\end",))
 
 
 def _subscripts_first(found: Sequence[str]) -> list[str]:
     """`v^2_0` as `v_0^2`."""
     result = list(found)
     for at, token in enumerate(result):
-        middle = _end_of_argument(result, at + 1) if token == "^" else 0
+        middle = end_of_argument(result, at + 1) if token == "^" else 0
         if middle and result[middle : middle + 1] == ["_"]:
-            end = _end_of_argument(result, middle + 1)
+            end = end_of_argument(result, middle + 1)
             result[at:end] = result[middle:end] + result[at:middle]
     return result
 
 
-def _end_of_argument(found: Sequence[str], start: int) -> int:
+def end_of_argument(found: Sequence[str], start: int) -> int:
     """Where the token or the group in braces ends that begins at `start`."""
     depth = 0
     for at in range(start, len(found)):
@@ -158,8 +185,10 @@ class _Tokeniser:
         return self.lexemes[-1] if self.lexemes else ""
 
     def command(self, name: str) -> Iterator[str]:
-        if name in (r"\left", r"\right", r"\middle") and self.peek() == ".":
-            self.lexemes.pop()
+        if name[-1] == ".":
+            return
+        if name in _LAYOUT:
+            self.argument()
         elif name in _UPRIGHT:
             yield from self.inner(upright=True)
         elif name in _STYLES:
@@ -167,8 +196,9 @@ class _Tokeniser:
         elif name in _ACCENTS:
             yield f"{name} {''.join(self.inner(upright=False))}"
         elif len(name) > 2 and name[-1] == "}":
-            if "matrix" in name:
-                yield name.partition("{")[0].rstrip()
+            kind = name.partition("{")[0].rstrip()
+            if "matrix" in name or "{array}" in name:
+                yield kind if "matrix" in name else f"{kind} array"
         elif name not in _DROPPED:
             yield _SAME.get(name, name)
 
@@ -202,14 +232,16 @@ class _Tokeniser:
         elif lexeme.isalpha():
             yield from self.letters(lexeme)
         elif lexeme not in _DROPPED:
-            yield r"\%" if lexeme == "%" else lexeme
+            yield r"\%" if lexeme == "%" else _SAME.get(lexeme, lexeme)
 
     def letters(self, run: str) -> Iterator[str]:
         """A function's name, a word, or one symbol for each letter."""
         upright = self.upright and run not in FUNCTIONS - {"min"}
-        if upright or run in _WORDS or (len(run) > 3 and run not in FUNCTIONS):
+        if upright or run in _WORDS or (len(run) > 3 and run not in FUNCTIONS | _SPELT_OUT.keys()):
             yield WORD + run
         elif run in FUNCTIONS:
             yield "\\" + run
+        elif run in _SPELT_OUT:
+            yield _SPELT_OUT[run]
         else:
             yield from run

@@ -105,6 +105,10 @@ def test_no_response_takes_long(text: str) -> None:
         (r"\fbox{7}", "7"),
         (r"\boxed 7$ is it", "7"),
         (r"as \boxed{4} shows." "\n" r"So the final answer is \boxed{1}, \boxed{2}.", "1,2"),
+        (r"\boxed{9} is too large; the roots are $\boxed{-2}$ and $\boxed{1}$.", "-2,1"),
+        (r"\[\boxed{1},\quad\boxed{2} \quad\text{ and }\quad \boxed{(1,2)}\]", "1,2,(1,2)"),
+        (r"\boxed{\frac12}, that is \boxed{0.5}", "0.5"),
+        (r"\boxed{1} \boxed{2}", "2"),
         ("no box", None),
     ],
 )

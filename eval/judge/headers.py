@@ -8,9 +8,9 @@ its own and from nothing but the headers' names; a compilation sees it read-only
 lies with the built programs (`cache`), under the hash of all it was made from, and is used only if its own
 hash is right.
 
-Which beginnings are worth it: one is made when submissions have lost, for want of it, about what making it
-takes, both counted in bytes of headers. So whatever comes, at most twice as much is spent as if that had been
-known.
+Which beginnings are worth it: one is made when submissions have lost, for want of it, half of what making it
+takes, both counted in bytes of headers. So whatever comes, at most three times as much is spent as if that
+had been known; where many begin alike, as they mostly do, it is made for the second of them.
 
 Not covered: includes behind a macro, a pragma or a declaration, but for the very first.
 """
@@ -53,7 +53,8 @@ KNOWN = ALONE | {
 _MOST = 512 * MIB
 """Bytes that are kept in memory; of what was used last at least one."""
 _COST = 2
-"""What making one takes, in parsings of its headers: the result is written, too."""
+"""Parsings of its headers that are lost before one is made. Making it takes about four: g++ 12 spends three
+quarters of that on sorting and writing what it has parsed."""
 _MARK = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<([^>\n]*)>", re.MULTILINE)
 # A backslash may continue a line, so the beginning ends before it; likewise at a lone carriage return.

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-_NUMBERS = "?bhilqBHILQefdFDU"
+_NUMBERS = "?bhilqBHILQefdgFDGUO"
 _WIDEST = 1 << 12
 """Bytes of one item of an array; beyond that they are long texts."""
 _LONGEST = 64
@@ -64,7 +64,10 @@ def _array(told: Mapping[str, Any], lenient: bool) -> Any:
     kind = np.dtype(told["dtype"])
     if kind.char not in _NUMBERS or kind.itemsize > _WIDEST:
         return object()
-    items = np.array(_rebuilt(told["of"], lenient), dtype=kind)
+    rebuilt = _rebuilt(told["of"], lenient)
+    items = np.empty(len(rebuilt), dtype=kind)
+    for at, item in enumerate(rebuilt):  # one by one: an item that is a list stays one
+        items[at] = item
     if told["shape"] is None:
         return items[0].item() if lenient else items[0]
     array = items.reshape(told["shape"])

@@ -66,7 +66,9 @@ def limits(format: Format, problem: JudgeProblem, case: Case, modes: Sequence[Mo
         # DMOJ's clock runs while the child runs or sleeps; with wall time less queueing that is this clock.
         wall_s = wall_s if "fixed" in modes or problem.interactor else cpu_s
         return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output)
-    return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, tmp=64 * MIB)
+    return Limits(
+        cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, processes=256, tmp=64 * MIB
+    )
 
 
 def confined(format: Format) -> bool:

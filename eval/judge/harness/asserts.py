@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
 from . import official
 from .common import code
+
+
+class _WriteOnly(io.StringIO):
+    """All standard streams, as officially."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise OSError
+
+    read = readline = readlines = _refuse
 
 
 def run(limit_s: str) -> NoReturn:
@@ -20,6 +30,7 @@ def run(limit_s: str) -> NoReturn:
     except official.NOT_PYTHON as error:
         say(b"X", clock, repr(error))
         leave(0)
+    sys.stdin = sys.stdout = sys.stderr = _WriteOnly()
     try:
         with clock:
             exec(compiled, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import collections.abc
 import decimal
 import fractions
 import sys
@@ -39,12 +40,24 @@ def described(value: Any) -> Any:
     if value is None:
         return None
     numpy = sys.modules.get("numpy")
-    if numpy is not None and (type(value) is numpy.ndarray or isinstance(value, numpy.generic)):
-        shape = list(value.shape) if type(value) is numpy.ndarray else None
-        items = [described(one) for one in value.reshape(-1).tolist()]
+    arrays = (numpy.ndarray, numpy.matrix) if numpy else ()
+    if numpy is not None and (type(value) in arrays or isinstance(value, numpy.generic)):
+        shape = list(value.shape) if type(value) in arrays else None
+        items = [described(_plain(one)) for one in numpy.asarray(value).reshape(-1).tolist()]
         return {"@": "numpy", "dtype": value.dtype.str, "shape": shape, "of": items}
     describe = _BY_EQUALITY.get(type(value).__eq__)
     return describe(value) if describe else {"@": "other", "of": type(value).__name__}
+
+
+def _plain(item: Any) -> Any:
+    """Python's number for one of numpy that is longer than Python's, where that is the same value."""
+    longer = {"longdouble": float, "clongdouble": complex}.get(type(item).__name__)
+    if longer is None:
+        return item
+    number = longer(item)
+    if number == item or item != item:
+        return number
+    return int(item) if longer is float and item % 1 == 0 else object()
 
 
 def _integer(value: int) -> Any:
@@ -66,6 +79,7 @@ _BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
     collections.OrderedDict.__eq__: _dict,
     collections.Counter.__eq__: _dict,
     types.MappingProxyType.__eq__: lambda value: _dict(dict(value)),
+    collections.abc.Mapping.__eq__: lambda value: _dict(dict(value.items())),
     collections.UserList.__eq__: lambda value: described(value.data),
     collections.UserString.__eq__: lambda value: described(value.data),
     complex.__eq__: lambda value: {"@": "complex", "of": [value.real, value.imag]},

@@ -13,7 +13,11 @@ from .common import MODULES, PATH, code
 from .plain import as_its_own, wait
 
 PACKAGES = "/packages"
-_LOADED = (*MODULES, "typing", "decimal", "fractions", "threading", "shutil", "subprocess", "traceback")
+_LOADED = (
+    *MODULES, "typing", "decimal", "fractions", "threading", "shutil", "subprocess", "traceback",
+    "multiprocessing.managers", "concurrent.futures.process",
+)  # fmt: skip
+"""With what cannot be loaded any more once `official` has taken names away."""
 
 
 def main() -> None:

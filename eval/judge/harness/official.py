@@ -55,6 +55,7 @@ def run(traits: str, function: str) -> NoReturn:
     `function` the submission is a program."""
     sys.set_int_max_str_digits(DIGITS)
     sys.argv[1:] = ARGUMENTS
+    _empty_standard_input()
     known, clock = traits.split(","), Clock(raises=bool(function))
     take_away("exit" not in known)
     try:
@@ -108,6 +109,12 @@ def _printed(method: Callable[[], Any], given: str, clock: Clock, buffered: bool
 
 
 # What a submission finds --------------------------------------------------------------------------
+
+
+def _empty_standard_input() -> None:
+    """`multiprocessing` closes the stream it finds, `sys.__stdin__`, and opens another."""
+    sys.stdin.close()
+    sys.stdin = open(os.open(os.devnull, os.O_RDONLY), encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def take_away(exit_too: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import sys
@@ -16,10 +17,14 @@ def program() -> None:
     scope = sys.modules["__main__"].__dict__
     scope.clear()
     scope.update(fresh)
+    real = sys.stdout
     try:
         exec(compiled, scope)
     except SystemExit:
         sys.exit(0)  # officially its code says nothing
+    finally:
+        if not real.closed:
+            real.flush()  # a program that has replaced it leaves that to the end of the process
 
 
 def call(function: str, result: str) -> None:
@@ -40,5 +45,8 @@ def call(function: str, result: str) -> None:
 def _namespace(name: str) -> dict[str, Any]:
     scope = {"__name__": name, "__builtins__": __builtins__, "__file__": PATH}
     exec(PRELUDE, scope)
+    for built_in, value in vars(builtins).items():  # found where they are, which a program may change
+        if scope.get(built_in) is value:
+            del scope[built_in]
     sys.set_int_max_str_digits(0)
     return scope

