@@ -33,7 +33,7 @@ from tessy.runtime.job import Job, Source
 from tessy.runtime.stage import StageConfig
 
 NAME = f"{FIELD}.duplicates.embedding"
-AT_ONCE = 512
+AT_ONCE = 256
 """Texts whose pieces are sorted by length together, and written together."""
 _NOTED_EVERY_S = 20.0
 _POOLING = "1_Pooling/config.json"
