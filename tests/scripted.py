@@ -95,10 +95,9 @@ def assignment(
 ) -> Assignment:
     renderer = CharacterRenderer()
     engine = ScriptedEngine(lambda ids: continuation(ids, thinking))
-    authors = {
-        role: Author(role, engine, CasePredictor(role), chunk_tokens) for role in METHODS[method].authors
-    }
-    renderers = dict.fromkeys(METHODS[method].authors | {"student"}, renderer)
+    roles = sorted(METHODS[method].authors)
+    authors = {role: Author(role, engine, CasePredictor(role), chunk_tokens) for role in roles}
+    renderers = dict.fromkeys([*roles, "student"], renderer)
     return Assignment(
         method, METHODS[method], authors, renderers, "student", max_tokens, 0, {"temperature": 0.0}
     )  # type: ignore[arg-type]

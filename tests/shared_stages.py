@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tessy.artifacts import write_json
 from tessy.jsonl import whole_lines
-from tessy.runtime.job import JOB, PROGRESS_FD, WORK, Spec
+from tessy.runtime.job import PROGRESS_FD, WORK
 from tessy.runtime.run import environment
 
 ROOT = Path(__file__).parent.parent
@@ -76,12 +75,8 @@ class Stage:
 
 
 @contextmanager
-def started(folder: Path, spec: Spec | None = None) -> Iterator[Stage]:
-    """The stage that `spec` describes, run in `folder` (named *.partial); without one, what is there goes
-    on."""
-    if spec is not None:
-        folder.mkdir(parents=True)
-        write_json(folder / JOB, spec.plain)
+def started(folder: Path) -> Iterator[Stage]:
+    """The stage in `folder` (named *.partial), begun or gone on with."""
     (kept := folder.with_suffix(".kept")).mkdir(exist_ok=True)
     with (kept / "messages").open("wb") as messages, (kept / "log").open("wb") as log:
         process = subprocess.Popen(

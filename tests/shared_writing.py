@@ -1,38 +1,34 @@
 """A stage that only writes: scripted authors, shared by any number of processes (`stage_at`).
 
-Its workers load no torch, so they begin at once; `PACE` slows them down, so that there is a middle.
+Its workers load no torch, so they begin at once; `pause_s` slows them down, so that there is a middle.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tessy.artifacts import read_json, write_json
+from tessy.artifacts import write_json
+from tessy.claims import Claims
 from tessy.config.cluster import AnyCluster, LocalCluster
 from tessy.config.execution import Execution, Tracking
-from tessy.engines.scripted import ScriptedEngine
 from tessy.errors import UserError
 from tessy.runtime.job import JOB, Job, Spec
 from tessy.runtime.stage import Kind, StageConfig
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
-from tessy.synthesis.rollouts import Assignment
 from tessy.synthesis.scheduler import Schedule, write_all
-from tests.scripted import assignment, continuation, samples
+from tests.scripted import assignment, samples
 
-PACE = "TEST_PACE_S"
-"""Environment variable of workers: seconds before every continuation."""
 TRACES = "traces.json"
 
 
 class WritingStage(StageConfig):
     count: int
+    pause_s: float = 0.0
+    """How long a worker rests after each response."""
     refused: bool = False
     """Whether whoever joins refuses its input."""
 
@@ -45,9 +41,9 @@ def run(job: Job[WritingStage]) -> None:
         raise UserError("temperature: 9: at most 2; lower it")
     asked, folder = samples(job.config.count), job.work / "traces.journal"
     ids = [sample.sample_id for sample in asked]
-    with Journal(folder, job.claims(folder)) as journal:
+    with Resting(folder, job.claims(folder), pause_s=job.config.pause_s) as journal:
         if job.works:
-            asyncio.run(write_all(asked, _slowed(), journal, Schedule(2, None), Meters()))
+            asyncio.run(write_all(asked, assignment(3), journal, Schedule(16, 30), Meters()))
         else:
             from tessy.generation.writing import wait_for_workers
 
@@ -55,15 +51,16 @@ def run(job: Job[WritingStage]) -> None:
         write_json(job.out / TRACES, list(journal.rows(ids)))
 
 
-def _slowed() -> Assignment:
-    made, pace = assignment(4), float(os.environ.get(PACE, "0"))
+class Resting(Journal):
+    """A journal whose owner rests after each response."""
 
-    def script(ids: Sequence[int]) -> list[int]:
-        time.sleep(pace)
-        return continuation(ids)
+    def __init__(self, folder: Path, claims: Claims | None, *, pause_s: float) -> None:
+        super().__init__(folder, claims)
+        self._pause_s = pause_s
 
-    engine = ScriptedEngine(script)
-    return replace(made, authors={role: replace(one, engine=engine) for role, one in made.authors.items()})
+    def finish(self, sample_id: str, row: dict[str, Any]) -> None:
+        super().finish(sample_id, row)
+        time.sleep(self._pause_s)
 
 
 def stage_at(
@@ -87,7 +84,6 @@ def stage_at(
     return folder
 
 
-def traces(partial: Path) -> list[dict[str, Any]]:
-    """What the finished stage holds."""
-    found: list[dict[str, Any]] = read_json(partial.with_suffix("") / TRACES)
-    return found
+def traces(partial: Path) -> bytes:
+    """What the finished stage holds, byte for byte."""
+    return (partial.with_suffix("") / TRACES).read_bytes()

@@ -19,7 +19,6 @@ from typing import IO, Any
 import pytest
 from processes import end
 from scripted import ANSWER, THINKING, samples
-from scripted_stage import TRACES, ScriptedStage, spec_of
 from shared_stages import MODULES, ROOT, Stage, started
 from test_journal import check_every_sample_once_without_a_hole
 
@@ -29,17 +28,16 @@ from tessy.cluster import Resources, Work, Workers
 from tessy.cluster.coordinator import coordinator
 from tessy.cluster.on_ray import RayExecutor, connect
 from tessy.config.cluster import LocalCluster, RayCluster
-from tessy.config.execution import Execution, Tracking
 from tessy.errors import UserError
 from tests import shared_judging
 from tests.evaluated_elsewhere import evaluated
 from tests.judged_file import asked, expected, rows_of
+from tests.shared_writing import WritingStage, stage_at, traces
 
 pytestmark = pytest.mark.ray
 
 COUNT = 500
 PAUSE_S = 0.02
-UNTRACKED = Tracking(wandb="disabled")
 NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 * 2**20}
 """Its GPU is a number that Ray hands out."""
 
@@ -88,21 +86,15 @@ def nodes() -> Iterator[Nodes]:
     started.close()
 
 
-def on_ray(nodes: Nodes, workers: int = 3) -> Execution:
-    return Execution(cluster=nodes.section, workers=workers, tracking=UNTRACKED)
-
-
-def locally() -> Execution:
-    return Execution(cluster=LocalCluster(environment={"PYTHONPATH": MODULES}), workers=3, tracking=UNTRACKED)
-
-
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """The traces of a local run of as many workers, and how long it took."""
-    folder = tmp_path_factory.mktemp("local") / "scripted.partial"
-    with started(folder, spec_of(ScriptedStage(count=COUNT), locally())) as stage:
+    here = LocalCluster(environment={"PYTHONPATH": MODULES})
+    folder = stage_at(tmp_path_factory.mktemp("local"), WritingStage(count=COUNT), 3, here)
+    with started(folder) as stage:
         took = seconds(stage)
-        return (stage.finished() / TRACES).read_bytes(), took
+        stage.finished()
+    return traces(folder), took
 
 
 def seconds(stage: Stage) -> str:
@@ -115,12 +107,13 @@ def seconds(stage: Stage) -> str:
     return f"{first:.1f} s to the first, {1000 * others / COUNT:.1f} ms for each, {rest:.1f} s to the end"
 
 
-def check(stage: Stage, traces: bytes) -> float:
-    """Nothing lost, nothing done twice, and `traces` are the result. Returns the share of tokens written
+def check(stage: Stage, expected: bytes) -> float:
+    """Nothing lost, nothing done twice, and `expected` is the result. Returns the share of tokens written
     twice."""
-    assert (stage.finished() / TRACES).read_bytes() == traces
+    stage.finished()
+    assert traces(stage.folder) == expected
     ids = [sample.sample_id for sample in samples(COUNT)]
-    return check_every_sample_once_without_a_hole(stage.kept / "scripted.journal", ids, THINKING + ANSWER)
+    return check_every_sample_once_without_a_hole(stage.kept / "traces.journal", ids, THINKING + ANSWER)
 
 
 def notes(stage: Stage) -> str:
@@ -139,7 +132,7 @@ def eventually(what: Callable[[], bool], within_s: float = 30) -> bool:
 def test_traces_are_those_of_a_local_run(
     nodes: Nodes, local: tuple[bytes, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with started(tmp_path / "scripted.partial", spec_of(ScriptedStage(count=COUNT), on_ray(nodes))) as stage:
+    with started(stage_at(tmp_path, WritingStage(count=COUNT), 3, nodes.section)) as stage:
         took = seconds(stage)
         assert check(stage, local[0]) <= 0
     with capsys.disabled():
@@ -150,8 +143,8 @@ def test_the_coordinator_and_a_node_are_killed_in_the_middle(
     nodes: Nodes, local: tuple[bytes, str], tmp_path: Path
 ) -> None:
     """No worker is lost with the coordinator; what the node had is written by others."""
-    spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
-    with started(tmp_path / "scripted.partial", spec) as stage:
+    partial = stage_at(tmp_path, WritingStage(count=COUNT, pause_s=PAUSE_S), 3, nodes.section)
+    with started(partial) as stage:
         for done in (50, 150):
             stage.reaches(done)
             os.kill(nodes.coordinator(*stage.journals), signal.SIGKILL)
@@ -261,15 +254,15 @@ def talking(script: str) -> Iterator[tuple[IO[str], IO[str]]]:
 def test_a_killed_stage_leaves_nothing_on_the_cluster_and_goes_on(
     nodes: Nodes, local: tuple[bytes, str], tmp_path: Path
 ) -> None:
-    spec = spec_of(ScriptedStage(count=COUNT, pause_s=PAUSE_S), on_ray(nodes))
-    with started(tmp_path / "scripted.partial", spec) as stage:
+    partial = stage_at(tmp_path, WritingStage(count=COUNT, pause_s=PAUSE_S), 3, nodes.section)
+    with started(partial) as stage:
         stage.reaches(100)
         (journal,) = stage.journals
         workers = [said["pid"] for said in states(journal).values()]
     assert end(workers)
     assert eventually(lambda: nodes.ray.available_resources().get("CPU") == 3)
     assert eventually(lambda: not nodes.names())
-    with started(tmp_path / "scripted.partial") as stage:
+    with started(partial) as stage:
         assert check(stage, local[0]) < 0.1
 
 

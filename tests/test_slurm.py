@@ -48,8 +48,8 @@ def _nothing_is_left(slurm: SlurmCluster) -> Iterator[None]:
     assert slurm.jobs() == {}
 
 
-def configured(pace: float = 0.0, **fields: Any) -> Configured:
-    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", shared_writing.PACE: str(pace)}
+def configured(**fields: Any) -> Configured:
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     return Configured(kind="slurm", worker=WorkerSize(memory_gib=0.5), environment=environment, **fields)
 
 
@@ -109,8 +109,8 @@ def test_an_array_of_writers_loses_two_tasks_and_has_one_requeued(
         # What Slurm sends before the time limit.
         slurm.ask("scancel", "--signal=USR2", jobs[2])
 
-    config = shared_writing.WritingStage(count=60)
-    folder = shared_writing.stage_at(tmp_path / "there", config, COUNT, configured(0.03))
+    config = shared_writing.WritingStage(count=60, pause_s=0.4)
+    folder = shared_writing.stage_at(tmp_path / "there", config, COUNT, configured())
     with Disturbed(slurm, folder, disturb) as disturbed:
         stages.run(folder)
     assert "ArrayTaskId=" in said[0]
@@ -168,7 +168,9 @@ def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task(
 
 
 def test_the_jobs_of_a_killed_run_go_on_and_belong_to_the_next(slurm: SlurmCluster, tmp_path: Path) -> None:
-    folder = shared_writing.stage_at(tmp_path, shared_writing.WritingStage(count=60), COUNT, configured(0.03))
+    folder = shared_writing.stage_at(
+        tmp_path, shared_writing.WritingStage(count=60, pause_s=0.4), COUNT, configured()
+    )
     environment = {**with_parent(), **configured().environment}
     killed = subprocess.Popen(python_module("tessy.runtime.job", str(folder)), env=environment)
     jobs = until(lambda: journaled(folder) and running(slurm))
@@ -181,7 +183,7 @@ def test_the_jobs_of_a_killed_run_go_on_and_belong_to_the_next(slurm: SlurmClust
     # What the killed run has left, and one job in the place of the one that was lost.
     assert len(disturbed.jobs - set(jobs)) == 1
     assert set(disturbed.finished.values()) == {1}
-    assert len(shared_writing.traces(folder)) == 60
+    assert len(json.loads(shared_writing.traces(folder))) == 60
 
 
 def test_jobs_with_other_settings_than_now_are_replaced(slurm: SlurmCluster, tmp_path: Path) -> None:
