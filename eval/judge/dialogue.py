@@ -26,8 +26,9 @@ from eval.sandbox import Limits, Outcome, Run, start
 
 _LONGEST_REPLY = 64 * MIB
 _LONGEST_NOTE = 500
-_PATIENCE = 3.5
-"""For one reply, in multiples of what a test may take: only what no alarm interrupts takes longer."""
+_PATIENCE = 5.0
+"""For one reply, in multiples of what a test may take: only what no alarm interrupts takes longer, or what
+gets less than a fifth of a CPU, which is when the sandbox gives up, too."""
 
 _GRACE_S = 1.0
 """For a program to end that was told to."""
