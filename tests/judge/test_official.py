@@ -28,7 +28,7 @@ def parameters() -> list:
 
 @pytest.mark.parametrize("group", parameters())
 def test_decides_as_the_official_code(group: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compared = runners.compare(group)
+    compared = runners.compare(group, runners.about(group).get("every", 1))
     said = runners.table(group, compared)
     with capsys.disabled():
         print(f"\n{said}")

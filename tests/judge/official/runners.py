@@ -68,8 +68,9 @@ def rows(group: Path) -> list[Row]:
     return [json.loads(line) for line in text.split("\n") if line]
 
 
-def compare(group: Path) -> list[Compared]:
-    return list(RUNNERS[about(group)["runner"]](group, rows(group)))
+def compare(group: Path, every: int = 1) -> list[Compared]:
+    """Every `every`-th row of `group` beside ours."""
+    return list(RUNNERS[about(group)["runner"]](group, rows(group)[::every]))
 
 
 # One function for each kind of decision ----------------------------------------------------------
