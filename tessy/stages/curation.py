@@ -142,6 +142,7 @@ KIND = Kind(
     revision=2,
     declared=f"{__name__}:KIND",
     run=f"{__name__}:run",
+    on_device=True,
     preload=("tessy.curate.passes",),
 )
 
