@@ -105,7 +105,7 @@ def test_each_folder_of_a_comparison_has_its_own_switch(tmp_path: Path) -> None:
         switches=[{"kind": "trained"}, english, {"kind": "never"}],
         problems=1,
         window_tokens=WINDOW,
-        synthesis=LIMITS,
+        synthesis=LIMITS | {"chunk_tokens": 20},
         models=MODELS,
         engines=ENGINES,
         watching=ENGINES,
