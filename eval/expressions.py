@@ -84,6 +84,8 @@ _OPENING = {"(": ")", "{": "}", "[": "]", r"\lfloor": r"\rfloor", r"\lceil": r"\
 _ENDS = frozenset({*_OPENING.values(), "+", "-", ",", "&", r"\over", r"\choose", ":"})
 OHM = r"\Omega"
 """The one unit that is a symbol's command, too."""
+FUNCTION = "f"
+"""The one letter that is a function where brackets follow it; others are often quantities, as in `g(1+x)`."""
 _MIXED = re.compile(r"\\frac (?:\{ (\d+) \} |(\d) ?)(?:\{ (\d+) \}|(\d))(?: |$)")
 _NO_NAMES = commands(
     "begin end cup cap in notin setminus subset subseteq to rightarrow Rightarrow iff implies land lor forall"
@@ -351,7 +353,21 @@ class _Evaluator:
             raise NoValueError(f"{name!r} is not expected here")
         while self.peek() in ("_", "'"):
             name += self.subscript() if self.take() == "_" else "'"
+        if name.rstrip("'") == FUNCTION and self.peek() == "(":
+            return self.somewhere(f"{name}({self.arguments()})")
         return self.somewhere(name)
+
+    def arguments(self) -> str:
+        """What an unknown function is applied to, as text that is the same for equal values."""
+        self.take("(")
+        bars, self.bars = self.bars, 0
+        found = [self.sum()]
+        while self.peek() == ",":
+            self.take()
+            found.append(self.sum())
+        self.take(")")
+        self.bars = bars
+        return ",".join(f"{complex(value):.8g}" for value in found)
 
     def subscript(self) -> str:
         """A subscript's symbols without what only groups them."""

@@ -16,8 +16,9 @@ import signal
 import sys
 from collections.abc import Mapping
 
-INHERITED = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
-"""The same for the processes that a process of ours starts, torchrun's workers and vLLM's for example."""
+INHERITED = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""The same for the processes that a process of ours starts, torchrun's workers and vLLM's for example.
+Tokenizers start no threads of their own, as our processes share work out themselves and may fork."""
 PARENT = "TESSY_PARENT"
 """The environment variable that names a process's parent."""
 PR_SET_PDEATHSIG = 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import unicodedata
 from pathlib import Path
 
@@ -85,6 +87,26 @@ def test_other_cuts_are_not_stable(family: str, left: str, right: str) -> None:
     """Counterexamples: a line break after punctuation, inside a word, between white space and a word."""
     apart = renderer(family).encode(left) + renderer(family).encode(right)
     assert apart != renderer(family).encode(left + right)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_threads_go_on_while_a_long_text_is_encoded(family: str) -> None:
+    """So several threads share the work on a set that somebody else made."""
+    ours, steps, over = renderer(family), [], threading.Event()
+
+    def count() -> None:
+        while not over.is_set():
+            steps.append(time.sleep(0.001))
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    before = len(steps)
+    ids = ours.encode("The sum of 12 and 30, then. " * 40_000)
+    counted = len(steps) - before
+    over.set()
+    thread.join()
+    assert len(ids) > 40_000
+    assert counted > 20
 
 
 def test_vocabularies_differ_by_fingerprint() -> None:

@@ -1,4 +1,4 @@
-"""The embedded engine gives what the model gives, however work is batched, cut, rolled back or resumed."""
+"""It gives what the model gives, however work is batched, cut, rolled back or resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tessy.config.base import Sampler
 from tessy.engines import Request, uniform
 
 if TYPE_CHECKING:
-    from tessy.engines.embedded import EmbeddedEngine
+    from tessy.engines.transformers_engine import TransformersEngine
 
 pytestmark = pytest.mark.slow
 VOCABULARY = 64
@@ -42,10 +42,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def engine(checkpoint: Path, temperature: float = 1.0, slots: int = 16) -> EmbeddedEngine:
-    from tessy.engines.embedded import EmbeddedEngine
+def engine(checkpoint: Path, temperature: float = 1.0, slots: int = 16) -> TransformersEngine:
+    from tessy.engines.transformers_engine import TransformersEngine
 
-    return EmbeddedEngine(str(checkpoint), Sampler(temperature=temperature), slots=slots, max_length=100)
+    return TransformersEngine(str(checkpoint), Sampler(temperature=temperature), slots=slots, max_length=100)
 
 
 def plain(checkpoint: Path) -> Any:
@@ -131,7 +131,7 @@ def test_released_slots_are_used_again(checkpoint: Path) -> None:
 def test_sampling_follows_the_distribution_and_its_cuts() -> None:
     import torch
 
-    from tessy.engines.embedded import draw
+    from tessy.engines.transformers_engine import draw
 
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]], dtype=torch.float64)).expand(4000, 4)
     draws = [uniform("s", i) for i in range(4000)]
@@ -148,9 +148,9 @@ def test_sampling_follows_the_distribution_and_its_cuts() -> None:
 def test_logprobs_are_the_models_own_before_temperature_and_cuts(checkpoint: Path) -> None:
     import torch
 
-    from tessy.engines.embedded import EmbeddedEngine
+    from tessy.engines.transformers_engine import TransformersEngine
 
-    e = EmbeddedEngine(
+    e = TransformersEngine(
         str(checkpoint), Sampler(temperature=0.3, top_p=0.5, top_k=3), slots=16, max_length=100
     )
     model = plain(checkpoint)
@@ -229,8 +229,8 @@ def test_a_model_that_computes_otherwise_is_refused(
 
 
 def test_a_context_longer_than_the_model_is_refused(checkpoint: Path) -> None:
-    from tessy.engines.embedded import EmbeddedEngine
+    from tessy.engines.transformers_engine import TransformersEngine
     from tessy.errors import UserError
 
     with pytest.raises(UserError, match="its context holds 128"):
-        EmbeddedEngine(str(checkpoint), Sampler(temperature=1.0), slots=1, max_length=500)
+        TransformersEngine(str(checkpoint), Sampler(temperature=1.0), slots=1, max_length=500)

@@ -40,7 +40,7 @@ def test_smollm2_answers_in_english_through_the_engine(checkpoint: Path) -> None
     from tessy.chat.thinking import Marks
     from tessy.config.base import Sampler
     from tessy.engines import Request
-    from tessy.engines.embedded import EmbeddedEngine
+    from tessy.engines.transformers_engine import TransformersEngine
 
     tokenizer = load_tokenizer(str(checkpoint))
     form = find_format(tokenizer, thinking=Marks(*MARKS, ""), end_ids=end_ids(str(checkpoint))).format
@@ -52,7 +52,7 @@ def test_smollm2_answers_in_english_through_the_engine(checkpoint: Path) -> None
     )
     assert prompt == asked
     assert len(chat.encode("1234")) == 4
-    engine = EmbeddedEngine(
+    engine = TransformersEngine(
         str(checkpoint), Sampler(temperature=0.0), slots=1, max_length=100, dtype=torch.float32
     )
     written = asyncio.run(_written(engine, Request("s", prompt, 24, chat.answer_end_ids, "s")))

@@ -44,8 +44,8 @@ async def written(
     return [(continuation.token_ids, continuation.logprobs) for continuation in done]
 
 
-def test_logprobs_are_the_embedded_engines_and_schemas_are_kept_to(tmp_path: Path) -> None:
-    from tessy.engines.embedded import EmbeddedEngine
+def test_logprobs_are_the_transformers_engines_and_schemas_are_kept_to(tmp_path: Path) -> None:
+    from tessy.engines.transformers_engine import TransformersEngine
 
     make_model(tmp_path)
     done = subprocess.run(
@@ -58,11 +58,11 @@ def test_logprobs_are_the_embedded_engines_and_schemas_are_kept_to(tmp_path: Pat
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     found, constrained = (json.loads(line.removeprefix(MARK)) for line in lines)
     assert [Codec().decode(ids) for ids, _ in constrained] == ["271828<|end|>"] * len(PROMPTS)
-    # Whatever vLLM drew, the embedded engine is asked what could have been drawn there.
+    # Whatever vLLM drew, the transformers engine is asked what could have been drawn there.
     prefixes = [
         [*ids, *new[:at]] for ids, (new, _) in zip(PROMPTS, found, strict=True) for at in range(TOKENS)
     ]
-    engine = EmbeddedEngine(str(tmp_path), HOT, slots=len(prefixes), max_length=LENGTH)
+    engine = TransformersEngine(str(tmp_path), HOT, slots=len(prefixes), max_length=LENGTH)
     expected = [given[0] for _, given in asyncio.run(written(engine, prefixes, 1))]
     rows = [row for _, given in found for row in given]
     assert len(rows) == len(expected) == TOKENS * len(PROMPTS)

@@ -15,7 +15,7 @@ def turn(author: Role, tokens: int, ended_by: TurnEnd = "boundary") -> Turn:
 
 
 def test_nothing_known_is_no_reason_to_stop_early() -> None:
-    assert SpanLengths().reach("student", 4, 128) == 128
+    assert SpanLengths().continuation_tokens("student", 4, 128) == 128
 
 
 def test_spans_of_one_length_are_read_to_their_end_and_no_further() -> None:
@@ -24,18 +24,18 @@ def test_spans_of_one_length_are_read_to_their_end_and_no_further() -> None:
         span_lengths.took("a", turn("teacher", 5, "chunk"))
         span_lengths.took("b", turn("student", 30))
         span_lengths.took("a", turn("teacher", 3 + n % 2))
-    assert span_lengths.reach("teacher", 4, 128) == 12
-    assert span_lengths.reach("student", 4, 128) == 32
-    assert span_lengths.reach("student", 4, 20) == 20
+    assert span_lengths.continuation_tokens("teacher", 4, 128) == 12
+    assert span_lengths.continuation_tokens("student", 4, 128) == 32
+    assert span_lengths.continuation_tokens("student", 4, 20) == 20
 
 
 def test_the_end_of_thinking_is_no_boundary() -> None:
     span_lengths = SpanLengths()
     span_lengths.took("a", turn("student", 500, "end"))
-    assert span_lengths.reach("student", 4, 128) == 128
+    assert span_lengths.continuation_tokens("student", 4, 128) == 128
     for _ in range(40):
         span_lengths.took("a", turn("student", 10))
-    assert span_lengths.reach("student", 4, 128) == 12
+    assert span_lengths.continuation_tokens("student", 4, 128) == 12
 
 
 @given(
@@ -49,7 +49,7 @@ def test_the_reach_is_whole_chunks_or_all_that_is_allowed(
     span_lengths = SpanLengths()
     for tokens, ended_by in turns:
         span_lengths.took("a", turn("student", tokens, ended_by))
-    reach = span_lengths.reach("student", chunk, chunk * most)
+    reach = span_lengths.continuation_tokens("student", chunk, chunk * most)
     assert reach % chunk == 0
     assert chunk <= reach <= chunk * most
 
@@ -70,6 +70,8 @@ def test_a_continuation_runs_on_as_far_as_judging_takes() -> None:
     span_lengths = SpanLengths()
     for n in range(80):
         span_lengths.took("a", turn("student", 8 + 8 * (n % 2)))
-    reaches = [span_lengths.reach_behind("student", 512, behind) for behind in (0, 1, 10, 20, 40, 1000)]
+    reaches = [
+        span_lengths.continuation_tokens_behind("student", 512, behind) for behind in (0, 1, 10, 20, 40, 1000)
+    ]
     assert reaches[:2] == [512, 512]
     assert 12 < reaches[2] <= reaches[3] < reaches[4] <= reaches[5] < 100

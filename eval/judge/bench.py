@@ -1,7 +1,7 @@
 """What the sandbox costs: an empty program with it and without, and how runs scale with workers.
 
     python -m eval.judge.bench [overhead | contest [PROBLEMS TESTS SUBMISSIONS] | memory [TESTS [dmoj | lcb]]
-                                | small [SUBMISSIONS TESTS]]
+                                | small [SUBMISSIONS TESTS] | processes [SUBMISSIONS TESTS PROCESSES...]]
 
 prints one JSON object. Figures hold for a machine that does nothing else.
 """
@@ -22,6 +22,7 @@ from typing import Any
 from eval.judge.compile import DMOJ, build
 from eval.judge.loads import contest, memory, small, timed
 from eval.judge.records import MIB, Source
+from eval.judge.shared_load import processes
 from eval.judge.workers import physical_cores
 from eval.sandbox import Limits, Sealed, require, run, scratch
 
@@ -84,5 +85,6 @@ if __name__ == "__main__":
         "contest": contest,
         "memory": memory,
         "small": small,
+        "processes": processes,
     }
     print(json.dumps(loads[load](*(int(size) if size.isdigit() else size for size in sizes))))

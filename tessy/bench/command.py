@@ -131,8 +131,20 @@ Example:
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the trajectories, as JSON lines.")
 @click.option("--max-tokens", type=int, help="Longest response; as much as the servers' context holds.")
 @click.option("--concurrency", type=int, default=256, show_default=True, help="Samples in flight.")
-@click.option("--stride", type=int, default=16, show_default=True, help="Tokens between two looks (stream).")
-@click.option("--reach", type=int, default=128, show_default=True, help="Longest continuation (stream).")
+@click.option(
+    "--check-interval-tokens",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Tokens between two looks (stream).",
+)
+@click.option(
+    "--max-continuation-tokens",
+    type=int,
+    default=128,
+    show_default=True,
+    help="Longest continuation (stream).",
+)
 @click.option("--window-tokens", type=int, help="What the predictors see, where they do not say themselves.")
 @click.option("--student-tokenizer", metavar="DIR", help="Where it is not in the folder the server names.")
 @click.option("--teacher-tokenizer", metavar="DIR")
@@ -188,8 +200,8 @@ def _sizes(
         options["max_tokens"] or 512,
         100,
         boundary_every,
-        options["stride"],
-        options["reach"],
+        options["check_interval_tokens"],
+        options["max_continuation_tokens"],
         options["temperature"],
         json.loads(options["server_arguments"]),
         options["predictor_rest"],

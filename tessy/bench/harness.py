@@ -54,8 +54,8 @@ class Models:
     max_tokens: int
     sampler: dict[str, Any]
     concurrency: int
-    stride: int
-    reach: int
+    check_interval_tokens: int
+    max_continuation_tokens: int
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -112,10 +112,12 @@ class Harness:
         models = self.models
         # The cores are the engines'; lock step, as released, has its predictors take them all.
         torch.set_num_threads(1)
-        chunk = PAPER_CHUNK if literal else models.stride
+        chunk = PAPER_CHUNK if literal else models.check_interval_tokens
         assignment = self._assignment(self.predictors, dict.fromkeys(ROLES, chunk))
         adaptive = all(isinstance(engine, ServerEngine) for engine in self.engines.values())
-        schedule = Schedule(models.concurrency, None if literal else models.reach, adaptive=adaptive)
+        schedule = Schedule(
+            models.concurrency, None if literal else models.max_continuation_tokens, adaptive=adaptive
+        )
         before, meters = self.predictors_busy_s(), Meters()
         with Journal(folder) as journal:
             await write_all(models.samples(), assignment, journal, schedule, meters)

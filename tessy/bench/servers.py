@@ -50,8 +50,8 @@ class Options:
     max_tokens: int | None
     window_tokens: int | None
     concurrency: int
-    stride: int
-    reach: int
+    check_interval_tokens: int
+    max_continuation_tokens: int
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
@@ -65,8 +65,8 @@ class Options:
             given["max_tokens"],
             given["window_tokens"],
             given["concurrency"],
-            given["stride"],
-            given["reach"],
+            given["check_interval_tokens"],
+            given["max_continuation_tokens"],
         )
 
 
@@ -84,8 +84,8 @@ async def run(options: Options, scheduler: str, scratch: Path) -> tuple[Meters, 
         options.max_tokens or 1,
         options.sampler,
         options.concurrency,
-        options.stride,
-        options.reach,
+        options.check_interval_tokens,
+        options.max_continuation_tokens,
     )
     renderers = models.renderers()
     if options.max_tokens is None:

@@ -143,7 +143,7 @@ class TimedEngine:
     def open(self, request: Request) -> Continuation:
         left = list(self._script(request.token_ids)[: request.max_tokens])[::-1]
         continuation = Continuation(lambda: self._close(continuation))
-        self._waiting[continuation] = left, request.stride
+        self._waiting[continuation] = left, request.check_interval_tokens
         if self._stepping is None or self._stepping.done():
             self._stepping = asyncio.create_task(self._step())
         return continuation
@@ -169,14 +169,14 @@ class TimedEngine:
             batch = dict(self._open)
             async with self._device:
                 await asyncio.sleep((self._step_ms + more_ms) / 1000)
-            for continuation, (left, stride) in batch.items():
+            for continuation, (left, check_interval_tokens) in batch.items():
                 if continuation not in self._open:
                     continue
                 new = given.setdefault(continuation, [])
                 new.append(left.pop())
                 if finish := "stop" if new[-1] == END else None if left else "length":
                     del self._open[continuation]
-                if finish or len(new) >= stride:
+                if finish or len(new) >= check_interval_tokens:
                     continuation.push(given.pop(continuation), cast(Any, finish))
 
     def release(self, sample_id: str) -> None:

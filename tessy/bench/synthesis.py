@@ -3,8 +3,8 @@
 Four arrangements run the same models over the same problems on the same cores: the authors' release's, in
 lock step with one vLLM server per model as `vllm serve` starts it; one server per model as a recipe starts
 it; and processes of our own, one per core, that drain one journal and have the models inside, run by vLLM or
-by the embedded engine. `lockstep` is the first one's, and what the others' ratios are to; lock step on the
-second one's servers is measured as well (`lockstep_same_servers`), which tells what scheduling alone brings.
+by transformers. `lockstep` is the first one's, and what the others' ratios are to; lock step on the second
+one's servers is measured as well (`lockstep_same_servers`), which tells what scheduling alone brings.
 The limit of an arrangement is what it produces when asked for plain continuations, one request per problem,
 both models at once in the share their tokens have in cooperative traces.
 
@@ -62,11 +62,11 @@ def measure(models: Models, say: Say) -> dict[str, Any]:
         release = asyncio.run(_as_released(models, Path(scratch), say))
         over_http = asyncio.run(_over_http(models, Path(scratch), say))
         share = over_http["details"]["stream"]["teacher_token_share"]
-        inside, embedded = (
+        inside, transformers = (
             _in_process(models, kind, share, over_http["mean_tokens"], Path(scratch), say)
-            for kind in ("vllm", "embedded")
+            for kind in ("vllm", "transformers")
         )
-    arrangements = {"servers": over_http, "in_process": inside, "embedded": embedded}
+    arrangements = {"servers": over_http, "in_process": inside, "transformers": transformers}
     same_servers = over_http.pop("lockstep")
     for arrangement in arrangements.values():
         arrangement["stream_over_lockstep"] = arrangement["stream"] / release["accepted_tokens_per_s"]
@@ -80,7 +80,7 @@ def measure(models: Models, say: Say) -> dict[str, Any]:
         "lockstep_same_servers": same_servers,
         "stream_over_lockstep_same_servers": over_http["stream"] / same_servers,
         "in_process": inside,
-        "embedded": embedded,
+        "transformers": transformers,
         "best": {"arrangement": best} | {name: arrangements[best][name] for name in ratios},
     }
 

@@ -53,8 +53,8 @@ class Plan:
     max_tokens: int
     lockstep_tokens: int
     boundary_every: float
-    stride: int
-    reach: int
+    check_interval_tokens: int
+    max_continuation_tokens: int
     temperature: float
     server_arguments: Mapping[str, Any] = field(default_factory=dict)
     rests: tuple[float, ...] = (1.0,)
@@ -261,8 +261,8 @@ def models_of(plan: Plan, scratch: Path) -> Models:
         plan.max_tokens,
         {"temperature": plan.temperature, "top_p": 1.0, "top_k": 0},
         plan.concurrency,
-        plan.stride,
-        plan.reach,
+        plan.check_interval_tokens,
+        plan.max_continuation_tokens,
     )
 
 

@@ -19,8 +19,8 @@ import torch
 from tessy.bench.harness import Harness, Models
 from tessy.config.base import Sampler
 from tessy.engines import Engine
-from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
+from tessy.engines.transformers_engine import TransformersEngine
 from tessy.engines.turns import Turns
 from tessy.records import ROLES
 
@@ -50,7 +50,7 @@ def _harness(models: Models, core: int, kind: str, arguments: Mapping[str, Any],
         if kind == "vllm":
             return InProcessEngine(source, sampling, max_length=length, arguments=arguments, turns=turns)
         slots = models.concurrency
-        return EmbeddedEngine(
+        return TransformersEngine(
             source, sampling, slots=slots, max_length=length, dtype=torch.float32, turns=turns
         )
 

@@ -112,10 +112,9 @@ class Renderer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, including special tokens."""
         if self._bytes_are_text:
-            text: str = self.tokenizer.decode(
-                ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
-            )
-            return text
+            # As a batch of one: see TextEncoder.encode.
+            (text,) = self.tokenizer.backend_tokenizer.decode_batch([list(ids)], skip_special_tokens=False)
+            return str(text)
         # SentencePiece's own decoding drops a space that begins the text.
         return b"".join(self._token_bytes.get(token, b"") for token in ids).decode("utf-8", "replace")
 

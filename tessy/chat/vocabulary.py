@@ -184,7 +184,9 @@ class TextEncoder:
 
     def encode(self, text: str) -> list[int]:
         """Ids of text that continues other text."""
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        # As a batch of one, because `encode` would hold Python's lock and with it all other threads.
+        (found,) = self._plain.encode_batch_fast([text], add_special_tokens=False)
+        ids: list[int] = found.ids
         return ids
 
     def encode_segment(self, text: str, *, first: bool) -> list[int]:

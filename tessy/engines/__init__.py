@@ -4,7 +4,7 @@ An engine opens a continuation and extends it while the caller watches: the call
 continuation has a given length, and aborts it when it has enough. Requesting k tokens and waiting
 for all of them is the same with another length.
 
-In the embedded engine randomness is a function of (randomness, position), not of the order of work: the
+In the transformers engine randomness is a function of (randomness, position), not of the order of work: the
 token at a position is the same whether a span was written in one request or in ten, alone or in a batch,
 before a crash or after it. So a resumed run equals an uninterrupted one. vLLM samples from a stateful
 generator; there the ids that were produced are the record.
@@ -31,10 +31,10 @@ class Request:
 
     `sample_id` lets an engine keep what it knows of this sample's prefix (its KV cache, its replica);
     `randomness` names a sequence of random numbers, of which the absolute position picks one for every
-    token. `stride` tells engines that report in pieces how many ids are worth a report. `logprobs` is how
-    many of the likeliest tokens' log-probabilities to give with every id, at least; 0 for none. `schema` is a
-    JSON schema, as JSON, that constrains the text of the new ids from its first character on; vLLM enforces
-    it, other engines ignore it.
+    token. `check_interval_tokens` tells engines that report in pieces how many ids are worth a report.
+    `logprobs` is how many of the likeliest tokens' log-probabilities to give with every id, at least; 0 for
+    none. `schema` is a JSON schema, as JSON, that constrains the text of the new ids from its first character
+    on; vLLM enforces it, other engines ignore it.
     """
 
     sample_id: str
@@ -42,7 +42,7 @@ class Request:
     max_tokens: int
     stop_token_ids: tuple[int, ...]
     randomness: str
-    stride: int = 1
+    check_interval_tokens: int = 1
     logprobs: int = 0
     schema: str | None = None
 

@@ -117,7 +117,7 @@ def events(lines: bytes) -> Iterator[bytes]:
 
 
 def _whole(request: Request) -> bool:
-    return request.stride >= request.max_tokens
+    return request.check_interval_tokens >= request.max_tokens
 
 
 _NEUTRAL = json.dumps(NEUTRAL)[1:-1]
@@ -151,7 +151,7 @@ def _tokens_body(request: Request, name: str, sampling: Sampler, continued: Cont
     return (
         f'{{"request_id":"{name}",{kept}"stream":true,'
         f'"sampling_params":{{{_common(sampling)},"detokenize":false,'
-        f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
+        f'"max_tokens":{request.max_tokens},"stream_interval":{request.check_interval_tokens},'
         f'{_logprobs(request)}{_structured(request)}"stop_token_ids":{_ids(request.stop_token_ids)}}},'
         f'"token_ids":{new}}}'
     ).encode()
@@ -162,7 +162,7 @@ def _completions_body(request: Request, model: str, sampling: Sampler) -> bytes:
         f'{{"model":{json.dumps(model)},"stream":{str(not _whole(request)).lower()},'
         f'"return_token_ids":true,{_common(sampling)},'
         f"{_NEUTRAL},"
-        f'"max_tokens":{request.max_tokens},"stream_interval":{request.stride},'
+        f'"max_tokens":{request.max_tokens},"stream_interval":{request.check_interval_tokens},'
         # Tokens are named by id: distinct tokens with the same text would be merged otherwise.
         f'{_logprobs(request)}"return_tokens_as_token_ids":{str(request.logprobs > 0).lower()},'
         f'{_structured(request)}"stop_token_ids":{_ids(request.stop_token_ids)},"prompt":{list(request.token_ids)}}}'

@@ -2,7 +2,7 @@
 
 One pass reads any number of new ids for any of the rows. They are packed, so that the cost of a pass depends
 on the total number of ids; only attention pads, among rows of similar lengths. The caller knows what a
-row holds, and rolls back by overwriting it. The embedded engine and the
+row holds, and rolls back by overwriting it. The transformers engine and the
 boundary predictors are both built on this.
 
 In double precision (the default of both) a logit does not depend on which rows happened to share a pass,

@@ -180,7 +180,7 @@ async def _ignores_cuts(
 ) -> bool:
     """Whether a server of the API `text` silently ignores `top_k`, as some that do not support it do."""
     one = Sampler(temperature=2.0, top_k=1)
-    request = Request("probe", prompt, PROBE_TOKENS, (), "", stride=1)
+    request = Request("probe", prompt, PROBE_TOKENS, (), "", check_interval_tokens=1)
     # A dialogue has state: each answer needs its own.
     asked = [dialogue("text", request, "probe", model, one, codec) for _ in range(2)]
     first, second = [await _answer(session, url + PATHS["text"], each) for each in asked]

@@ -10,8 +10,8 @@ from tessy.engines import Continuation, EngineStats, Request
 
 class ScriptedEngine:
     """`script(token_ids)` names the whole continuation of a prefix; every pass of the event loop adds
-    `stride` ids of it to each open request. `logprobs(token_id)` are the log-probabilities it gives with an
-    id where they are asked for."""
+    `check_interval_tokens` ids of it to each open request. `logprobs(token_id)` are the log-probabilities it
+    gives with an id where they are asked for."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class ScriptedEngine:
 
         def write(start: int) -> None:
             nonlocal writing
-            end = min(start + request.stride, len(new))
+            end = min(start + request.check_interval_tokens, len(new))
             given = [self._logprobs(token) for token in new[start:end]] if request.logprobs else ()
             if end < len(new):
                 writing = loop.call_soon(write, end)

@@ -41,6 +41,14 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """Rows that are worked on, and what comes of them, in their order."""
+
+    rows: Sequence[Row]
+    found: Iterator[Trajectory | Unfit]
+
+
+@dataclass(frozen=True, slots=True)
 class Importer:
     """Makes trajectories of rows with the columns `layout`."""
 
@@ -50,12 +58,14 @@ class Importer:
     facts: Facts
     marking: Marking | None = None
 
-    def made(
-        self, pool: Executor, rows: Sequence[Row], names: Sequence[tuple[str, str]]
-    ) -> tuple[list[Trajectory], LeftOut]:
-        """The trajectories of rows, and which rows were left out."""
-        found, left_out = list(pool.map(self._one, rows, names)), LeftOut()
-        for row, one in zip(rows, found, strict=True):
+    def begun(self, pool: Executor, rows: Sequence[Row], names: Sequence[tuple[str, str]]) -> Begun:
+        """Have `pool` work on rows."""
+        return Begun(rows, pool.map(self._one, rows, names))
+
+    def made(self, begun: Begun) -> tuple[list[Trajectory], LeftOut]:
+        """The trajectories of rows once they are there, and which rows were left out."""
+        found, left_out = list(begun.found), LeftOut()
+        for row, one in zip(begun.rows, found, strict=True):
             if isinstance(one, Unfit):
                 left_out.add(row.origin, one)
         made = [one for one in found if isinstance(one, Trajectory)]

@@ -17,9 +17,9 @@ from tessy.config.models import ModelReference
 from tessy.engines import Engine
 from tessy.engines.command import ServedModel
 from tessy.engines.connect import connected
-from tessy.engines.embedded import EmbeddedEngine
 from tessy.engines.inprocess import InProcessEngine
 from tessy.engines.shared import Asked, Wanted, serving
+from tessy.engines.transformers_engine import TransformersEngine
 from tessy.engines.turns import Turns
 from tessy.records import Role
 from tessy.runtime.job import Job, Source
@@ -160,7 +160,7 @@ def _in_this_process(request: EngineRequest, settings: EngineSettings, length: i
             turns=request.turns,
             schemas=request.schemas,
         )
-    return EmbeddedEngine(
+    return TransformersEngine(
         source,
         request.sampler,
         slots=min(request.job.execution.concurrency, max(1, len(request.samples))),

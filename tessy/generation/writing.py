@@ -253,11 +253,11 @@ async def keeps_to_schemas(engine: Engine, renderer: Renderer) -> bool:
 
 async def _schedule(job: Job[StageConfig], authors: Collection[Author], compat: Compatibility) -> Schedule:
     execution = job.execution
-    reach = execution.max_continuation_tokens if streams(job, compat) else None
+    longest = execution.max_continuation_tokens if streams(job, compat) else None
     held = [(await author.engine.stats()).kv_tokens for author in authors]
     known = [tokens for tokens in (*held, execution.kv_tokens) if tokens]
     drawing = all(isinstance(author.engine, ServerEngine) for author in authors)
-    return Schedule(execution.concurrency, reach, min(known, default=None), adaptive=drawing)
+    return Schedule(execution.concurrency, longest, min(known, default=None), adaptive=drawing)
 
 
 def streams(job: Job[StageConfig], compat: Compatibility) -> bool:

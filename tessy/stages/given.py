@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -40,10 +40,11 @@ from tessy.stages.synthesize import Summary
 from tessy.stages.tables import Reading, opened
 
 if TYPE_CHECKING:
-    from tessy.generation.importing import Importer
+    from tessy.generation.importing import Begun, Importer, Names
+    from tessy.sources import Row
 
 BLOCK = 64
-"""Rows in memory, and in a file of the work folder."""
+"""Rows in a file of the work folder; two blocks are in memory."""
 
 
 class GivenStage(StageConfig):
@@ -151,19 +152,27 @@ def _imported(job: Job[GivenStage], reading: Reading) -> _Seen:
                 names.of(row)
         importer = _importer(job, reading, stack)
         pool = stack.enter_context(ThreadPoolExecutor(_threads(job)))
-        number = len(journal.rows)
-        while block_rows := list(islice(rows, BLOCK)):
-            made, left_out = importer.made(pool, block_rows, [names.of(row) for row in block_rows])
+        number, begun = len(journal.rows), _next(importer, pool, rows, names)
+        while begun:
+            # One block ahead, so that the pool works while rows are read and written.
+            following = _next(importer, pool, rows, names)
+            made, left_out = importer.made(begun)
             summary = Summary()
             if kept := list(summary.watch(made)):
                 folder = job.work / "parts" / f"{number:06}"
                 write_parquet(folder / TRAJECTORIES, kept, job.name, "A block of rows.")
-            entry = {"rows": len(block_rows), "left_out": left_out.values(), "summary": summary.plain()}
+            entry = {"rows": len(begun.rows), "left_out": left_out.values(), "summary": summary.plain()}
             journal.append(entry)
             seen.add(entry)
-            number += 1
+            number, begun = number + 1, following
             job.progress(seen.rows, max(about_all, seen.rows + 1), "rows")
     return seen
+
+
+def _next(importer: Importer, pool: Executor, rows: Iterator[Row], names: Names) -> Begun | None:
+    """The next block, begun; None after the last."""
+    block = list(islice(rows, BLOCK))
+    return importer.begun(pool, block, [names.of(row) for row in block]) if block else None
 
 
 def _importer(job: Job[GivenStage], reading: Reading, stack: ExitStack) -> Importer:

@@ -164,7 +164,7 @@ class Rollout:
         """The approximate number of tokens of this sample in the models' KV caches."""
         return max(len(view.ids) for view in self._views.values())
 
-    def request(self, max_tokens: int, stride: int) -> Request:
+    def request(self, max_tokens: int, check_interval_tokens: int) -> Request:
         """The request that has the author continue by at most `max_tokens`."""
         part, view = self.state.part, self._views[self.state.author]
         assert part is not None
@@ -175,7 +175,7 @@ class Rollout:
             max(0, min(max_tokens, self.budget())),
             form.thinking_end_ids if part == "thinking" else form.answer_end_ids,
             f"{self._assignment.seed}/{self.state.author}/{self.sample.sample_id}",
-            stride,
+            check_interval_tokens,
             self.rule.logprobs if self.rule else 0,
             self.schema,
         )

@@ -2,8 +2,8 @@
 
 A task opens a continuation with the author whose turn it is, looks at it every `chunk_tokens` tokens,
 asks the author's boundary predictor where it stops being the author's own, journals what is accepted,
-and aborts the continuation at a boundary. With `reach` equal to `chunk_tokens` that is Algorithm 1 to
-the letter (a request per chunk); with a longer reach the same text is accepted from a stream.
+and aborts the continuation at a boundary. With `max_continuation_tokens` equal to `chunk_tokens` that is
+Algorithm 1 to the letter (a request per chunk); with longer ones the same text is accepted from a stream.
 
 Engines and predictors batch whatever is asked at the same moment; there is no step barrier. An engine
 that fails is asked again from the last accepted turn, for as long as `Patience` lasts; then the sample
@@ -56,14 +56,15 @@ class Patience:
 class Schedule:
     """How samples are run: `concurrency` at once while the models' KV caches have room for them.
 
-    `reach` is the longest continuation opened at a time where a predictor watches (`span_lengths` opens
-    shorter ones); None asks chunk by chunk. `adaptive` has all judged that has arrived since the last look,
-    and looks as often as answers come: for engines that draw as they go, because turns then depend on who was
-    faster. `kv_tokens` is how many tokens the smallest KV cache holds, None where that is no limit.
+    `max_continuation_tokens` is the longest continuation opened at a time where a predictor watches
+    (`span_lengths` opens shorter ones); None asks chunk by chunk. `adaptive` has all judged that has arrived
+    since the last look, and looks as often as answers come: for engines that draw as they go, because turns
+    then depend on who was faster. `kv_tokens` is how many tokens the smallest KV cache holds, None where that
+    is no limit.
     """
 
     concurrency: int
-    reach: int | None = 512
+    max_continuation_tokens: int | None = 512
     kv_tokens: int | None = None
     patience: Patience = Patience()
     adaptive: bool = False
@@ -182,22 +183,24 @@ async def _stretch(
 ) -> None:
     """Open one continuation and take turns from it until it is used up or somebody else has to write."""
     author, role, watched = rollout.author, rollout.state.author, rollout.watched
-    adaptive = watched and schedule.adaptive and schedule.reach is not None
+    adaptive = watched and schedule.adaptive and schedule.max_continuation_tokens is not None
     unwatched = SPELLED_CHUNK if rollout.ends_in_text else UNWATCHED_CHUNK
-    chunk = stride = author.chunk_tokens if watched else unwatched
+    chunk = interval = author.chunk_tokens if watched else unwatched
     if adaptive:
-        chunk = stride = pace.interval(role, chunk)
-    budget = reach = rollout.budget()
+        chunk = interval = pace.interval(role, chunk)
+    budget = max_tokens = rollout.budget()
     if rollout.schema:
         # Engines begin a schema anew with every request, so that its text is one turn.
         chunk = budget
-    elif schedule.reach is None:
-        reach = chunk
+    elif schedule.max_continuation_tokens is None:
+        max_tokens = chunk
     elif watched and adaptive:
-        reach = span_lengths.reach_behind(role, schedule.reach, pace.behind(role))
+        max_tokens = span_lengths.continuation_tokens_behind(
+            role, schedule.max_continuation_tokens, pace.behind(role)
+        )
     elif watched:
-        reach = span_lengths.reach(role, chunk, schedule.reach)
-    request = rollout.request(reach, stride)
+        max_tokens = span_lengths.continuation_tokens(role, chunk, schedule.max_continuation_tokens)
+    request = rollout.request(max_tokens, interval)
     meters.request(role)
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
     taken, clock = 0, asyncio.get_running_loop().time

@@ -4,7 +4,7 @@ What an author writes past a boundary is thrown away, and while its text is on i
 writes on. Where that is little, because judging is quick, continuations are opened as long as allowed. Where
 it is much, one that ends about where spans usually do wastes little; one that ends too early costs another
 request. How often to look follows from the same: no more often than answers come. Only speed depends on this:
-a trace is the same for any reach, and for any interval.
+a trace is the same for any length of continuations, and for any interval.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class SpanLengths:
         elif turn.ended_by == "boundary":
             self._lengths[turn.author] = _Length(length, length / 2)
 
-    def reach(self, author: Role, chunk: int, most: int) -> int:
+    def continuation_tokens(self, author: Role, chunk: int, most: int) -> int:
         """Tokens to ask for: whole chunks, as many as most spans need, at least one and up to `most`."""
         length = self._lengths.get(author)
         if length is None:
@@ -97,7 +97,7 @@ class SpanLengths:
         chunks = round((length.mean + length.deviation + LOOK_AHEAD) / chunk)
         return min(most, chunk * max(1, chunks))
 
-    def reach_behind(self, author: Role, most: int, behind: float) -> int:
+    def continuation_tokens_behind(self, author: Role, most: int, behind: float) -> int:
         """The same where `behind` tokens are written during a judgement. Fewer than the lengths of spans
         differ by are worth no early end; of many, the request that an early end costs takes as long."""
         length = self._lengths.get(author)

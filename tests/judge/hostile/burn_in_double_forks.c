@@ -1,4 +1,4 @@
-// ends: cpu wall
+// ends: cpu wall memory
 #include "hostile.h"
 
 int main(void) {

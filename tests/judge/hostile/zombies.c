@@ -1,4 +1,4 @@
-// ends: exit cpu wall
+// ends: exit cpu wall memory
 #include "hostile.h"
 
 int main(void) {

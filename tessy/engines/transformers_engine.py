@@ -59,7 +59,7 @@ class _Job:
         return self.slot.ids[self.slot.cached : self.slot.cached + FEED_TOKENS]
 
 
-class EmbeddedEngine:
+class TransformersEngine:
     """Runs the checkpoint at `source` for up to `slots` live samples of at most `max_length` ids."""
 
     def __init__(
@@ -137,7 +137,7 @@ class EmbeddedEngine:
         except Exception as error:
             failed, self._jobs = self._jobs, []
             for job in failed:
-                job.continuation.fail(EngineFault("embedded engine", repr(error)))
+                job.continuation.fail(EngineFault("transformers engine", repr(error)))
             raise
 
     @torch.inference_mode()
