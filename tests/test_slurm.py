@@ -57,8 +57,8 @@ def work(folder: Path, *command: str, count: int = 1, cores: int = 1) -> Work:
     return Work("a stage", command, folder, count, Resources(cores=cores))
 
 
-def until(found: Callable[[], Any], within_s: float = 60) -> Any:
-    """What `found` returns, once that is something."""
+def until(found: Callable[[], Any], within_s: float = 240) -> Any:
+    """What `found` returns, once that is something; a busy machine may need a while."""
     deadline = time.monotonic() + within_s
     while not (result := found()):
         assert time.monotonic() < deadline
@@ -145,7 +145,7 @@ def test_an_evaluation_by_an_array_is_that_of_this_machine(slurm: SlurmCluster, 
     """Of code: responses and verdicts. One task is cancelled and one requeued while responses are written."""
     evaluation = evaluated(tmp_path, "evaluate-student_only")
     with evaluation.on(configured().plain, workers=2) as run:
-        until(lambda: journaled(evaluation.partial) or run.poll() is not None, 120)
+        until(lambda: journaled(evaluation.partial) or run.poll() is not None)
         jobs = list(slurm.jobs())
         slurm.ask("scancel", jobs[0])
         slurm.ask("scontrol", "requeue", jobs[1])
@@ -162,9 +162,9 @@ def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task(
     where = f"--on={json.dumps(configured().plain)}"
     command = [*asked(tmp_path, 120), where, f"--processes={COUNT}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as judging:
-        until(lambda: list(tmp_path.glob(KEPT)) and any(path.stat().st_size for path in tmp_path.glob(KEPT)))
-        slurm.ask("scancel", running(slurm)[0])
-        _, said = judging.communicate(timeout=120)
+        until(lambda: any(path.stat().st_size for path in tmp_path.glob(KEPT)))
+        slurm.ask("scancel", next(job for job, state in slurm.jobs().items() if state == "RUNNING"))
+        _, said = judging.communicate(timeout=240)
     assert judging.returncode == 0, said
     assert rows_of(tmp_path / "out.jsonl") == rows_of(tmp_path / "alone.jsonl")
     assert "120 judged" in said
@@ -172,11 +172,11 @@ def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task(
 
 def test_the_jobs_of_a_killed_run_go_on_and_belong_to_the_next(slurm: SlurmCluster, tmp_path: Path) -> None:
     folder = shared_writing.stage_at(
-        tmp_path, shared_writing.WritingStage(count=60, pause_s=0.4), COUNT, configured()
+        tmp_path, shared_writing.WritingStage(count=120, pause_s=0.4), COUNT, configured()
     )
     environment = {**with_parent(), **configured().environment}
     killed = subprocess.Popen(python_module("tessy.runtime.job", str(folder)), env=environment)
-    jobs = until(lambda: journaled(folder) and running(slurm))
+    jobs = until(lambda: journaled(folder) and list(slurm.jobs()))
     killed.kill()
     killed.wait()
     before = len(journaled(folder))
@@ -186,7 +186,7 @@ def test_the_jobs_of_a_killed_run_go_on_and_belong_to_the_next(slurm: SlurmClust
     # What the killed run has left, and one job in the place of the one that was lost.
     assert len(disturbed.jobs - set(jobs)) == 1
     assert set(disturbed.finished.values()) == {1}
-    assert len(json.loads(shared_writing.traces(folder))) == 60
+    assert len(json.loads(shared_writing.traces(folder))) == 120
 
 
 def test_jobs_with_other_settings_than_now_are_replaced(slurm: SlurmCluster, tmp_path: Path) -> None:
