@@ -124,11 +124,8 @@ def test_an_array_of_writers_loses_two_tasks_and_has_one_requeued(
     assert shared_writing.traces(folder) == shared_writing.traces(alone)
 
 
-def test_an_array_that_judges_loses_a_node_and_a_task_and_has_one_requeued(
-    slurm: SlurmCluster, tmp_path: Path
-) -> None:
+def test_an_array_that_judges_loses_a_node_and_a_task(slurm: SlurmCluster, tmp_path: Path) -> None:
     def disturb(jobs: list[str]) -> None:
-        slurm.ask("scontrol", "requeue", jobs[1])
         node = slurm.ask("squeue", "--noheader", f"--jobs={jobs[0]}", "--format=%N").strip()
         slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
         slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
