@@ -85,7 +85,8 @@ _ENDS = frozenset({*_OPENING.values(), "+", "-", ",", "&", r"\over", r"\choose",
 OHM = r"\Omega"
 """The one unit that is a symbol's command, too."""
 FUNCTION = "f"
-"""The one letter that is a function where brackets follow it; others are often quantities, as in `g(1+x)`."""
+"""The one letter that is a function where brackets follow it. SymPy's parser takes every letter for one then,
+but most are quantities in answers, as in `g(1+x)`."""
 _MIXED = re.compile(r"\\frac (?:\{ (\d+) \} |(\d) ?)(?:\{ (\d+) \}|(\d))(?: |$)")
 _NO_NAMES = commands(
     "begin end cup cap in notin setminus subset subseteq to rightarrow Rightarrow iff implies land lor forall"
@@ -265,15 +266,21 @@ class _Evaluator:
         return self.function(name) if name in COMPLEX else None
 
     def of_several(self, name: str) -> Number:
-        closing = _OPENING.get(self.take())
-        if closing is None:
+        if self.peek() not in _OPENING:
             raise NoValueError(f"{name} of what is expected")
+        return self.numbers.kept(of_several(name, self.list_of_values()))
+
+    def list_of_values(self) -> list[Number]:
+        """The values between brackets."""
+        closing = _OPENING[self.take()]
+        bars, self.bars = self.bars, 0
         found = [self.sum()]
         while self.peek() == ",":
             self.take()
             found.append(self.sum())
         self.take(closing)
-        return self.numbers.kept(of_several(name, found))
+        self.bars = bars
+        return found
 
     def argument(self) -> Number:
         """A braced group, or as LaTeX has it, the next digit or name."""
@@ -354,20 +361,9 @@ class _Evaluator:
         while self.peek() in ("_", "'"):
             name += self.subscript() if self.take() == "_" else "'"
         if name.rstrip("'") == FUNCTION and self.peek() == "(":
-            return self.somewhere(f"{name}({self.arguments()})")
+            # Any number, but the same one for arguments that are equal up to their rounding errors.
+            return self.somewhere(f"{name}({[f'{complex(one):.8g}' for one in self.list_of_values()]})")
         return self.somewhere(name)
-
-    def arguments(self) -> str:
-        """What an unknown function is applied to, as text that is the same for equal values."""
-        self.take("(")
-        bars, self.bars = self.bars, 0
-        found = [self.sum()]
-        while self.peek() == ",":
-            self.take()
-            found.append(self.sum())
-        self.take(")")
-        self.bars = bars
-        return ",".join(f"{complex(value):.8g}" for value in found)
 
     def subscript(self) -> str:
         """A subscript's symbols without what only groups them."""

@@ -28,6 +28,8 @@ MEANING = (
     *("tessy.curation_rules", "tessy.curate", "tessy.sources", "tessy.stages", "train", "eval"),
 )
 """Rooms whose code decides results, as against how fast and where they are made."""
+BY_NAME = {"eval.lm_tasks": [f"eval.tasks.{path.stem}" for path in sorted(ROOT.glob("eval/tasks/*.py"))]}
+"""Modules that no module imports: lm-eval loads them, as the task files beside them say (`!function`)."""
 
 
 def recipes() -> list[str]:
@@ -82,6 +84,7 @@ def _reached(module: str) -> dict[str, Path]:
         if path is None or name in found or not name.startswith(MEANING):
             continue
         found[name] = path
+        waiting += BY_NAME.get(name, [])
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
                 waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]

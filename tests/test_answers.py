@@ -20,7 +20,7 @@ SAME = [
     (r"e^{i\pi}", "-1"), (r"\log_2 8", "3"), (r"\sin^2 x+\cos^2 x", "1"), (r"10^{-5}", "0.00001"),
     (r"a_1+a_{2}", "a_2+a_1"), (r"\text{even}", "even"), (r"x\in[1,2]", "[1,2]"), (r"\mathbf{7}", "7"),
     ("f(x+1)", "f(1+x)"), ("2f(x)f'(x)", "f(x)f'(x)+f'(x)f(x)"), ("f(f(2x))", "f(f(x+x))"),
-    ("f(4/2)", "f(2)"),
+    ("f(4/2)", "f(2)"), (r"|\max(1,|x|)|", r"\max(|x|,1)"),
     ("f(x,y+1)+1", "1+f(x,1+y)"), ("g(1+x)", "g+gx"), ("f+gx", "f+xg"), ("f_0(1+x)", "f_0+f_0x"),
 ]  # fmt: skip
 DIFFERENT = [
@@ -75,6 +75,7 @@ HOSTILE = {
     "chain": "=".join(["x^2+1"] * 300),
     "units": r"\mathrm{kg}" * 180,
     "functions": r"\sin" * 450 + "x",
+    "applied functions": "f(" * 59 + "x" + ")" * 59,
     "a megabyte": "1+" * 500_000 + "1",
     "spaces": " " * 1_000_000,
 }

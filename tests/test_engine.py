@@ -1,4 +1,4 @@
-"""It gives what the model gives, however work is batched, cut, rolled back or resumed."""
+"""The transformers engine gives what the model gives, however work is batched, cut, rolled back, resumed."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import subprocess
 import tempfile
 import time
@@ -20,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from eval.judge.loads import _PROGRAMS, _write_sums, timed
+from eval.judge.loads import _PROGRAMS, _cpu_s, _spent, _write_sums, timed
 from tessy.processes import python_module, with_parent
 
 PROBLEMS = 50
@@ -69,7 +68,7 @@ def _judged(root: Path, count: int, expected: list[str], name: str) -> dict[str,
     out = root / f"{name}-{count}.jsonl"
     given = [f"--problems={root / 'problems'}", f"--responses={root / name}.jsonl", f"--out={out}"]
     command = python_module("tessy.cli", "judge", "--format=dmoj", *given, "--workers=1")
-    before = _cpu_s()
+    before = _spent()
     seconds, failed = timed(lambda: _ended(command, count, root / f"kept-{name}-{count}"))
     if failed:
         raise RuntimeError(f"{' '.join(command)}: {failed}")
@@ -79,7 +78,7 @@ def _judged(root: Path, count: int, expected: list[str], name: str) -> dict[str,
     return {
         "seconds": round(seconds, 1),
         "submissions_per_s": round(len(rows) / seconds, 1),
-        "cpu_s": round(_cpu_s() - before, 1),
+        "cpu_s": _cpu_s(before),
         "missing": len(expected) - len({row["sample_id"] for row in rows}),
         "other_verdicts": sum(row["verdict"] != expected[row["sample_id"]] for row in rows),
         "judged_twice": judged.total() - len(judged),
@@ -100,8 +99,3 @@ def _ended(command: list[str], count: int, kept: Path) -> str:
         time.sleep(0.2)
     ended = [(one.communicate()[1], one.returncode) for one in running]
     return next((said for said, code in ended if code), "")
-
-
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
