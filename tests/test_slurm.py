@@ -66,10 +66,10 @@ def until(found: Callable[[], Any], within_s: float = 240) -> Any:
     return result
 
 
-def running(slurm: SlurmCluster) -> list[str]:
-    """The jobs that run, once those of all workers do."""
+def running(slurm: SlurmCluster, least: int = COUNT) -> list[str]:
+    """The jobs that run, once there are so many."""
     found = [job for job, state in slurm.jobs().items() if state == "RUNNING"]
-    return found if len(found) >= COUNT else []
+    return found if len(found) >= least else []
 
 
 class Disturbed:
@@ -151,20 +151,22 @@ def test_an_evaluation_by_an_array_is_that_of_this_machine(slurm: SlurmCluster, 
     evaluation.check()
 
 
-def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task(
+def test_a_file_of_programs_is_judged_by_an_array_that_loses_a_task_and_has_one_requeued(
     slurm: SlurmCluster, tmp_path: Path
 ) -> None:
-    alone = subprocess.run(asked(tmp_path, 120, "alone.jsonl"), cwd=ROOT, capture_output=True, text=True)
+    alone = subprocess.run(asked(tmp_path, 240, "alone.jsonl"), cwd=ROOT, capture_output=True, text=True)
     assert alone.returncode == 0, alone.stderr
     where = f"--on={json.dumps(configured().plain)}"
-    command = [*asked(tmp_path, 120), where, f"--processes={COUNT}"]
+    command = [*asked(tmp_path, 240), where, f"--processes={COUNT}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as judging:
         until(lambda: any(path.stat().st_size for path in tmp_path.glob(KEPT)))
-        slurm.ask("scancel", next(job for job, state in slurm.jobs().items() if state == "RUNNING"))
+        jobs = until(lambda: running(slurm, least=2))
+        slurm.ask("scontrol", "requeue", jobs[1])
+        slurm.ask("scancel", jobs[0])
         _, said = judging.communicate(timeout=240)
     assert judging.returncode == 0, said
     assert rows_of(tmp_path / "out.jsonl") == rows_of(tmp_path / "alone.jsonl")
-    assert "120 judged" in said
+    assert "240 judged" in said
 
 
 def test_the_jobs_of_a_killed_run_go_on_and_belong_to_the_next(slurm: SlurmCluster, tmp_path: Path) -> None:

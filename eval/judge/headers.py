@@ -1,9 +1,10 @@
 """Precompiled headers: what many submissions begin with, parsed once.
 
 Submissions begin with `#include` lines of standard headers, and parsing those takes most of a compilation.
-One that begins as others did is given the result of parsing that beginning, found under the name of its first
-header; a compiler that finds one, made with its own flags, loads it in place of the headers, and otherwise
-goes on to the headers themselves. It makes the same binary either way. The judge makes it, in a sandbox of
+One that begins with the same headers as others is given the result of parsing them, found under the name of
+its first header; a compiler that finds one, made with its own flags, loads it in place of the headers, and
+otherwise goes on to the headers themselves. In what order a program names them has no effect ([using.headers]
+in the C++ standard). It makes the same binary either way. The judge makes it, in a sandbox of
 its own and from nothing but the headers' names; a compilation sees it read-only, as sealed memory. On disk it
 lies with the built programs (`cache`), under the hash of all it was made from, and is used only if its own
 hash is right.
@@ -24,8 +25,8 @@ import re
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias
 
@@ -64,18 +65,8 @@ _BEGINNING = re.compile(
 )
 _DIGEST = hashlib.sha256().digest_size
 Names: TypeAlias = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Precompiled headers, and the first of them itself, for what includes it twice or not first."""
-
-    content: Sealed
-    path: str
-
-
 _lock, _making = threading.Lock(), threading.Lock()
-_made: dict[tuple[Names, str], Header | None] = {}
+_made: dict[tuple[Names, str], Sealed | None] = {}
 """The one used last comes last; None: it cannot be made."""
 _owed: Counter[tuple[Names, str]] = Counter()
 _looked_for: set[tuple[Names, str]] = set()
@@ -103,15 +94,17 @@ def _beginning(source: bytes) -> Iterator[str]:
 
 
 def precompiled(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> tuple[str, int, str] | None:
-    """The longest part, from the first on, of the headers `names` that there is precompiled for a compiler
-    and its flags, which `compiler` names in full: the first name, a new descriptor of it, and where that
-    header itself is. None if there is none.
+    """The largest part of the headers `names`, with the first, that there is precompiled for a compiler and
+    its flags, which `compiler` names in full: the first name, a new descriptor of it, and where the first
+    header itself is, for what includes it twice or not first. None if there is none.
 
     It may be made for that, by this thread alone: `make` turns the source of a header into one that is
     precompiled.
     """
-    names = _needed(names)
-    if names and _making.acquire(blocking=False):
+    names = tuple(takewhile(_inputs, names))
+    if not names:
+        return None
+    if _making.acquire(blocking=False):
         try:
             if (names, compiler) not in _looked_for:
                 _looked_for.add((names, compiler))
@@ -127,10 +120,10 @@ def precompiled(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> 
         header = _made.pop((best, compiler))
         assert header is not None
         _made[best, compiler] = header
-        return best[0], header.content.reader(), header.path
+        return names[0], header.reader(), _place(names[0])
 
 
-def _keep(names: Names, compiler: str, made: Header | None) -> None:
+def _keep(names: Names, compiler: str, made: Sealed | None) -> None:
     with _lock:
         _made[names, compiler] = made
         _make_room()
@@ -139,12 +132,11 @@ def _keep(names: Names, compiler: str, made: Header | None) -> None:
 def _recall(names: Names, compiler: str) -> None:
     """Take the longest part of `names` that an earlier run left on disk, if there is none as long in
     memory."""
-    for count in range(len(names), 0, -1):
-        part = names[:count]
+    for part in reversed(_parts(names)):
         if (part, compiler) in _made:
             return
         if content := _on_disk(_key(part, compiler)):
-            _keep(part, compiler, Header(Sealed([content]), _place(part[0])))
+            _keep(part, compiler, Sealed([content]))
             return
 
 
@@ -153,42 +145,64 @@ def _due(names: Names, compiler: str) -> Names:
     with _lock:
         best = _best(names, compiler)
         due: Names = ()
-        for count in range(len(best) + 1, len(names) + 1):
-            key = names[:count], compiler
-            if key in _made:
+        for part in _parts(names):
+            if (part, compiler) in _made or _size(part) <= _size(best):
                 continue
-            _owed[key] += _size(key[0]) - _size(best)
-            if _owed[key] >= _COST * _size(key[0]):
-                due = key[0]
+            _owed[part, compiler] += _size(part) - _size(best)
+            if _owed[part, compiler] >= _COST * _size(part):
+                due = part
         return due
 
 
 def _best(names: Names, compiler: str) -> Names:
-    counts = range(len(names), 0, -1)
-    return next((names[:count] for count in counts if _made.get((names[:count], compiler))), ())
+    there = (part for (part, of), header in _made.items() if header and of == compiler)
+    fitting = (part for part in there if _cover(part, names[0]) and all(_cover(names, one) for one in part))
+    return max(fitting, key=_size, default=())
+
+
+def _cover(names: Names, name: str) -> bool:
+    """Whether one of `names` is, or includes, the header `name`. C++'s headers include C's in part only, as
+    <cstdlib> does <stdlib.h>."""
+    return name in names or (not name.endswith(".h") and _place(name) in _all(names))
+
+
+def _parts(names: Names) -> list[Names]:
+    """The first of `names`, the first two, and so on, each as the fewest headers that include them all, in an
+    order that does not depend on theirs."""
+    return list(dict.fromkeys(_fewest(names[:count]) for count in range(1, len(names) + 1)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _fewest(names: Names) -> Names:
+    fewest: Names = ()
+    # One that includes another comes before it.
+    for name in sorted(names, key=lambda name: (-len(_inputs(name)), name)):
+        if not _cover(fewest, name):
+            fewest = (*fewest, name)
+    return fewest
 
 
 def _make_room() -> None:
     """Let go of what was not used for longest; it is on disk."""
     there = [key for key, header in _made.items() if header]
-    total = sum(header.content.size for header in _made.values() if header)
+    total = sum(header.size for header in _made.values() if header)
     for key in there[:-1]:
         header = _made[key]
         if total <= _MOST or header is None:
             return
-        total -= header.content.size
-        header.content.close()
+        total -= header.size
+        header.close()
         del _made[key]
 
 
-def _kept(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> Header | None:
+def _kept(names: Names, compiler: str, make: Callable[[bytes], bytes]) -> Sealed | None:
     key = _key(names, compiler)
     try:
         content = _on_disk(key)
         if not content:
             content = memoryview(make(_source(names)))
             cache.put(key, hashlib.sha256(content).digest() + content)
-        return Header(Sealed([content]), _place(names[0]))
+        return Sealed([content])
     except (CompileError, SandboxError, OSError):
         return None  # without it everything takes longer, and nothing else
 
@@ -201,24 +215,12 @@ def _on_disk(key: str) -> memoryview | None:
 
 def _key(names: Names, compiler: str) -> str:
     """Of what it is made from: an update of one header must not go unseen."""
-    inputs = [(path, _digest(path)) for path in _all(names)]
+    inputs = [(path, _digest(path)) for path in sorted(_all(names))]
     return hashlib.sha256(repr((_source(names), compiler, inputs)).encode()).hexdigest()
 
 
 def _source(names: Names) -> bytes:
     return "".join(f"#include <{name}>\n" for name in names).encode()
-
-
-def _needed(names: Names) -> Names:
-    """Without those that an earlier one includes, and that therefore add nothing; up to one that is not
-    there."""
-    needed: list[str] = []
-    for name in names:
-        if not _inputs(name):
-            break
-        if _place(name) not in _all(needed):
-            needed.append(name)
-    return tuple(needed)
 
 
 @functools.cache
@@ -235,8 +237,9 @@ def _place(name: str) -> str:
     return next(path for path in _inputs(name) if path.endswith(f"/{name}"))
 
 
-def _all(names: Iterable[str]) -> dict[str, None]:
-    return dict.fromkeys(path for name in names for path in _inputs(name))
+@functools.lru_cache(maxsize=4096)
+def _all(names: Names) -> frozenset[str]:
+    return frozenset(path for name in names for path in _inputs(name))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from eval.judge import compile as languages
 from eval.judge import headers
 from eval.judge.records import CompileError, Source
+from eval.sandbox import Sealed
 
 pytestmark = pytest.mark.sandbox
 
@@ -36,6 +38,8 @@ SOURCES = {
     "more than those": SEVERAL + "#include <queue>\n#include <ext/rope>\n" + BODY,
     "with a macro between": STREAMS + "#define _GLIBCXX_ASSERTIONS\n#include <map>\n" + BODY,
     "an old name": SEVERAL + "#include <math.h>\nint half = abs(-2.5) * 2;\n" + BODY,
+    "an old name before everything": "#include <math.h>\n" + BITS + "int half = abs(-2.5) * 2;\n" + BODY,
+    "an old name before several": "#include <stdlib.h>\n" + SEVERAL + "long one = abs(-1L);\n" + BODY,
     "streams, then everything": STREAMS + BITS + BODY,
 }
 WRONG = {
@@ -61,7 +65,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 MADE = (BITS, SEVERAL, "#include <iostream>\n")
-NAMES = {("bits/stdc++.h",), ("iostream",), ("iostream", "vector", "map", "cmath")}
+NAMES = {("bits/stdc++.h",), ("iostream",), ("iostream", "cmath", "map", "vector")}
 
 
 def built(code: str) -> bytes | str:
@@ -85,7 +89,7 @@ def test_the_binary_is_that_of_the_header_itself(name: str, monkeypatch: pytest.
 def test_a_submission_cannot_change_it() -> None:
     for made in headers._made.values():
         assert made is not None
-        for descriptor in (made.content.fd, made.content.reader()):
+        for descriptor in (made.fd, made.reader()):
             with pytest.raises(OSError):
                 os.pwrite(descriptor, b"x", 0)
             with pytest.raises(OSError):
@@ -111,23 +115,24 @@ def test_programs_do_not_see_it() -> None:
 def test_what_lies_in_the_cache_is_used_only_if_it_is_whole(cache: Path) -> None:
     kept = headers._kept(("iostream",), "some compiler", lambda source: b"made from " + source)
     assert kept is not None
-    assert kept.content.read() == b"made from #include <iostream>\n"
+    assert kept.read() == b"made from #include <iostream>\n"
     (path,) = [path for path in (cache / "tessy" / "programs").iterdir() if b"made from" in path.read_bytes()]
     path.write_bytes(path.read_bytes().replace(b"made", b"fake"))
     again = headers._kept(("iostream",), "some compiler", lambda source: b"made again")
     assert again is not None
-    assert again.content.read() == b"made again"
+    assert again.read() == b"made again"
     assert headers._kept(("iostream",), "another", broken) is None
 
 
 def test_what_an_earlier_run_made_is_used_at_once() -> None:
-    names = ("iostream", "list", "set")
-    assert headers._kept(names[:2], "patient", lambda source: b"kept") is not None
+    names, kept = ("list", "iostream", "set"), ("iostream", "list")
+    assert headers._kept(kept, "patient", lambda source: b"kept") is not None
     found = headers.precompiled(names, "patient", broken)
     assert found is not None
     assert os.pread(found[1], 9, 0) == b"kept"
     os.close(found[1])
-    assert [made for made, compiler in headers._made if compiler == "patient"] == [names[:2]]
+    assert found[0] == "list"
+    assert [made for made, compiler in headers._made if compiler == "patient"] == [kept]
 
 
 def broken(source: bytes) -> bytes:
@@ -158,12 +163,30 @@ def test_only_what_a_program_surely_begins_with_is_precompiled(source: str, name
     assert headers.wanted(source.encode()) == tuple(names.split())
 
 
-def test_what_an_earlier_header_includes_adds_nothing() -> None:
-    assert headers._needed(("iostream", "string", "map", "iostream")) == ("iostream", "map")
-    assert headers._needed(("cmath", "math.h")) == ("cmath", "math.h"), (
-        "it declares more than the C library's"
-    )
-    assert headers._needed(("bits/stdc++.h", "map")) == ("bits/stdc++.h",)
+def test_neither_their_order_nor_what_others_include_makes_a_difference() -> None:
+    for order in permutations(("iostream", "string", "map", "iostream")):
+        assert headers._fewest(order) == ("iostream", "map")
+    assert headers._fewest(("map", "bits/stdc++.h")) == ("bits/stdc++.h",)
+    for old, new in (("math.h", "cmath"), ("stdlib.h", "cstdlib")):
+        assert headers._fewest((new, old)) == (old,), "it declares more than the other"
+        assert headers._fewest(("iostream", old)) == ("iostream", old)
+
+
+def test_the_largest_is_taken_that_has_the_first_and_nothing_but_what_is_included(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sets = [("iostream",), ("iostream", "map"), ("iostream", "regex"), ("map", "set"), ("stdlib.h", "map")]
+    made = {(headers._fewest(names), "these"): Sealed([b""]) for names in sets}
+    monkeypatch.setattr(headers, "_made", made)
+    for names, best in {
+        ("map", "iostream", "set"): ("iostream", "map"),
+        ("string", "iostream", "set"): ("iostream",),
+        ("set", "iostream", "map"): ("map", "set"),
+        ("cstdio", "bits/stdc++.h"): ("iostream", "regex"),
+        ("bits/stdc++.h", "cstdio"): (),
+        ("stdlib.h", "iostream"): (),
+    }.items():
+        assert set(headers._best(names, "these")) == set(best), names
 
 
 def test_one_is_made_when_its_want_has_cost_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,4 +205,4 @@ def test_one_is_made_when_its_want_has_cost_as_much(monkeypatch: pytest.MonkeyPa
         assert found is not None
         os.close(found[1])
     there = [names for (names, compiler), header in headers._made.items() if header and compiler == "new"]
-    assert there == [("iostream", "map", "set", "regex")], "no room for both"
+    assert there == [("regex", "iostream", "map", "set")], "no room for both"

@@ -2,7 +2,8 @@
 
     PYTHON beside_datatrove.py ROWS.jsonl FOLDER
 
-Prints one JSON object: its version, processor seconds by step. FOLDER gets `labels.json`, each row's cluster.
+Prints one JSON object: its version, seconds by clock and of the processor by step, and the peak memory of its
+largest process. FOLDER gets `labels.json`, each row's cluster.
 Knows nothing of this project, which its interpreter need not have.
 """
 
@@ -12,6 +13,7 @@ import json
 import resource
 import shutil
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,9 +66,13 @@ def main(rows: Path, folder: Path) -> None:
         ),
     }
     for name, (pipeline, tasks) in steps.items():
-        before = _processor()
+        before, started = _processor(), time.perf_counter()
         LocalPipelineExecutor(pipeline, tasks=tasks, logging_dir=str(folder / "logs" / name)).run()
-        seconds[name] = round(_processor() - before, 1)
+        seconds[name] = {
+            "clock": round(time.perf_counter() - started, 1),
+            "processor": round(_processor() - before, 1),
+        }
+    memory = max(one.ru_maxrss for one in _used()) // 1024
     labels: dict[int, int] = {}
     for written in [*folder.glob("kept/*.jsonl"), *folder.glob("removed/*.jsonl")]:
         for line in written.read_text(encoding="utf-8").splitlines():
@@ -76,12 +82,15 @@ def main(rows: Path, folder: Path) -> None:
     # A row that is in no cluster is one of its own.
     found = [labels[row] if labels[row] >= 0 else -1 - row for row in range(len(labels))]
     (folder / "labels.json").write_text(json.dumps(found))
-    print(json.dumps({"version": version("datatrove"), "processor_seconds": seconds}))
+    print(json.dumps({"version": version("datatrove"), "seconds": seconds, "memory_mib": memory}))
+
+
+def _used() -> list[resource.struct_rusage]:
+    return [resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 
 
 def _processor() -> float:
-    used = [resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(one.ru_utime + one.ru_stime for one in _used())
 
 
 if __name__ == "__main__":
