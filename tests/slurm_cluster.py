@@ -78,6 +78,21 @@ class SlurmCluster:
         lines = self.ask("squeue", "--noheader", "--array", "--format=%i %T").splitlines()
         return dict(line.split() for line in lines)
 
+    def lose(self, node: str) -> None:
+        """A power failure of a node: all that runs there is gone, and it comes back."""
+        for pid in _of(self, f"SLURMD_NODENAME={node}"):
+            with suppress(OSError):
+                step = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+                if Path(f"/proc/{step}/comm").read_text().startswith("slurmstepd"):
+                    os.kill(step, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
+        (daemon,) = (
+            pid for pid in _of(self) if Path(f"/proc/{pid}/cmdline").read_text().endswith(f"\0-N\0{node}\0")
+        )
+        os.kill(daemon, signal.SIGKILL)
+        self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
+        _start(self, *_daemon(node))
+
 
 def missing() -> list[str]:
     """The commands that this machine lacks."""
@@ -100,7 +115,7 @@ def slurm_cluster(folder: Path, nodes: int = 2, cpus: int = 2) -> Iterator[Slurm
         _wait(lambda: (folder / "munge.socket").exists(), cluster)
         _start(cluster, "slurmctld", "-D")
         for name in names:
-            _start(cluster, "slurmd", "-D", "-N", name)
+            _start(cluster, *_daemon(name))
         _wait(lambda: _idle(cluster) == nodes, cluster)
         yield cluster
 
@@ -171,12 +186,18 @@ def _end_all(cluster: SlurmCluster) -> None:
             time.sleep(0.2)
 
 
-def _of(cluster: SlurmCluster) -> list[int]:
-    """The processes of `cluster`: the daemons, job steps, and what those have started."""
-    wanted, found = f"SLURM_CONF={cluster.conf}\0".encode(), []
+def _daemon(node: str) -> tuple[str, ...]:
+    return ("slurmd", "-D", "-N", node)
+
+
+def _of(cluster: SlurmCluster, *variables: str) -> list[int]:
+    """The processes of `cluster`: the daemons, job steps, and what those have started; those with these
+    `variables` in their environment."""
+    wanted, found = {f"SLURM_CONF={cluster.conf}", *variables}, []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if wanted in (process / "environ").read_bytes() and int(process.name) != os.getpid():
+            environment = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+            if wanted.issubset(environment) and int(process.name) != os.getpid():
                 found.append(int(process.name))
     return found
 

@@ -127,8 +127,7 @@ def test_an_array_of_writers_loses_two_tasks_and_has_one_requeued(
 def test_an_array_that_judges_loses_a_node_and_a_task(slurm: SlurmCluster, tmp_path: Path) -> None:
     def disturb(jobs: list[str]) -> None:
         node = slurm.ask("squeue", "--noheader", f"--jobs={jobs[0]}", "--format=%N").strip()
-        slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-        slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
+        slurm.lose(node)
         slurm.ask("scancel", jobs[-1])
 
     folder = shared_judging.stage_at(tmp_path, 120, COUNT, configured())
