@@ -19,7 +19,7 @@ from tessy.artifacts import read_json
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[1]
-KILLS = 8
+KILLS = 5
 
 
 @pytest.fixture(scope="module", params=["rows", "vectors"])

@@ -40,7 +40,8 @@ SIZES: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 1,
         "head_dim": 32,
         "tie_word_embeddings": True,
-        "vocab_size": 2_048,
+        # So many that hardly an answer consists of parts of a character alone, which have no text.
+        "vocab_size": 32_768,
     },
     **{name: dict(fields) for name, fields in QWEN3.items()},
 }
