@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import JUDGE_FORMAT, Contest, examined, load, summary
-from eval.judge import Judgement, Submission, interpreter, judge
+from eval.judge import Judgement, Submission, judge
+from eval.judge.conditions import conditions, in_common, require_alike
 from eval.judge.formats import FORMATS
-from eval.sandbox import accounting, require
+from eval.sandbox import require
 from eval.scores import failed, scorecard, scored
 from tessy.artifacts import write_json, write_parquet
-from tessy.claims.files import first_wins
 from tessy.config.base import MINIATURE, Generation
 from tessy.config.evaluate import CodeBenchmark
 from tessy.config.methods import METHODS
@@ -42,8 +42,8 @@ from tessy.synthesis.rollouts import samples_of
 from tessy.synthesis.scheduler import POLL_S
 
 RESPONSES = "responses/responses.parquet"
-ISOLATION = "isolation"
-"""File of the stage's work folder: what limits the memory of programs, for all processes that judge."""
+CONDITIONS = "conditions-{}.json"
+"""File of the stage's work folder, by format: what all processes that judge have in common."""
 UNJUDGED = {"verdict": "IE"}
 MOST_UNJUDGED = 0.01
 """Share of samples that may stay unjudged before a score is not to be believed."""
@@ -76,8 +76,8 @@ def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Conte
         *scored(benchmark, problems, responses, judged),
         *failed(benchmark, contest, tested.samples),
     ]
-    limited_by = first_wins(job.work / ISOLATION, _memory_limited_by())
-    how = {"memory_limited_by": limited_by or None, **_judged_by(benchmark), **asked.protocol}
+    found = in_common(_conditions_file(job, benchmark), conditions(JUDGE_FORMAT[benchmark.kind]))
+    how = {"judged_with": found, **_judged_by(benchmark), **asked.protocol}
     card = scorecard(benchmark, contest, how, rows, len(responses) - _judgeable(rows))
     write_json(job.out / name / SCORECARD, card)
     about = f"One row per response to {name}.\n\n```json\n{json.dumps(_provenance(card), indent=2)}\n```"
@@ -89,11 +89,9 @@ def _test(job: Job[EvaluateStage], tested: Tested[CodeBenchmark], contest: Conte
 
 
 def _judged_by(benchmark: CodeBenchmark) -> dict[str, str]:
-    """Whose rules, and which Python, where there are several."""
+    """Whose rules, where there are several."""
     commits = FORMATS[JUDGE_FORMAT[benchmark.kind]].commits
-    if not commits:
-        return {}
-    return {"judge_commit": benchmark.judge_commit or commits[0], "python": interpreter.described()}
+    return {"judge_commit": benchmark.judge_commit or commits[0]} if commits else {}
 
 
 def miniature_contest(job: Job[StageConfig], benchmark: CodeBenchmark) -> Path | None:
@@ -191,7 +189,7 @@ def _judge_shared(
     if not job.works:
         wait_for_workers(job, journal, list(submissions), "judged")
         return
-    require_like_the_first(job)
+    _require_like_the_first(job, benchmark)
     began, done, ids = time.monotonic(), 0, list(submissions)
     while not journal.is_complete(ids):
         if (first := journal.claim(ids)) is None:
@@ -223,23 +221,18 @@ def claimed(first: str, journal: Journal, submissions: Mapping[str, Submission])
         sample_id = journal.claim(ids)
 
 
-def require_like_the_first(job: Job[StageConfig]) -> None:
-    """Raise `UserError` where programs cannot be isolated here, or their memory is limited in another way
-    than where the first process judges: verdicts must not depend on the machine."""
-    host, here = platform.node(), _memory_limited_by()
+def _require_like_the_first(job: Job[StageConfig], benchmark: CodeBenchmark) -> None:
+    """Raise `UserError` where programs cannot be isolated here, or conditions are others than where the first
+    process judges."""
     try:
         require()
-    except ValueError as error:
-        raise UserError(f"{host}: {error}") from None
-    if (first := first_wins(job.work / ISOLATION, here)) != here:
-        raise UserError(
-            f"{host}: the memory of programs is limited by {here or 'nothing'} here, and by "
-            f"{first or 'nothing'} where judging was begun; judge on machines that are alike"
-        )
+        require_alike(_conditions_file(job, benchmark), conditions(JUDGE_FORMAT[benchmark.kind]))
+    except ValueError as error:  # a UserError is one, too
+        raise UserError(f"{platform.node()}: {error}") from None
 
 
-def _memory_limited_by() -> str:
-    return accounting().kind or ""
+def _conditions_file(job: Job[StageConfig], benchmark: CodeBenchmark) -> Path:
+    return job.work / CONDITIONS.format(JUDGE_FORMAT[benchmark.kind])
 
 
 def _judgeable(rows: Sequence[Mapping[str, Any]]) -> int:

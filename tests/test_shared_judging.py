@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.code import CONDITIONS
 from tests.shared_judging import expected, journaled, stage_at, verdicts
 
 pytestmark = pytest.mark.sandbox
@@ -50,10 +51,10 @@ def test_a_worker_that_is_killed_costs_nothing_but_what_it_had_begun(tmp_path: P
     assert verdicts(folder) == expected(200)
 
 
-def test_where_memory_is_limited_in_another_way_nobody_judges(tmp_path: Path) -> None:
+def test_where_conditions_differ_nobody_judges(tmp_path: Path) -> None:
     folder = stage_at(tmp_path, 8)
     (folder / "work").mkdir()
-    (folder / "work" / "isolation").write_text("another way")
+    (folder / "work" / CONDITIONS.format("lcb")).write_text('{"memory limited by": "another way"}')
     command = [*STAGE, "--join", str(folder)]
     told = ENVIRONMENT | {"TESSY_PROGRESS_FD": "2"}
     done = subprocess.run(command, env=told, capture_output=True, text=True)

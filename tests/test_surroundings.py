@@ -239,6 +239,7 @@ TINY = {
     "world.train_problems": "8",
     "world.eval_problems": "2",
     "world.ood_problems": "2",
+    "synthesis.methods": "[tessy]",
     "synthesis.max_tokens": "120",
     "evaluate.max_tokens": "60",
     "predictors.problems": "8",

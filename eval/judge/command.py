@@ -155,6 +155,7 @@ def _judging(asked: Asked, cluster: str | None, processes: int) -> Judging:
 
 def _finish(asked: Asked, rows: Sequence[Row], results: Results) -> None:
     """Write the file, or wait until another process has."""
+    from eval.judge.conditions import MEMORY
     from eval.judge.sharing import POLL_S, merged
 
     while (mine := results.may_finish()) is None:
@@ -162,13 +163,13 @@ def _finish(asked: Asked, rows: Sequence[Row], results: Results) -> None:
     if not mine:
         click.echo(f"judged {results.judged} of {len(rows)}; another process wrote {asked.out}", err=True)
         return
-    tally, limited = _Tally(), results.isolation
+    tally, found = _Tally(), results.conditions
     with results.writing() as stream:
         for row, result in merged(rows, results, asked.format, asked.mode):
             # Half characters and odd line ends are written as JSON's escapes.
             stream.write(json.dumps(row.content | result).encode() + b"\n")
             tally.count(result)
-    how = [asked.mode, f"memory limited by {limited}"] if limited else [asked.mode]
+    how = [asked.mode, *(f"{name} {value}" for name, value in found.items() if name == MEMORY)]
     tally.report(", ".join(how), results.kept, asked.out, asked.mode == "both")
 
 

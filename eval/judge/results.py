@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tessy.claims.files import CLAIMS, FileClaims, first_wins
+from tessy.claims.files import CLAIMS, FileClaims
 from tessy.claims.life import states
 from tessy.errors import UserError
 from tessy.synthesis.journal import Journal
@@ -30,8 +31,8 @@ BLOCK = 16
 """Rows that are claimed at once."""
 SHARED = "shared"
 """File in the journal's folder, once a second process has found a first one at work."""
-ISOLATION = "isolation"
-"""File there with what limits the memory of programs, for all processes."""
+CONDITIONS = "conditions.json"
+"""File there with what all processes have in common."""
 FILE = "file"
 """The claim of whoever writes the file."""
 
@@ -165,22 +166,19 @@ class Results:
         """What the processes at work say of themselves."""
         return self._journal.states()
 
-    def require_alike(self, how: str) -> None:
-        """Raise `UserError` where other processes limit the memory of programs otherwise than `how`."""
-        if (first := first_wins(self.folder / ISOLATION, how)) != how:
-            raise UserError(
-                f"the memory of programs is limited by {how or 'nothing'} here, and by {first or 'nothing'} "
-                "where judging was begun; judge on machines that are alike, or delete "
-                f"{self.folder} to begin anew"
-            )
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What is written in `conditions_file`; nothing where nothing was run."""
+        try:
+            found: dict[str, str] = json.loads(self.conditions_file.read_text(encoding="utf-8"))
+        except OSError:
+            return {}
+        return found
 
     @property
-    def isolation(self) -> str:
-        """What limits the memory of programs; "" where nothing does, or nothing was run."""
-        try:
-            return (self.folder / ISOLATION).read_text()
-        except OSError:
-            return ""
+    def conditions_file(self) -> Path:
+        """Where the conditions are that all processes have in common (`eval.judge.conditions`)."""
+        return self.folder / CONDITIONS
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The judgements of all rows wanted, in their order; all have to be there."""

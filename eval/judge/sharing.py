@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from eval.judge.conditions import conditions, require_alike
 from eval.judge.extract import Format
 from eval.judge.records import Judgement, Mode, Submission
 from eval.judge.results import Results
 from eval.judge.rows import Row, digest
 from eval.judge.run import judge
 from eval.judge.verdicts import WORDS
-from eval.sandbox import accounting
 from tessy.processes import python_module
 
 POLL_S = 0.5
@@ -63,14 +63,16 @@ def judge_here(
     asked: Asked, submissions: Mapping[int, Submission], results: Results, progress: Progress
 ) -> None:
     """Judge rows as this process claims them, until all are judged by somebody. Raises `UserError` where
-    programs are limited otherwise than where others judge, `SandboxUnavailable` where they cannot be
+    conditions are others than where judging was begun, `SandboxUnavailable` where programs cannot be
     isolated."""
     seen = _Seen(results, len(submissions), progress)
+    anew = f", or delete {results.folder} to begin anew"
     while not results.is_complete():
         if (first := results.claim()) is None:
             seen.update(0)
             time.sleep(POLL_S)  # others have what is left: look whether they live
             continue
+        require_alike(results.conditions_file, conditions(asked.format), anew)
         begun: deque[int] = deque()
         own = results.judged
         judged = judge(
@@ -93,7 +95,6 @@ def _claimed(
     first: int, results: Results, submissions: Mapping[int, Submission], begun: deque[int]
 ) -> Iterator[Submission]:
     """Submissions as this process claims them, row `first` already; their rows are added to `begun`."""
-    results.require_alike(accounting().kind or "")
     number: int | None = first
     while number is not None:
         begun.append(number)

@@ -140,14 +140,6 @@ def test_a_helper_begins_nothing(tmp_path: Path) -> None:
         assert second.kept == 1
 
 
-def test_where_memory_is_limited_in_another_way_nobody_judges(tmp_path: Path) -> None:
-    with Results(tmp_path / "out.jsonl", ("a",), range(2)) as results:
-        results.require_alike("cgroup v2")
-        results.require_alike("cgroup v2")
-        with pytest.raises(UserError, match=r"limited by sampling here, and by cgroup v2 where .* alike"):
-            results.require_alike("sampling")
-
-
 @contextmanager
 def started(command: list[str], count: int) -> Iterator[list[subprocess.Popen[str]]]:
     running = [
