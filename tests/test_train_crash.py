@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import training_stage as stage
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
