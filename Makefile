@@ -28,8 +28,8 @@ NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium slurmctld:slurmctld slurmd:slurmd sbatch:slurm-client munged:munge shellcheck:shellcheck
 # Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
 MARKED := sandbox slow distributed vllm browser sweep ray slurm crash
-# The others use every core themselves, or kill.
-SIDE_BY_SIDE := sandbox slow vllm
+# The others use every core themselves.
+SIDE_BY_SIDE := sandbox slow vllm crash
 
 .DEFAULT_GOAL := help
 .PHONY: help setup vllm cluster reproduce smoke real sweep bench test test-all test-vllm-other check format doctor lock clean
