@@ -223,10 +223,11 @@ def claimed(first: str, journal: Journal, submissions: Mapping[str, Submission])
 
 def _require_like_the_first(job: Job[StageConfig], benchmark: CodeBenchmark) -> None:
     """Raise `UserError` where programs cannot be isolated here, or conditions are others than where the first
-    process judges."""
+    process judges, or judged before an interruption."""
+    anew = f", or delete {job.work} to begin the stage anew"
     try:
         require()
-        require_alike(_conditions_file(job, benchmark), conditions(JUDGE_FORMAT[benchmark.kind]))
+        require_alike(_conditions_file(job, benchmark), conditions(JUDGE_FORMAT[benchmark.kind]), anew)
     except ValueError as error:  # a UserError is one, too
         raise UserError(f"{platform.node()}: {error}") from None
 

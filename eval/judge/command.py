@@ -163,13 +163,13 @@ def _finish(asked: Asked, rows: Sequence[Row], results: Results) -> None:
     if not mine:
         click.echo(f"judged {results.judged} of {len(rows)}; another process wrote {asked.out}", err=True)
         return
-    tally, found = _Tally(), results.conditions
+    tally, limited = _Tally(), results.conditions.get(MEMORY)
     with results.writing() as stream:
         for row, result in merged(rows, results, asked.format, asked.mode):
             # Half characters and odd line ends are written as JSON's escapes.
             stream.write(json.dumps(row.content | result).encode() + b"\n")
             tally.count(result)
-    how = [asked.mode, *(f"{name} {value}" for name, value in found.items() if name == MEMORY)]
+    how = [asked.mode, f"{MEMORY} {limited}"] if limited else [asked.mode]
     tally.report(", ".join(how), results.kept, asked.out, asked.mode == "both")
 
 

@@ -35,7 +35,7 @@ def in_common(path: Path, here: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def require_alike(path: Path, here: Mapping[str, str], remedy: str = "") -> None:
+def require_alike(path: Path, here: Mapping[str, str], remedy: str) -> None:
     """Raise `UserError` where `here` is not what is `in_common`: verdicts must not depend on the machine.
     `remedy` is what helps beside judging elsewhere."""
     first = in_common(path, here)

@@ -35,8 +35,8 @@ def test_a_tool_that_is_not_there_is_missing() -> None:
 )
 def test_where_one_of_them_differs_nobody_judges(there: dict[str, str], said: str, tmp_path: Path) -> None:
     path = tmp_path / "conditions.json"
-    require_alike(path, HERE)
-    require_alike(path, HERE)
+    require_alike(path, HERE, "")
+    require_alike(path, HERE, "")
     assert in_common(path, there) == HERE
     with pytest.raises(
         UserError, match=f"^{said} judging was begun; judge on machines that are alike, or X$"
