@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ from tessy.engines.connect import connected
 from tessy.engines.server import ServerEngine
 from tessy.errors import UserError
 from tests.processes import descendants, end
-from tests.vllm_server import END, LENGTH, Codec, Host
+from tests.vllm_server import END, LENGTH, Codec, Host, vllm_server
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(500)]
 PROMPTS = [Codec().encode(text) for text in ("What is 2 + 2?", "x", "the quick brown fox " * 5)]
@@ -206,12 +207,14 @@ def test_a_killed_server_is_started_again_and_work_goes_on(host: Host) -> None:
     asyncio.run(ask())
 
 
-def test_nothing_is_left_when_its_keeper_is_killed(host: Host) -> None:
-    family = descendants(host.process.pid)
-    assert len(family) >= 3, "guard, server, engine core"
-    host.process.kill()
-    host.process.wait()
-    assert end(family, within_s=30)
+def test_nothing_is_left_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    # A server of its own: the shared one is needed by tests of other files, which may come later.
+    with vllm_server(tmp_path) as host:
+        family = descendants(host.process.pid)
+        assert len(family) >= 3, "guard, server, engine core"
+        host.process.kill()
+        host.process.wait()
+        assert end(family, within_s=30)
 
 
 async def patiently(e: ServerEngine, asked: Request) -> list[int]:
