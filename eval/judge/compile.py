@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eval.judge import cache, headers
-from eval.judge.interpreter import PYPY, PYTHON, interpreter, pypy
+from eval.judge.interpreter import PYPY, PYPY_ENVIRONMENT, PYTHON, interpreter, pypy
 from eval.judge.records import MIB, CompileError, Source
 from eval.sandbox import Interpreter, Limits, Sealed, inside, run, scratch
 from eval.sandbox.files import read_all
@@ -38,7 +38,8 @@ MAIN = {"cpp": "main.cpp", "python": "main.py"}
 class Language:
     """How programs of a language are built and run. `flags` follow a compiler's source files, or stand before
     an interpreter's. `headroom` is the address space in bytes that programs get beyond their memory limit,
-    where it is limited. Where there is a loaded `interpreter`, it runs them."""
+    where it is limited. Where there is a loaded `interpreter`, it runs them; `environment` are its
+    variables."""
 
     name: str
     tool: str
@@ -46,6 +47,7 @@ class Language:
     limits: Limits
     headroom: int = 0
     interpreter: Callable[[], Interpreter] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compiled(self) -> bool:
@@ -85,7 +87,9 @@ DMOJ = {
         ("-Wall", "-DONLINE_JUDGE", "-O2", "-lm", "-march=native", "-std=c++17", "-fmax-errors=5", "-s"),
         compile_limits(10, 1024 * MIB), headroom=64 * MIB,
     ),
-    "python": Language("python", PYPY, ("-BS",), _SMALL, headroom=128 * MIB, interpreter=pypy),
+    "python": Language(
+        "python", PYPY, ("-BS",), _SMALL, headroom=128 * MIB, interpreter=pypy, environment=PYPY_ENVIRONMENT
+    ),
 }  # fmt: skip
 _LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB))
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
@@ -199,7 +203,7 @@ def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Progr
     loaded = language.interpreter() if language.interpreter and not flags else None
     alone = (language.tool, *language.flags, *flags, main, *source.arguments)
     argv = (source.arguments or ("program", main)) if loaded else alone
-    program = Program(argv, files, language.headroom, interpreter=loaded)
+    program = Program(argv, files, language.headroom, environment=language.environment, interpreter=loaded)
     try:
         # What runs all tests together says itself that it does not compile.
         if not source.together:
@@ -217,7 +221,7 @@ def _check(language: Language, main: str, program: Program) -> None:
     try:
         outcome = run(
             argv, language.limits, files=program.files, stdin=None, stdout=out, stderr=err,
-            interpreter=program.interpreter,
+            environment=program.environment, interpreter=program.interpreter,
         )  # fmt: skip
         if outcome.exit_code != 0:
             raise CompileError(read_all(err, _MESSAGE_LIMIT).decode(errors="replace").strip() or str(outcome))

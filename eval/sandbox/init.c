@@ -169,7 +169,7 @@ static void become_program(char **argv) {
         if (dup2(orders.fds[i], i) < 0) die("descriptors");
     if (syscall(__NR_close_range, 3 + want.keep, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */)) die("close_range");
     sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int i = 0; i < want.env_count; i++) putenv(want.envs[i]);
+    for (int i = 0; !LEAVES && i < want.env_count; i++) putenv(want.envs[i]);
     unsigned long long first = 0; /* this exec, among all that a filter sees */
     if (want.solo && !LEAVES && getrandom(&first, sizeof first, 0) != sizeof first) die("getrandom");
     if ((want.solo && refuse_company(first)) || filter_syscalls()) die("seccomp");

@@ -120,7 +120,8 @@ def start(
     executable. `stdin`, `stdout`, `stderr` and the `shown` descriptors (found at `inside(0)`, `inside(1)`,
     ...) stay the caller's to close. `links` maps paths in /box or, where `tmp` is granted, /tmp to what they
     lead to; `environment` is added to what every program has. An `interpreter` is handed `argv`, and runs
-    what they mean to it; an `environment` may not reach it, as it has read its own. Raises `SandboxError`.
+    what they mean to it; it has an environment of its own, which `environment` is not added to. Raises
+    `SandboxError`.
     """
     shown = tuple(shown)
     sandbox = acquire(interpreter)

@@ -54,12 +54,14 @@ class Interpreter:
 
     `command` starts it on the zip archive `program`, with two further words: the library to load, and the
     socket that its function `sandbox` takes. Where that returns words, they are a run's; `init.c` has the
-    details. `shown` are files and folders outside that it finds, read-only, at other places inside.
+    details. `shown` are files and folders outside that it finds, read-only, at other places inside;
+    `environment` are variables that it, and so every fork, has beside what every program has.
     """
 
     command: tuple[str, ...]
     program: bytes
     shown: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class Sandbox:
@@ -112,6 +114,8 @@ class Sandbox:
                 kept += [program, library]
                 for outside, inside in self.interpreter.shown:
                     command += ["--ro-bind", outside, inside]
+                for name, value in self.interpreter.environment:
+                    command += ["--setenv", name, value]
                 command += [*_CLOSED, f"/proc/self/fd/{init}", "deep", *self.interpreter.command]
                 command += [f"/proc/self/fd/{program}", f"/proc/self/fd/{library}", str(control)]
             return subprocess.Popen(

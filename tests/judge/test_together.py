@@ -18,7 +18,7 @@ import pytest
 
 from eval.judge import Judgement, Submission, judge
 from eval.judge import interpreter as packages
-from eval.judge.interpreter import PYPY, interpreter, pypy
+from eval.judge.interpreter import PYPY, PYPY_ENVIRONMENT, interpreter, pypy
 from eval.judge.verdicts import confine
 from eval.sandbox import Interpreter, Limits, Sealed, run, scratch
 from eval.sandbox.files import read_all
@@ -304,7 +304,7 @@ def ending(
         with Sealed(code.encode()) as content:
             outcome = run(
                 argv, limits, files={"/box/main.py": content}, stdin=None, stdout=out, stderr=err,
-                interpreter=loaded,
+                environment=PYPY_ENVIRONMENT, interpreter=loaded,
             )  # fmt: skip
         return outcome.exit_code, outcome.signal, read_all(out)
     finally:
@@ -317,3 +317,9 @@ def test_a_fork_of_pypy_is_confined_as_a_process_of_its_own_is(name: str) -> Non
     alone = ending((PYPY, "-BS", "/box/main.py"), CONFINED[name], None)
     assert ending(("program", "/box/main.py"), CONFINED[name], pypy()) == alone
     assert alone[:2] != (0, None) or name in ("has a child", "looks")
+
+
+def test_how_much_memory_pypy_takes_does_not_depend_on_the_processor() -> None:
+    nursery = "import gc; print(*(line for line in str(gc.get_stats()).splitlines() if 'nursery' in line))"
+    for argv, loaded in (((PYPY, "-BS", "/box/main.py"), None), (("program", "/box/main.py"), pypy())):
+        assert ending(argv, nursery, loaded)[2].split() == [b"nursery:", b"4.0MB"] * 2
