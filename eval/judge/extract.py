@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Literal
 
@@ -23,6 +24,9 @@ _TAGS = {
 }
 _END_OF_THINKING = "</think>"
 _MAIN = re.compile(r"int\s+main\s*\(")
+_OPENER = re.compile(r"^```cpp(\s*)", re.MULTILINE)
+_BEGIN = re.compile(r"\ufeff?(`{3,}|~{3,})\s*([^\s`]*)|[^`]*[^`\w](`{3,})([^\s`]+)$")
+"""The first line of a block: a fence, or text and then one with a tag."""
 _BRACE = re.compile(r"[{}]")
 
 
@@ -49,9 +53,25 @@ def _dmoj(language: str, response: str) -> str | None:
 def _lightcp(language: str, response: str) -> str | None:
     """LiveCodeBench-Pro: the last cpp block with an #include, else what stands around the last main."""
     del language  # the benchmark is C++ only
-    blocks = re.findall(r"^```cpp\s*\n(.*?)\n```", response, re.DOTALL | re.MULTILINE)
-    with_include = [block for block in blocks if "#include" in block]
+    with_include = [block for block in _cpp_blocks(response) if "#include" in block]
     return with_include[-1].strip() if with_include else _around_main(response)
+
+
+def _cpp_blocks(response: str) -> Iterator[str]:
+    r"""What r"^```cpp\s*\n(.*?)\n```" finds, in linear time however many blank lines there are."""
+    at = 0
+    while opener := _OPENER.search(response, at):
+        at = opener.end()
+        start = opener.start(1) + opener[1].rfind("\n") + 1
+        if start == opener.start(1):
+            continue
+        end = response.find(f"\n{_FENCE}", start)
+        if end < 0 and response.startswith(_FENCE, start):  # the blank lines' last end is that of the block
+            end = start - 1
+            start = response.rfind("\n", opener.start(1), end) + 1 or end + 1
+        if end >= start:
+            yield response[start:end]
+            at = end + 1 + len(_FENCE)
 
 
 def _around_main(response: str) -> str | None:
@@ -59,26 +79,29 @@ def _around_main(response: str) -> str | None:
     lines = response.splitlines()
     # Officially every line break counts as one character, so after CRLFs a line is looked for too far ahead.
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    includes = _first_includes(lines)
     for main in reversed(list(_MAIN.finditer(response)) if "#include" in response else []):
         opened = response.find("{", main.end())
         if opened < 0:
             continue
         at = bisect_right(starts, main.start()) - 1 if main.start() < starts[-1] else 0
-        code = response[starts[_first_include(lines, at)] : _closing_brace(response, opened)].strip()
+        code = response[starts[includes[at]] : _closing_brace(response, opened)].strip()
         if "#include" in code:
             return code
     return None
 
 
-def _first_include(lines: list[str], at: int) -> int:
-    """The first of the nearest #include lines at or above line `at`; that line where there are none."""
-    includes = [line.lstrip().startswith("#include") for line in lines[: at + 1]]
-    if True not in includes:
-        return at
-    first = at - includes[::-1].index(True)
-    while first > 0 and includes[first - 1]:
-        first -= 1
-    return first
+def _first_includes(lines: list[str]) -> list[int]:
+    """For each line the first of the nearest #include lines at or above it; itself where there are none."""
+    found: list[int] = []
+    first, before = -1, False
+    for at, line in enumerate(lines):
+        include = line.lstrip().startswith("#include")
+        if include and not before:
+            first = at
+        found.append(at if first < 0 else first)
+        before = include
+    return found
 
 
 def _closing_brace(text: str, opened: int) -> int:
@@ -108,7 +131,12 @@ def _asserts(language: str, response: str) -> str:
 
 def _meant(language: str, response: str) -> str | None:
     answer = response.rpartition(_END_OF_THINKING)[2]
-    blocks = _blocks(answer)
+    # An answer may itself be in a block, tagged as Markdown.
+    blocks = [
+        block
+        for tag, code in _blocks(answer)
+        for block in (_blocks(code) if tag in ("markdown", "md") else [(tag, code)])
+    ]
     right = [code for tag, code in blocks if tag in _TAGS.get(language, {language}) and code.strip()]
     alike = [code for _, code in blocks if _looks_like_code(language, code)]
     untagged = [code for tag, code in blocks if not tag and code.strip()]
@@ -130,18 +158,25 @@ def _blocks(text: str) -> list[tuple[str, str]]:
     blocks: list[tuple[str, str]] = []
     opened: tuple[str, str, list[str]] | None = None
     for line in text.split("\n"):
-        bare = line.strip()
         if opened is None:
-            if match := re.match(r"(`{3,}|~{3,})\s*([^\s`]*)", bare):
-                opened = (match[1], match[2].lower().strip("{}."), [])
-        elif bare.startswith(opened[0]) and not bare.strip(opened[0][0]):
-            blocks.append((opened[1], "\n".join(opened[2])))
+            if match := _BEGIN.match(line.strip()):
+                opened = (match[1] or match[3], (match[2] or match[4] or "").lower().strip("{}."), [])
+        elif (code := _before_closer(line, opened[0])) is not None:
+            blocks.append((opened[1], "\n".join([*opened[2], code] if code else opened[2])))
             opened = None
         else:
             opened[2].append(line)
     if opened is not None:
         blocks.append((opened[1], "\n".join(opened[2])))
     return blocks
+
+
+def _before_closer(line: str, fence: str) -> str | None:
+    """What stands in a line before the end of a block that `fence` began; None if it does not end there."""
+    code = line.rstrip().rstrip(fence[0])
+    closer = line.rstrip()[len(code) :]
+    closes = closer == fence if code.strip() else len(closer) >= len(fence)
+    return code.rstrip() if closes else None
 
 
 def _looks_like_code(language: str, text: str) -> bool:

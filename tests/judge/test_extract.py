@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.judge import extract_code
+from eval.judge.extract import _cpp_blocks
 
 INCLUDE = "#include <cstdio>"
 MAIN = "int main() { if (1) { puts(); } return 0; }"
@@ -100,6 +103,11 @@ def test_lcb_takes_what_stands_between_the_last_two_fences() -> None:
         f"{INCLUDE}\nsigned main() {{}}",
         f"```python\n{INCLUDE}\nsigned main() {{}}\n```\nIt prints\n```\n42\n```",
         f"```cpp\n{INCLUDE}\nsigned main() {{}}\n```\nThe heart of it:\n```cpp\nx = x + 1;\n```",
+        f"Code: ```cpp\n{INCLUDE}\nsigned main() {{}}\n```",
+        f"\ufeff```cpp\n{INCLUDE}\nsigned main() {{}}\n```",
+        f"```cpp\n{INCLUDE}\nsigned main() {{}}```\nIt prints 42.",
+        f"````markdown\n# Answer\n```cpp\n{INCLUDE}\nsigned main() {{}}\n```\n````",
+        f"```markdown\n```cpp\n{INCLUDE}\nsigned main() {{}}\n```\n```",
     ],
 )
 @pytest.mark.parametrize("format", ["dmoj", "lightcp", "lcb"])
@@ -157,3 +165,15 @@ def test_dmoj_calls_main_where_it_is_defined_once_and_named_nowhere_else(code: s
     found = extract_code("dmoj", "python", f"```python\n{code}\n```")
     alone = code.count("def main():") == 1 and code.count("main()") == 1
     assert found == code + ("\nmain()" if alone else "")
+
+
+@given(st.lists(st.one_of(PIECES, st.sampled_from(["\r", "\t", "\u2028"])), max_size=40).map("".join))
+def test_blocks_of_livecodebench_pro_are_those_of_its_rule(text: str) -> None:
+    by_rule = re.findall(r"^```cpp\s*\n(.*?)\n```", text, re.DOTALL | re.MULTILINE)
+    assert list(_cpp_blocks(text)) == by_rule
+
+
+@pytest.mark.timeout(60)  # a rule that goes back at every line takes an hour for each
+@pytest.mark.parametrize("text", ["```cpp" + "\n" * 400_000, "int main(){}\n" * 80_000 + INCLUDE])
+def test_an_answer_that_repeats_itself_holds_nothing_up(text: str) -> None:
+    assert extract_code("lightcp", "cpp", text) is None
