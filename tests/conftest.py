@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,6 +67,19 @@ def page(browser: Any, page_url: str) -> Iterator[Any]:
     opened.close()
     assert complaints == []
     assert [url for url in requests if not url.startswith("data:")] == [page_url]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that may take longest come first, and so do those with many tests: none is left to run alone at
+    the end while another process has nothing to do."""
+    files = {path: list(group) for path, group in groupby(items, lambda item: item.path)}
+    items.sort(key=lambda item: (-_limit_s(files[item.path]), -len(files[item.path])))
+
+
+def _limit_s(items: list[pytest.Item]) -> float:
+    """The longest time that one of the tests may take by its own word."""
+    return max((mark.args[0] for item in items for mark in item.iter_markers("timeout")), default=0)
 
 
 @pytest.hookimpl(trylast=True)

@@ -34,7 +34,7 @@ from tests.evaluated_elsewhere import evaluated
 from tests.judged_file import asked, expected, rows_of
 from tests.shared_writing import WritingStage, stage_at, traces
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(800)]
 
 COUNT = 500
 PAUSE_S = 0.02

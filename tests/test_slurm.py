@@ -27,7 +27,7 @@ from tests.judged_file import KEPT, asked, rows_of
 from tests.shared_judging import journaled
 from tests.slurm_cluster import SlurmCluster, missing, slurm_cluster
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(800)]
 ROOT = Path(__file__).parents[1]
 COUNT = 3
 """Workers of a stage."""
