@@ -39,12 +39,10 @@ def proportional(one: Tokens, two: Tokens, *, positive: bool) -> bool:
     quotient = ("(", *one, ")", "/", "(", *two, ")")
     try:
         tested = [value for domain in _domains(quotient) for value in _known(quotient, Reading(), domain)]
-    except NoValueError:
+        found = [value for value in tested if value is not None]
+        first = complex(found[0].number) if len(found) > 2 else 0j
+    except (NoValueError, OverflowError):
         return False
-    found = [value for value in tested if value is not None]
-    if len(found) < 3:
-        return False
-    first = complex(found[0].number)
     if abs(first) <= _CONSTANT or (positive and first.real <= 0):
         return False
     return all(_constant(value, found[0]) for value in found)

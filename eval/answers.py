@@ -24,8 +24,8 @@ _MOST_STATED, _MOST_OF_A_LINE = 500, 2000
 
 
 def after_thinking(response: str) -> str:
-    """The text after the thinking; empty if the thinking never ended. Where nothing follows its last part, the
-    text before that part."""
+    """The text after the thinking; empty if the thinking never ended. Where nothing follows its last part,
+    the text before that part."""
     if _END_OF_THINKING in response:
         before, _, after = response.rpartition(_END_OF_THINKING)
         if after.strip():
@@ -52,8 +52,8 @@ def letter(response: str, letters: str = "ABCD") -> str | None:
 
 def boxed(response: str) -> str | None:
     """What the last \\boxed{} or \\fbox{} that is not empty holds, braces balanced; where the line
-    that states the final answer has several, or where only `and`, `or`, commas, labels and names stand between
-    the last ones, all of them, as OlympiadBench's scorer reads them."""
+    that states the final answer has several, or where only `and`, `or`, commas, labels and names stand
+    between the last ones, all of them, as OlympiadBench's scorer reads them."""
     found = [box for box in _boxes(response) if box[2]]
     if not found:
         return None
@@ -68,7 +68,7 @@ def boxed(response: str) -> str | None:
 
 def stated(response: str) -> str | None:
     """The answer of a response without a box, as OlympiadBench's scorer reads it: what the last line with
-    `final answer is` says behind that, otherwise the last line's formulas, or the response if it has no words."""
+    `final answer is` says behind that, otherwise the last line's formulas, or a response without words."""
     response = response.strip()
     begin = response.rfind(_FINAL)
     behind = response[begin + len(_FINAL) :].partition("\n")[0] if begin >= 0 else ""

@@ -116,7 +116,7 @@ def _same_lists(given: Tokens, expected: Tokens, errors: Errors) -> bool:
     if (parts := as_tuples(mine, other)) is not None:
         return all(_same(one, two, None) for one, two in zip(*parts, strict=True))
     if len(mine) != len(other):
-        mine, other = _distinct(named(mine), given), named(other)
+        mine, other = _distinct(named(mine), given), _distinct(named(other), expected)
     if len(mine) != len(other) or _contradict(conditions(given), conditions(expected)):
         return False
     if is_union(given) != is_union(expected) and not _has_relation(mine + other):

@@ -22,7 +22,7 @@ _QUALIFIERS = frozenset(
 """Words that change what is said of the value before them."""
 _BEFORE = frozenset(
     {"about", "approximately", "approx", "roughly", "around", "exactly", "is", "are", "the", "answer",
-     "final", "total", "both", "either", "usd", "eur", "rs"}
+     "final", "total", "both", "either", "a", "of", "value", "usd", "eur", "rs"}
 )  # fmt: skip
 """Words that may stand before a value and leave it as it is."""
 _RAISED = frozenset({"th", "st", "nd", "rd", "o"})
