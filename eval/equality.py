@@ -1,6 +1,6 @@
 r"""Whether two LaTeX answers mean the same: lists, tuples, intervals, relations and values. Pure.
 
-Where a notation has two readings (`1/2x`, `1,000`, a unit that only one side names) either one counts.
+Where a notation has two readings (`1,000`, `2e-1`, a unit that only one side names) either one counts.
 
 Not covered: sets given by a condition, unions of intervals that touch, answers in words beyond their letters.
 """
@@ -9,25 +9,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
 from itertools import product
 
-from eval.answers import boxes
-from eval.expressions import OHM, Domain, Reading, Words, values
-from eval.latex import WORD, Tokens, replaced, tokens
-from eval.numbers import NoValueError, Value
+from eval.agreement import number, proportional, same_value
+from eval.answers import boxes, formulas
+from eval.latex import MOST_CHARACTERS, WORD, Tokens, replaced, tokens
+from eval.lists import (
+    LARGER,
+    OR,
+    SMALLER,
+    UNEQUAL,
+    as_tuples,
+    conditions,
+    is_union,
+    items,
+    named,
+    number_set,
+    solutions,
+)
 from eval.structure import bare, depths, is_group, is_name, is_quantity, outer, outside, split
 
-_CLOSE_ENOUGH = 1e-8
-_MOST_ITEMS, _MOST_NESTED = 40, 60
-_IN_A_CHAIN = 0.05
-"""How far rounded numbers in `\\sqrt2 \\approx 1.4` may lie apart, as a fraction."""
-_EQUAL, _SMALLER, _LARGER = ("=", "~"), ("<", "<="), (">", ">=")
-_UNEQUAL = (*_SMALLER, *_LARGER, "!=")
-_RELATIONS = (*_EQUAL, *_UNEQUAL, r"\in", r"\equiv", r"\to")
-_WORDS = tuple(WORD + word for word in ("and", "or", "for", "where", "with"))
-_SEPARATORS = (",", ";", r"\\", r"\lor", r"\land", *_WORDS)
+_MOST_NESTED = 60
+_ROUNDED, _EXACT = 0.05, 1e-9
+"""How far numbers in a chain of equations may lie apart, as a fraction: 1.4 from `\\sqrt2`, and those that
+are not rounded."""
+_EQUAL = ("=", "~")
+_RELATIONS = (*_EQUAL, *UNEQUAL, r"\in", r"\equiv", r"\to")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_EXPONENT = re.compile(r"(?<=\d)e(?=[+-]\d)")
+_TIMES = re.compile(r"(?<=\d)\s*[xX]\s*10(?=\s*(?:\^|\*\*))")
+_EMPHASIS = re.compile(r"(\*\*|__|[*`])(.+)\1", re.DOTALL)
 _ONE_WORD = frozenset({"yes", "no", "true", "false", "none"})
 
 Errors = Sequence[float | None]
@@ -40,29 +51,46 @@ def equal(given: str, expected: str, errors: Errors = ()) -> bool:
     in order and brackets. Numbers may differ by the data set's absolute `errors` (one, or one for each item
     of the expected list). Where there is none, they may by 10^-8, and below 1 by 10^-8 of themselves; whole
     numbers may not.
+
+    Never raises: one answer that cannot be computed must not take the scores of all others with it.
     """
     if given.strip() == expected.strip():
         return True
     try:
-        pairs = list(product(_readings(given), _readings(expected)))
-        return any(_same_lists(one, two, errors) for one, two in pairs)
-    except (ValueError, RecursionError):
+        return decided(given, expected, errors)
+    except Exception:
         return False
 
 
+def decided(given: str, expected: str, errors: Errors = ()) -> bool:
+    """What `equal` says of answers that are not the same text; raises `ValueError` for what is no answer."""
+    pairs = list(product(_readings(given), _readings(expected)))
+    return any(_same_lists(one, two, errors) for one, two in pairs)
+
+
 def _readings(text: str) -> Iterator[Tokens]:
-    """The tokens of the answer in a text, and of one where commas group digits if they may."""
+    """The tokens of the answer in a text, and of those that other readings of its characters give: commas
+    that group digits, an `e` that is the constant, an `x` that multiplies."""
     text = _stated(text)
     yield _read(text)
+    if _EXPONENT.search(text):
+        yield _read(_EXPONENT.sub(" e ", text))
+    if _TIMES.search(text):
+        yield _read(_TIMES.sub(r"\\times 10", text))
     if _THOUSANDS.search(text):
         yield _read(_THOUSANDS.sub(lambda match: match.group().replace(",", ""), text))
 
 
 def _stated(text: str) -> str:
-    """What a text's boxes hold, or the formulas of its last line, where it has any; otherwise the text."""
-    lines = text.strip().splitlines() or [""]
-    found = boxes(text) or re.findall(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$", lines[-1])
-    return ",".join(found) if found else text
+    """What a text's boxes hold, or the formulas of its last line, where it has any; otherwise the text
+    without emphasis."""
+    if len(text) > MOST_CHARACTERS:
+        return text
+    found = boxes(text) or formulas(text)
+    if found:
+        return ",".join(found)
+    emphasised = _EMPHASIS.fullmatch(text.strip())
+    return emphasised[2] if emphasised else text
 
 
 def _read(text: str) -> Tokens:
@@ -77,65 +105,21 @@ def _read(text: str) -> Tokens:
 # Lists --------------------------------------------------------------------------------------------
 
 
-def _items(found: Tokens) -> list[Tokens]:
-    """The answers that a list, a set, a union or a `\\pm` stands for."""
-    found = outer(_members(found))
-    if is_group(found, (r"\{",)):
-        held = split(found[1:-1], ("|", ":"))
-        found = held[-1] if len(held) == 1 or is_name(split(held[0], (r"\in",))[0]) else found
-    parts = [outer(part) for part in split(found, (r"\cup", *_SEPARATORS)) if part]
-    if len(parts) > _MOST_ITEMS:
-        raise ValueError(f"{len(parts)} answers are none")
-    wanted = [part for part in parts if not _is_condition(part, parts)] or parts
-    return [signed for part in wanted for signed in _signed(_unconditional(part))]
-
-
-def _members(found: Tokens) -> Tokens:
-    """What a variable is said to lie in; the tokens themselves where none is."""
-    sides = split(found, (r"\in",))
-    return sides[1] if len(sides) == 2 and is_name(outer(sides[0])) else found
-
-
-def _is_condition(part: Tokens, parts: Sequence[Tokens]) -> bool:
-    """Whether an item only says where another item's variable lies, `k \\in Z` or `k > 0`."""
-    names = split(part, (r"\in", *_UNEQUAL)) if set(part) & {r"\in", *_UNEQUAL} else []
-    return any(
-        len(name) == 1 and is_name(name) and name[0] in other
-        for name in names
-        for other in parts
-        if other is not part and not set(other) & {*_UNEQUAL}
-    )
-
-
-def _unconditional(part: Tokens) -> Tokens:
-    """An answer without what stands behind it in brackets, as in `k\\pi (k \\in \\mathbb Z)`."""
-    begin = max((at for at, depth in enumerate(depths(part)) if not depth and part[at] == "("), default=0)
-    stated = set(part[begin:]) & {r"\in", *_UNEQUAL}
-    return part[:begin] if begin and part[-1] == ")" and stated else part
-
-
-def _signed(part: Tokens) -> list[Tokens]:
-    if r"\pm" not in part and r"\mp" not in part:
-        return [part]
-    signs = (("+", "-"), ("-", "+"))
-    return [
-        tuple(plus if token == r"\pm" else minus if token == r"\mp" else token for token in part)
-        for plus, minus in signs
-    ]
-
-
 def _same_lists(given: Tokens, expected: Tokens, errors: Errors) -> bool:
-    """Whether the items of both can be paired."""
+    """Whether the items of both can be paired, and what both say of a variable is the same."""
     if not given or not expected:
         return False
     if given == expected:
         return True
-    mine, other = _items(given), _items(expected)
-    if (parts := _as_tuples(mine, other)) is not None:
+    given, expected = solutions(given), solutions(expected)
+    mine, other = items(given), items(expected)
+    if (parts := as_tuples(mine, other)) is not None:
         return all(_same(one, two, None) for one, two in zip(*parts, strict=True))
     if len(mine) != len(other):
+        mine, other = _distinct(named(mine), given), _distinct(named(other), expected)
+    if len(mine) != len(other) or _contradict(conditions(given), conditions(expected)):
         return False
-    if _is_union(given) != _is_union(expected) and not _has_relation(mine + other):
+    if is_union(given) != is_union(expected) and not _has_relation(mine + other):
         return False
     rest = list(zip(other, _for_each(errors, len(other)), strict=True))
     for one in mine:
@@ -146,32 +130,32 @@ def _same_lists(given: Tokens, expected: Tokens, errors: Errors) -> bool:
     return True
 
 
-def _as_tuples(mine: list[Tokens], other: list[Tokens]) -> tuple[list[Tokens], list[Tokens]] | None:
-    """The parts of both if one is a tuple and the other says what its parts are called: `x = 1, y = 2` and
-    `(1, 2)` or `(x, y) = (1, 2)`. Names that are not in their usual order may belong to other places."""
-    for named, whole in ((mine, other), (other, mine)):
-        sides = [split(item, ("=",)) for item in named]
-        if len(named) < 2 or len(whole) != 1 or any(len(side) != 2 or not is_name(side[0]) for side in sides):
-            continue
-        names, values = [side[0] for side in sides], [side[1] for side in sides]
-        *left, right = split(whole[0], ("=",))
-        if not is_group(right, ("(",)) or right[-1] != ")" or len(left) > 1 or names != sorted(set(names)):
-            return None
-        called = split(left[0][1:-1], (",",)) if left and is_group(left[0]) else names
-        parts = split(right[1:-1], (",",))
-        if called == names and len(parts) == len(names):
-            return (values, parts) if named is mine else (parts, values)
-    return None
+def _distinct(found: list[Tokens], whole: Tokens) -> list[Tokens]:
+    """The items without those that another repeats in a different form, `\\frac34 or 0.75`."""
+    if OR not in whole:
+        return found
+    result = list[Tokens]()
+    for item in found:
+        result += [] if any(_same(item, one, None) for one in result) else [item]
+    return result
 
 
-def _for_each(errors: Errors, items: int) -> Errors:
+def _contradict(mine: dict[str, Tokens], other: dict[str, Tokens]) -> bool:
+    """Whether both name other sets of numbers, or other bounds, for the same variable."""
+    return any(_differ(mine[name], other[name]) for name in mine.keys() & other.keys())
+
+
+def _differ(one: Tokens, two: Tokens) -> bool:
+    if number_set(one) and number_set(two):
+        return number_set(one) != number_set(two)
+    kinds = [_ascending(_related(part), split(part, _RELATIONS))[0] for part in (one, two)]
+    return kinds[0] == kinds[1] and kinds[0] in (["<"], ["<="], ["!="]) and not _same(one, two, None)
+
+
+def _for_each(errors: Errors, number: int) -> Errors:
     """An error for each of the items; where the data set gives another number of them, its largest."""
     known = [error for error in errors if error is not None]
-    return errors if len(errors) == items else [max(known, default=None)] * items
-
-
-def _is_union(found: Tokens) -> bool:
-    return len(split(_members(found), (r"\cup",))) > 1
+    return errors if len(errors) == number else [max(known, default=None)] * number
 
 
 def _has_relation(parts: Sequence[Tokens]) -> bool:
@@ -186,14 +170,32 @@ def _same(given: Tokens, expected: Tokens, error: float | None) -> bool:
     given, expected = outer(given), outer(expected)
     if bare(given) == bare(expected) or _same_words(given, expected):
         return True
+    if (r"\pmod" in given) or (r"\pmod" in expected):
+        return _same_modulo(given, expected)
+    if is_group(given, (r"\{",)) and is_group(expected, (r"\{",)):
+        return _same_lists(given[1:-1], expected[1:-1], () if error is None else (error,))
     mine, other = _related(given), _related(expected)
     if not mine and not other:
-        return _same_group(given, expected, error) or _same_value(given, expected, error)
+        return _same_group(given, expected, error) or same_value(given, expected, error)
     if mine and other:
         return _same_relation(given, expected, error)
     if mine:
         return _states(given, expected, error, any_left=True)
     return _states(expected, given, error, any_left=False)
+
+
+def _same_modulo(given: Tokens, expected: Tokens) -> bool:
+    """Whether two congruences about one name are the same, or a number is the one said to be left."""
+    (mine, *moduli), (other, *others) = (split(found, (r"\pmod",)) for found in (given, expected))
+    one, two = split(mine, (r"\equiv", "=")), split(other, (r"\equiv", "="))
+    if not (moduli and others):
+        return all(number(side) is not None for side in (*one, *two)) and _same(one[-1], two[-1], None)
+    if len(moduli) != 1 or len(others) != 1 or not _same(moduli[0], others[0], None):
+        return False
+    if [bare(side) for side in one[:-1]] != [bare(side) for side in two[:-1]]:
+        return False
+    difference = number(("(", *_difference((one[-1], two[-1])), ")", "/", "(", *moduli[0], ")"))
+    return difference is not None and difference == difference.real and difference.real % 1 == 0
 
 
 def _related(found: Tokens) -> list[str]:
@@ -230,7 +232,9 @@ def _states(relation: Tokens, answer: Tokens, error: float | None, *, any_left: 
     kinds, sides = _related(relation), [outer(side) for side in split(relation, _RELATIONS)]
     if kinds == [r"\in"]:
         return is_name(sides[0]) and _same(sides[1], answer, error)
-    if set(kinds) <= {*_SMALLER, *_LARGER}:
+    if not kinds or r"\Rightarrow" in relation:
+        return False
+    if set(kinds) <= {*SMALLER, *LARGER}:
         interval = _interval(kinds, sides)
         return interval is not None and _same(interval, answer, error)
     if not set(kinds) <= set(_EQUAL):
@@ -238,10 +242,9 @@ def _states(relation: Tokens, answer: Tokens, error: float | None, *, any_left: 
     if sides[0] and not any_left and not is_quantity(sides[0]):
         return False
     stated = _values_stated(kinds, sides, is_name(answer))
-    numbers = [number for side in stated if (number := _number(side)) is not None]
-    if any(abs(number - numbers[0]) > _IN_A_CHAIN * abs(numbers[0]) for number in numbers):
+    if _apart(kinds, stated):
         return False
-    one_claim = len(stated) - len(numbers) <= 1
+    one_claim = sum(number(side) is None for side in stated) <= 1
     return any(_same(side, answer, error) for side in (stated if one_claim else stated[-1:]))
 
 
@@ -253,13 +256,16 @@ def _values_stated(kinds: Sequence[str], sides: Sequence[Tokens], name_wanted: b
     return [side for side in (sides[1:] if named else sides) if side]
 
 
-def _number(side: Tokens) -> complex | None:
-    """The value of a side that is a number."""
+def _apart(kinds: Sequence[str], sides: Sequence[Tokens]) -> bool:
+    """Whether the numbers of a chain differ by more than rounding, which a decimal point or sign shows."""
+    rounded = "~" in kinds or any("." in token for side in sides for token in side)
+    allowed = _ROUNDED if rounded else _EXACT
+    numbers = [known for side in sides if (known := number(side)) is not None]
     try:
-        first, second, third, *_ = _known(side, Reading())
-    except NoValueError:
-        return None
-    return complex(first.number) if first is not None and first == second == third else None
+        values = [complex(one) for one in numbers]
+        return any(abs(one - values[0]) > allowed * abs(values[0]) for one in values)
+    except OverflowError:
+        return any(one != numbers[0] for one in numbers)
 
 
 def _interval(kinds: list[str], sides: list[Tokens]) -> Tokens | None:
@@ -277,7 +283,7 @@ def _interval(kinds: list[str], sides: list[Tokens]) -> Tokens | None:
 
 def _ascending(kinds: Sequence[str], sides: Sequence[Tokens]) -> tuple[list[str], list[Tokens]]:
     """A chain of inequalities with the smaller sides first."""
-    if all(kind in _LARGER for kind in kinds):
+    if all(kind in LARGER for kind in kinds):
         return [kind.replace(">", "<") for kind in reversed(kinds)], list(reversed(sides))
     return list(kinds), list(sides)
 
@@ -292,18 +298,27 @@ def _same_relation(given: Tokens, expected: Tokens, error: float | None) -> bool
         return False
     if all(_same(one, two, error) for one, two in zip(*sides, strict=True)):
         return True
-    if kinds[0] not in (["<"], ["<="]):
+    if kinds[0] == ["!="]:
+        return all(_same(one, two, error) for one, two in zip(sides[0], sides[1][::-1], strict=True))
+    if kinds[0] not in (["<"], ["<="]) or any(_bounds_only(sides[0], sides[1], at) for at in (0, 1)):
         return False
-    return _proportional(_difference(sides[0]), _difference(sides[1]), positive=True)
+    return proportional(_difference(sides[0]), _difference(sides[1]), positive=True)
 
 
 def _same_equation(mine: list[Tokens], other: list[Tokens], error: float | None) -> bool:
     """Whether both give the same name the same value, or their sides' differences are proportional."""
     if is_name(outer(other[0])) and _same_name(mine[0], other[0]) and _same(mine[-1], other[-1], error):
         return True
-    if not len(mine) == len(other) == 2:
+    if len(mine) != 2 or len(other) != 2 or _bounds_only(mine, other, 0):
         return False
-    return _proportional(_difference(mine), _difference(other), positive=False)
+    return proportional(_difference(mine), _difference(other), positive=False)
+
+
+def _bounds_only(mine: Sequence[Tokens], other: Sequence[Tokens], at: int) -> bool:
+    """Whether the sides at a place are the same name, and the others do not have it: then these decide."""
+    name = other[at]
+    parts = {token for token in name if token[-1].isalnum()}
+    return is_name(outer(name)) and _same_name(mine[at], name) and not parts & {*mine[1 - at], *other[1 - at]}
 
 
 def _same_name(one: Tokens, two: Tokens) -> bool:
@@ -313,77 +328,3 @@ def _same_name(one: Tokens, two: Tokens) -> bool:
 
 def _difference(sides: Sequence[Tokens]) -> Tokens:
     return (*sides[0], "-", "(", *sides[1], ")")
-
-
-def _proportional(one: Tokens, two: Tokens, *, positive: bool) -> bool:
-    """Whether the quotient of both is the same number at every tested point."""
-    try:
-        quotient = ("(", *one, ")", "/", "(", *two, ")")
-        found = [value for value in _known(quotient, Reading()) if value is not None]
-    except NoValueError:
-        return False
-    if len(found) < 3 or (positive and complex(found[0].number).real <= 0):
-        return False
-    return abs(complex(found[0].number)) > 1e-12 and all(
-        value.close(found[0], 1e-7, relative=True) for value in found
-    )
-
-
-# Values -------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=512)
-def _known(found: Tokens, reading: Reading, domain: Domain = "positive") -> list[Value | None]:
-    return values(found, reading, domain)
-
-
-def _same_value(given: Tokens, expected: Tokens, error: float | None) -> bool:
-    """Whether both have the same value under one of the readings that are possible."""
-    schools = [(False, True) if _ambiguous(found) else (False,) for found in (given, expected)]
-    same = partial(_same_reading, given, expected, error)
-    return any(
-        same(Reading(mine, words), Reading(other, words))
-        for words in _word_readings(given, expected)
-        for mine, other in product(*schools)
-    )
-
-
-def _ambiguous(found: Tokens) -> bool:
-    return "/" in found or "*" in found
-
-
-def _word_readings(given: Tokens, expected: Tokens) -> list[Words]:
-    worded = [any(token.startswith(WORD) or token == OHM for token in found) for found in (given, expected)]
-    if not any(worded):
-        return ["units"]
-    return ["units", "letters"] if all(worded) else ["units", "no units", "letters"]
-
-
-def _same_reading(
-    given: Tokens, expected: Tokens, error: float | None, mine: Reading, other: Reading
-) -> bool:
-    """Whether the values agree wherever both are known and, if there are such points, real."""
-    for domain in _domains(given + expected):
-        try:
-            pairs = list(zip(_known(given, mine, domain), _known(expected, other, domain), strict=True))
-        except NoValueError:
-            return False
-        both = [(one, two) for one, two in pairs if one is not None and two is not None]
-        both = [(one, two) for one, two in both if one.is_real and two.is_real] or both
-        if len(both) < 2 or not all(_close(one, two, error) for one, two in both):
-            return False
-    return True
-
-
-def _domains(found: Tokens) -> Iterator[Domain]:
-    """The domains to test: absolute values differ for negative numbers, and rounded ones for whole
-    numbers."""
-    yield "positive"
-    if "|" in found:
-        yield "signed"
-    if r"\lfloor" in found or r"\lceil" in found:
-        yield "whole"
-
-
-def _close(one: Value, two: Value, error: float | None) -> bool:
-    return one.close(two, _CLOSE_ENOUGH if error is None else error, relative=error is None)

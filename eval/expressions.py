@@ -12,13 +12,13 @@ from __future__ import annotations
 import cmath
 import math
 import random
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from eval.latex import WORD, commands
+from eval import numerals
+from eval.latex import WORD, commands, end_of_argument
 from eval.numbers import (
     COMPLEX,
     INVERSES,
@@ -27,12 +27,14 @@ from eval.numbers import (
     Number,
     Value,
     binomial,
+    double_factorial,
     factorial,
     floor,
     of_several,
     root,
 )
 from eval.units import UNITS
+from eval.words import MULTIPLES, leaves_the_value
 
 POINTS = 8
 _MOST_NESTED = 60
@@ -47,8 +49,8 @@ class Reading:
     """How to read what mathematicians write in several ways.
 
     `school` takes `1/2x` for half of x and ends a function's argument at `*` and `/`; otherwise, as in
-    SymPy, factors side by side belong together. Upright words are the units they name (`units`), nothing at
-    all (`no units`), or products of their `letters`.
+    SymPy, factors side by side belong together. Upright words are the units or else the quantities they
+    name (`units`), what does not change the value before them (`no units`), or products of their `letters`.
     """
 
     school: bool = False
@@ -70,12 +72,12 @@ def _value(tokens: Sequence[str], reading: Reading, point: int, domain: Domain) 
             _Evaluator(tokens, reading, point, domain, errors).value() for errors in (False, True)
         )
         difference = abs(complex(first) - complex(second)) if first != second else 0.0
+        size = abs(first) if isinstance(first, complex) else 1.0
     except (ArithmeticError, RecursionError) as error:
         if isinstance(error, RecursionError):
             raise NoValueError("too deeply nested") from None
         return None
     doubt = 20 * difference
-    size = abs(first) if isinstance(first, complex) else 1.0
     usable = math.isfinite(size) and doubt <= _MOST_DOUBT * max(1.0, size)
     return Value(first, doubt) if usable else None
 
@@ -87,10 +89,10 @@ OHM = r"\Omega"
 FUNCTION = "f"
 """The one letter that is a function where brackets follow it. SymPy's parser takes every letter for one then,
 but most are quantities in answers, as in `g(1+x)`."""
-_MIXED = re.compile(r"\\frac (?:\{ (\d+) \} |(\d) ?)(?:\{ (\d+) \}|(\d))(?: |$)")
 _NO_NAMES = commands(
     "begin end cup cap in notin setminus subset subseteq to rightarrow Rightarrow iff implies land lor forall"
     " exists pm mp sum int oint prod lim ldots dots cdots pmod bmod mod equiv perp parallel angle triangle"
+    " circ"
 ) | {r"\\"}
 _CONSTANTS: dict[str, complex] = {
     r"\pi": math.pi, "e": math.e, "i": 1j, WORD + "e": math.e, WORD + "i": 1j,
@@ -177,12 +179,16 @@ class _Evaluator:
         return bool(token) and token not in _ENDS and not (token == "|" and self.bars)
 
     def power(self) -> Number:
+        begin = self.at
         value = self.atom()
+        if self.at == begin + 1 and self.tokens[begin].isdecimal():
+            value = self.numbers.plus(value, self.taken(numerals.mixed))
+        if self.is_numeral(begin) and self.is_numeral(self.at):
+            raise NoValueError("numerals side by side are no product")
         while self.peek() in ("!", "^"):
             if self.take() == "!":
-                if self.peek() == "!":
-                    raise NoValueError("double factorials are not known")
-                value = self.numbers.kept(factorial(value))
+                double = self.peek() == "!" and bool(self.take())
+                value = self.numbers.kept(double_factorial(value) if double else factorial(value))
             else:
                 value = self.numbers.to_the(value, self.exponent())
         return value
@@ -215,6 +221,8 @@ class _Evaluator:
         if token in (r"\lfloor", r"\lceil"):
             value = self.group()
             return self.numbers.kept(floor(value) if token == r"\lfloor" else -floor(-value))
+        if (token == "(" or token.isdecimal()) and (based := self.taken(numerals.based)):
+            return based
         if token in _OPENING:
             return self.group()
         self.take()
@@ -229,26 +237,19 @@ class _Evaluator:
         return self.word(token) if token.startswith(WORD) else self.variable(token)
 
     def numeral(self, token: str) -> Number:
-        value = _fraction(token)
+        value = numerals.fraction(token)
         if self.peek().startswith((r"\overline ", r"\dot ")):
-            digits = self.take().partition(" ")[2]
-            if not digits.isdigit() or "." not in token:
-                raise NoValueError("no recurring digits")
-            places = len(token.partition(".")[2])
-            value += Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)
-        elif self.peek() == r"\frac" and value.denominator == 1:
-            value += self.mixed()
+            value += numerals.recurring(self.take().partition(" ")[2], token)
         return self.numbers.kept(value)
 
-    def mixed(self) -> Fraction:
-        """The fraction of a mixed number like `1\\frac12`, taken; 0 where it is no such thing."""
-        match = _MIXED.match(" ".join(self.tokens[self.at : self.at + 7]))
-        above, below = [int(part) for part in match.groups() if part] if match else (0, 0)
-        if not 0 < above < below:
-            return Fraction(0)
-        self.take()
-        self.argument(), self.argument()
-        return Fraction(above, below)
+    def is_numeral(self, at: int) -> bool:
+        return at < len(self.tokens) and self.tokens[at][:1].isdigit()
+
+    def taken(self, read: Callable[[Sequence[str]], tuple[Fraction, int]]) -> Fraction:
+        """What `read` finds ahead, taken."""
+        value, length = read(self.tokens[self.at :])
+        self.at += length
+        return value
 
     def command(self, name: str) -> Number | None:
         """The value of what a command begins, none where it is the name of a variable."""
@@ -263,6 +264,8 @@ class _Evaluator:
             return self.numbers.kept(root(self.argument(), degree))
         if name in ("max", "min", "gcd", "lcm"):
             return self.of_several(name)
+        if name.startswith("overline ") and name[9:].isdecimal():
+            return Fraction(int(name[9:]))
         return self.function(name) if name in COMPLEX else None
 
     def of_several(self, name: str) -> Number:
@@ -334,9 +337,13 @@ class _Evaluator:
             return self.unit(letters)
         if self.reading.words == "units" and letters in UNITS:
             return self.unit(letters)
+        if letters in MULTIPLES and self.reading.words != "letters":
+            return MULTIPLES[letters]
         if self.reading.words == "no units":
+            if not leaves_the_value(self.tokens, self.at - 1):
+                raise NoValueError(f"{letters!r} is no unit of a value")
             return Fraction(1)
-        return self.product_of(letters)
+        return self.product_of(letters) if self.reading.words == "letters" else self.variable(letters)
 
     def unit(self, letters: str) -> Number:
         factor, dimensions = UNITS[letters]
@@ -366,9 +373,11 @@ class _Evaluator:
         return self.somewhere(name)
 
     def subscript(self) -> str:
-        """A subscript's symbols without what only groups them."""
+        """A subscript's value where it is computed, otherwise its symbols without what only groups them."""
         if self.peek() != "{":
             return "_" + self.take().lstrip(WORD + "\\")
+        if (computed := self.computed_subscript()) is not None:
+            return f"_{computed:.12g}"
         depth, parts = 0, ["_"]
         while True:
             token = self.take()
@@ -377,6 +386,17 @@ class _Evaluator:
                 return "".join(parts)
             parts.append(token.lstrip(WORD + "\\") if token not in "{}" else "")
 
+    def computed_subscript(self) -> complex | None:
+        """The value of a subscript like `n+1` or `\\frac12`, taken; none where it is only a name."""
+        begin, end = self.at, end_of_argument(self.tokens, self.at)
+        if not {"+", "-", "/", "*", r"\frac"} & {*self.tokens[begin:end]}:
+            return None
+        try:
+            return complex(self.group())
+        except (NoValueError, ArithmeticError):
+            self.at = begin
+            return None
+
     def somewhere(self, name: str) -> Fraction:
         drawn = random.Random(f"{name}/{self.point}")
         number, negative = drawn.randint(2, 97), drawn.random() < 0.5
@@ -384,13 +404,3 @@ class _Evaluator:
             return Fraction(number)
         value = Fraction(number, 101 if self.point % 2 else 11)
         return -value if self.domain == "signed" and negative else value
-
-
-def _fraction(token: str) -> Fraction:
-    mantissa, _, exponent = token.lower().partition("e")
-    if exponent and abs(int(exponent)) > 400:
-        raise NoValueError("too large")
-    try:
-        return Fraction(mantissa.rstrip(".") or "0") * Fraction(10) ** int(exponent or 0)
-    except ValueError as error:
-        raise NoValueError(f"{token!r} is no numeral") from error

@@ -28,7 +28,7 @@ _UNICODE = str.maketrans(
         "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∗": "*", "≤": "<=",
         "≥": ">=", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "π": r"\pi ", "∪": r"\cup ",
         "∩": r"\cap ",
-        "∈": r"\in ", "√": r"\sqrt ", "°": r"^\circ ", "±": r"\pm ", "∓": r"\mp ", "²": "^2", "³": "^3",
+        "∈": r"\in ", "√": r"\sqrt ", "°": r"^\circ ", "±": r"\pm ", "∓": r"\mp ",
         "½": r"\frac12 ", "¼": r"\frac14 ", "¾": r"\frac34 ", "⅓": r"\frac13 ", "⅔": r"\frac23 ",
         "…": r"\dots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
         "∅": r"\emptyset ",
@@ -36,11 +36,31 @@ _UNICODE = str.maketrans(
         "′": "'",
         "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ",
         "ω": r"\omega ", "φ": r"\phi ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "Ω": r"\Omega ",
-        "Δ": r"\Delta ", "ℏ": r"\hbar ", "ε": r"\epsilon ", "\u00a0": " ", "\u2009": " ",
+        "Δ": r"\Delta ", "ℏ": r"\hbar ", "ε": r"\epsilon ", "\u00a0": " ", "\u2009": " ", "•": r"\cdot ",
+        "Å": r"\AA ",
+        "ℝ": r"\mathbb R ", "ℤ": r"\mathbb Z ", "ℕ": r"\mathbb N ", "ℚ": r"\mathbb Q ", "≡": r"\equiv ",
+        "→": r"\to ", "⁄": "/", "º": r"^\circ ", "∀": r"\forall ", "⅛": r"\frac18 ", "⅚": r"\frac56 ",
+        **{chr(full): chr(full - 0xFEE0) for full in range(0xFF01, 0xFF5F)},
     }
 )  # fmt: skip
+_RAISED, _LOWERED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "₀₁₂₃₄₅₆₇₈₉"
+_SCRIPTS = str.maketrans(_RAISED + _LOWERED, "0123456789+-n0123456789")
+_SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"√\s*(\d+(?:\.\d+)?)"), r"\\sqrt{\1}"),
+    (re.compile(f"([{_RAISED}]+)"), r"^{\1}"),
+    (re.compile(f"([{_LOWERED}]+)"), r"_{\1}"),
+    (re.compile(r"\\left\s*<"), r"\\langle "),
+    (re.compile(r"\\right\s*>"), r"\\rangle "),
+    (re.compile(r"(?<=\d)\{,\}(?=\d{1,2}(?!\d)|\d{4})"), "."),
+    (re.compile(r"\{\s*\\rm(?![A-Za-z])([^{}]*)\}"), r"{\\mathrm{\1}}"),
+    (re.compile(r"\\(?:text|mathrm)\s*\{\s*\(\s*mod\s+(\d+)\)\s*\}"), r"\\pmod{\1}"),
+    (re.compile(r"\(\s*(?:\\(?:text|mathrm)\s*\{\s*mod\s*\}|\\?b?mod(?![A-Za-z]))([^()]*)\)"), r"\\pmod{\1}"),
+    (re.compile(r"\\b?mod(?![A-Za-z])"), r"\\pmod "),
+)
+"""What is written in other ways before it is read: roots and scripts of single characters, a comma that is a
+decimal point, plain TeX's upright letters, and congruences."""
 _LEXEME = re.compile(
-    r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}|\\(?:begin|end)\s*\{(?:[a-z]*matrix|array|cases|aligned?|gathered)\*?\}|"
+    r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}|\\(?:begin|end)\s*\{(?:[a-z]*matrix|array|cases|align(?:ed)?|gathered)\*?\}|"
     r"\\(?:left|right|middle)\s*\.|\\[A-Za-z]+\*?|\\.|<=|>=|!=|\.{3}|"
     r"(?:\d{1,3}(?:(?:\\,|\\ |\{,\}|~| )\d{3})+(?!\d)(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|"
     r"[A-Za-z]+|[^\s\\]",
@@ -49,9 +69,11 @@ _LEXEME = re.compile(
 _GROUPING = re.compile(r"\\,|\\ |\{,\}|~| ")
 _DROPPED = commands(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle"
+    " tiny small normalsize large Large LARGE huge Huge"
     " textstyle limits nolimits quad qquad rm bf it mathstrut hfill par hline notag nonumber"
+    " checkmark blacksquare qed"
     " , ; : ! ( ) [ ] $"
-) | {"$", "~", "\\ ", "\\\n", "\\\t"}
+) | {"$", "~", "\\ ", "\\\n", "\\\t", '"', '\\"'}
 _STYLES = commands(
     "mathbf boldsymbol bm mathit mathcal mathsf mathnormal boxed fbox ensuremath pmb underline mathop"
 )
@@ -77,11 +99,14 @@ _SAME = {
     r"\bigcup": r"\cup", r"\R": r"\mathbb R", r"\Z": r"\mathbb Z", r"\N": r"\mathbb N", r"\Q": r"\mathbb Q",
     r"\percent": r"\%", r"\newline": r"\\", r"\operatorname*": r"\operatorname", r"\varrho": r"\rho",
     r"\ell": "l", r"\imath": "i", r"\jmath": "j", r"\rightarrow": r"\to", r"\ldots": r"\dots",
+    r"\nicefrac": r"\frac", r"\sfrac": r"\frac", r"\hslash": r"\hbar",
+    r"\AA": WORD + "angstrom", r"\implies": r"\Rightarrow", r"\iff": r"\Rightarrow",
     r"\cdots": r"\dots", r"\dotsc": r"\dots", r"\dotsb": r"\dots", r"\hdots": r"\dots", "...": r"\dots",
 }  # fmt: skip
 FUNCTIONS = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "sinh", "cosh", "tanh",
-     "ln", "log", "lg", "exp", "min", "max", "gcd", "lcm"}
+     "coth", "sech", "csch", "arcsec", "arccsc", "arcsinh", "arccosh", "arctanh", "arsinh", "arcosh",
+     "artanh", "ln", "log", "lg", "exp", "min", "max", "gcd", "lcm"}
 )  # fmt: skip
 _SPELT_OUT = {"sqrt": r"\sqrt", "pi": r"\pi", "infinity": r"\infty", "infty": r"\infty"}
 _WORDS = frozenset({"and", "or", "for", "where", "with"})
@@ -94,7 +119,6 @@ _PLAIN_UNITS = frozenset(
 _IDIOMS: tuple[tuple[Tokens, Tokens], ...] = (
     (("^", "{", r"\circ", "}"), (WORD + "degree",)),
     (("^", r"\circ"), (WORD + "degree",)),
-    ((r"\circ",), (WORD + "degree",)),
     ((WORD + "degree", "C"), (WORD + "celsius",)),
     ((WORD + "degree", WORD + "C"), (WORD + "celsius",)),
     ((r"\%",), (WORD + "percent",)),
@@ -102,7 +126,9 @@ _IDIOMS: tuple[tuple[Tokens, Tokens], ...] = (
     ((r"\langle",), ("(",)),
     ((r"\rangle",), (")",)),
     (("^", "{", "'", "}"), ("'",)),
+    (("^", "{", "'", "'", "}"), ("'", "'")),
     (("^", "'"), ("'",)),
+    *((("&", relation), (relation,)) for relation in ("=", "<", ">", "<=", ">=")),
     ((r"\{", r"\}"), (r"\emptyset",)),
     (("*", "*"), ("^",)),
     ((r"\\", r"\end"), (r"\end",)),
@@ -117,12 +143,24 @@ def tokens(text: str) -> Tokens:
     """The tokens of an answer; raises `ValueError` for text that is too long or nested too deep to be one."""
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"{len(text)} characters are no answer")
-    found = list(_Tokeniser(text.translate(_UNICODE)).all())
+    for pattern, spelling in _SPELLINGS:
+        text = pattern.sub(spelling, text)
+    found = list(_Tokeniser(text.translate(_SCRIPTS).translate(_UNICODE)).all())
     while found and found[-1] in (".", ",", ";", ":"):
         found.pop()
+    while found and found[0] in (r"\Rightarrow", r"\to"):
+        del found[0]
     for old, new in _IDIOMS:
         found = replaced(found, old, new)
-    return tuple(_subscripts_first(_arrays(found)))
+    return tuple(_subscripts_first(_arrays(_degrees(found))))
+
+
+def _degrees(found: Sequence[str]) -> list[str]:
+    """Degrees where the circle follows a number; behind anything else it may compose functions."""
+    return [
+        WORD + "degree" if token == r"\circ" and before[-1:].isdigit() else token
+        for before, token in zip(("", *found), found, strict=False)
+    ]
 
 
 def _arrays(found: list[str]) -> list[str]:
@@ -198,7 +236,10 @@ class _Tokeniser:
         elif len(name) > 2 and name[-1] == "}":
             kind = name.partition("{")[0].rstrip()
             if "matrix" in name or "{array}" in name:
+                ends = ["|"] if "vmatrix" in name.lower() else []
+                yield from ends if kind == r"\begin" else []
                 yield kind if "matrix" in name else f"{kind} array"
+                yield from ends if kind == r"\end" else []
         elif name not in _DROPPED:
             yield _SAME.get(name, name)
 

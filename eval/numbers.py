@@ -107,8 +107,12 @@ COMPLEX: dict[str, Callable[[complex], complex]] = {
     "sec": _inverse(cmath.cos), "csc": _inverse(cmath.sin), "sinh": cmath.sinh, "cosh": cmath.cosh,
     "tanh": cmath.tanh, "arcsin": cmath.asin, "arccos": cmath.acos, "arctan": cmath.atan, "ln": cmath.log,
     "log": cmath.log, "lg": cmath.log10, "arccot": lambda x: math.pi / 2 - cmath.atan(x),
+    "coth": _inverse(cmath.tanh), "sech": _inverse(cmath.cosh), "csch": _inverse(cmath.sinh),
+    "arcsec": lambda x: cmath.acos(1 / x), "arccsc": lambda x: cmath.asin(1 / x),
+    "arcsinh": cmath.asinh, "arccosh": cmath.acosh, "arctanh": cmath.atanh,
+    "arsinh": cmath.asinh, "arcosh": cmath.acosh, "artanh": cmath.atanh,
 }  # fmt: skip
-INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot"}
+INVERSES = {name: f"arc{name}" for name in COMPLEX if f"arc{name}" in COMPLEX}
 """What `\\sin^{-1}` is."""
 
 
@@ -152,6 +156,13 @@ def factorial(number: Number) -> Number:
     return Fraction(math.factorial(n))
 
 
+def double_factorial(number: Number) -> Number:
+    n = whole(number)
+    if n is None or not -1 <= n <= _MOST_FACTORIAL:
+        raise ArithmeticError("not a whole number, or too large")
+    return Fraction(math.prod(range(n, 1, -2)))
+
+
 def binomial(above: Number, below: Number) -> Number:
     n, k = whole(above), whole(below)
     if n is None or k is None or n < 0:
@@ -172,7 +183,10 @@ def root(number: Number, degree: Number) -> Number:
             above, below = _whole_root(number.numerator, n), _whole_root(number.denominator, n)
             if above is not None and below is not None:
                 return Fraction(above, below)
-    return complex(number) ** (1 / complex(degree))
+    value = complex(number)
+    if n is not None and n % 2 and value.real < 0 and abs(value.imag) <= 1e-12 * abs(value):
+        return complex(-((-value.real) ** (1 / n)))
+    return value ** (1 / complex(degree))
 
 
 def _whole_root(number: int, degree: int) -> int | None:

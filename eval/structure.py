@@ -47,6 +47,8 @@ def outer(found: Tokens) -> Tokens:
     found = _matrices(found)
     if found == (r"\mathbb R",):
         return ("(", "-", r"\infty", ",", r"\infty", ")")
+    if bare(found) == (r"\mathbb R", "^", "+"):
+        return ("(", "0", ",", r"\infty", ")")
     while is_group(found, ("{",)):
         found = found[1:-1]
     return found

@@ -39,6 +39,7 @@ _OTHERS: dict[str, tuple[float, dict[str, int]]] = {
     "seconds": (1.0, {"s": 1}),
     "meters": (1.0, {"m": 1}),
     "metres": (1.0, {"m": 1}),
+    "angstrom": (1e-10, {"m": 1}),
     "celsius": (1.0, {"celsius": 1}),
     "degrees": (math.pi / 180, {}),
     "radians": (1.0, {}),

@@ -135,7 +135,8 @@ def olympiad_target(doc: Mapping[str, Any]) -> str:
 
 
 def olympiad_results(doc: Mapping[str, Any], results: Sequence[Sequence[str]]) -> dict[str, float]:
-    found = [answers.boxed(answers.after_thinking(response)) for response in results[0]]
+    read = [answers.after_thinking(response) for response in results[0]]
+    found = [answers.boxed(response) or answers.stated(response) for response in read]
     return _metrics(found, partial(_olympiad_equals, doc), results[0])
 
 
