@@ -43,11 +43,12 @@ class Stage:
         return sorted((self.folder / WORK).glob("*.journal"))
 
     def keep(self) -> None:
-        for journal in self.journals:
-            (self.kept / journal.name).mkdir(exist_ok=True)
-            for path in [*journal.glob("done-*.jsonl"), *journal.glob("turns-*.jsonl")]:
-                with suppress(FileExistsError, FileNotFoundError):
-                    os.link(path, self.kept / journal.name / path.name)
+        with suppress(FileNotFoundError):  # the stage removes its journals when it is finished
+            for journal in self.journals:
+                (self.kept / journal.name).mkdir(exist_ok=True)
+                for path in [*journal.glob("done-*.jsonl"), *journal.glob("turns-*.jsonl")]:
+                    with suppress(FileExistsError, FileNotFoundError):
+                        os.link(path, self.kept / journal.name / path.name)
 
     def reaches(self, count: int, within_s: float = 90) -> None:
         """Return when so many are done."""
