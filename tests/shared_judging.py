@@ -91,7 +91,10 @@ def verdicts(partial: Path) -> dict[str, str]:
 
 
 def journaled(partial: Path) -> Counter[str]:
-    """How often each sample is in the journal so far, by all processes."""
-    files = partial.glob("work/*.journal/done-*.jsonl")
-    lines = [line for file in files for line in file.read_bytes().split(b"\n")[:-1]]
+    """How often each sample is in the journal so far, by all processes; empty once it has been removed."""
+    try:
+        files = [file.read_bytes() for file in partial.glob("work/*.journal/done-*.jsonl")]
+    except FileNotFoundError:
+        return Counter()
+    lines = [line for content in files for line in content.split(b"\n")[:-1]]
     return Counter(json.loads(line)["sample_id"] for line in lines)
