@@ -23,7 +23,7 @@ SLOWNESS = float(os.environ.get("SLOWNESS", "1"))
 """How much slower than real ones the kernel and its memory are, where they are emulated."""
 LIMITS = Limits(
     cpu_s=0.5 * SLOWNESS, wall_s=1.0 * SLOWNESS, memory=64 * MIB, stdout=MIB, stderr=MIB, processes=32,
-    tmp=8 * MIB, inodes=256,
+    tmp=8 * MIB, inodes=256, shared=MIB,
 )  # fmt: skip
 PYTHON = "/usr/bin/python3"
 HONEST = b"#!/bin/sh\nread line && echo $line seen\n"
