@@ -423,6 +423,7 @@ static void drop(char **argv) {
 }
 
 int main(int argc, char **argv) {
+    ignore_handlers(); /* nor is what the caller ignores, as a shell's background jobs do, ignored in here */
     if (argc > 4 && !strcmp(argv[1], "drop")) drop(argv + 2);
     if (argc > 2 && !strcmp(argv[1], "deep")) {
         limit(RLIMIT_STACK, (i64)RLIM_INFINITY);

@@ -72,6 +72,8 @@ def _plain(item: Any) -> Any:
 
 
 def _integer(value: int) -> Any:
+    if type(value) is bool:
+        return value
     exact = int.__add__(value, 0)
     if exact.bit_length() <= _BITS:
         return exact

@@ -1,4 +1,4 @@
-"""What Python limits and a submission may change: how deep calls go, and how many digits a number may have."""
+"""What Python limits and a submission may change: how deep calls go, how many digits a number may have."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 for all tests, with standard streams that only resemble real ones, so that some right programs fail.
 
 The order is the official one: take away, prelude, compile, then for each test replace the streams and call.
-Tests come one at a time through descriptor 3, as a length and the input; what came of each goes out through
-descriptor 4 (`eval.judge.dialogue`). Unlike there, no expected output ever is in this process.
+Tests come one at a time through one pipe, as a length and the input; what came of each goes out through
+another (`eval.judge.dialogue`). Unlike there, no expected output ever is in this process.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .streams import standard_input
 LENGTH, REPLY = struct.Struct("<Q"), struct.Struct("<cddQ")
 """Before an input; before what came of it: kind, seconds on the test's clock and of CPU time, length."""
 GIVEN, SAID = 3, 4
+"""Descriptors, until `put_away`."""
 LIMIT_S = 6.0
 DIGITS = 50_000
 NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -60,6 +61,7 @@ class TimeoutException(Exception):
 def run(traits: str, function: str) -> NoReturn:
     """Answer tests until there are no more. `traits` tell the commits of the official code apart; without a
     `function` the submission is a program."""
+    put_away()
     sys.set_int_max_str_digits(DIGITS)
     sys.argv[1:] = ARGUMENTS
     _empty_standard_input()
@@ -229,6 +231,16 @@ def _queued_s() -> float:
     except OSError:
         return 0.0
     return int(text.split()[1]) / 1e9
+
+
+def put_away() -> None:
+    """Moves both pipes where a submission that closes the first few descriptors does not close them."""
+    global GIVEN, SAID
+    last = os.sysconf("SC_OPEN_MAX") - 1
+    for number, there in ((GIVEN, last), (SAID, last - 1)):
+        os.dup2(number, there, inheritable=False)
+        os.close(number)
+    GIVEN, SAID = last, last - 1
 
 
 def next_test() -> str | None:
