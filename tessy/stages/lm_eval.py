@@ -31,7 +31,7 @@ class LmEvalStage(TestingStage[LmEvalBenchmark]):
 KIND = Kind(
     "lm_eval",
     LmEvalStage,
-    revision=6,
+    revision=7,
     declared=f"{__name__}:KIND",
     run="eval.general:run",
     join="eval.general:run",
