@@ -25,7 +25,8 @@
  * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
  * inodes (of a private /tmp), shm (of a private /dev/shm), keep (how many descriptors the program gets, from 3
  * on), solo (1: `refuse_company` of filter.h, and no /dev/stdin, stdout, stderr), file (a path in /box; repeatable,
- * read-only and executable), link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE; repeatable). Sizes are bytes.
+ * read-only and executable), link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE;
+ * repeatable). Sizes are bytes.
  *
  * The room says "here" first. Answers to an order: "fail WHY" (our fault), or once nothing of the run is left
  * "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS"; REASON: exit, cpu, wall, rss. A run
