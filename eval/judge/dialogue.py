@@ -189,5 +189,5 @@ def _limits(bench: Bench) -> Limits:
     all_s = (first.time_s + 1) * len(bench.problem.cases) + 5
     return Limits(
         cpu_s=all_s, wall_s=all_s, memory=first.memory, stdout=first.output, stack=8 * MIB, processes=256,
-        tmp=64 * MIB,
+        tmp=64 * MIB, shared=verdicts.SHARED,
     )  # fmt: skip

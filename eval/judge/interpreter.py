@@ -37,8 +37,17 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "pandas": ("pandas", "pandas.libs"),
     "python-dateutil": ("dateutil",),
     "six": ("six.py",),
+    "tqdm": ("tqdm",),
+    "attrs": ("attr", "attrs"),
+    "typing-extensions": ("typing_extensions.py",),
+    "annotated-types": ("annotated_types",),
+    "pydantic": ("pydantic",),
+    "pydantic-core": ("pydantic_core",),
+    "typing-inspection": ("typing_inspection",),
 }
-"""What a submission can import officially, and the files and folders that make it up."""
+"""What a submission can import officially, and the files and folders that make it up. Of what LiveCodeBench
+depends on these are what a solution could use; not requests and other packages of the network, nor those of
+hundreds of megabytes that are there for models."""
 
 
 @functools.cache

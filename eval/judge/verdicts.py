@@ -23,6 +23,8 @@ Word: TypeAlias = tuple[Verdict, str]
 """A verdict and the official judge's word for it."""
 
 CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB, tmp=64 * MIB)
+SHARED = 4 * MIB
+"""Of /dev/shm for LiveCodeBench: officially locks of processes can be made, as pools of threads do."""
 _POINTS = re.compile(rb"points\s+(-?\d+(?:\.\d*)?)")
 _SHARE = re.compile(rb"partial\s+(\d+(?:\.\d*)?)\s*/\s*(\d+(?:\.\d*)?)")
 
@@ -67,8 +69,9 @@ def limits(format: Format, problem: JudgeProblem, case: Case, modes: Sequence[Mo
         wall_s = wall_s if "fixed" in modes or problem.interactor else cpu_s
         return Limits(cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output)
     return Limits(
-        cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, processes=256, tmp=64 * MIB
-    )
+        cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, processes=256, tmp=64 * MIB,
+        shared=SHARED if format == "lcb" else 0,
+    )  # fmt: skip
 
 
 def confined(format: Format) -> bool:

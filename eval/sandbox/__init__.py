@@ -7,7 +7,8 @@ output are hostile too. The kernel, bubblewrap, the compiler and the caller are 
 Covered, each by a program in tests/judge/hostile:
 
 - files: the program sees /usr, the loader cache, /proc of its own namespace, four devices, and the files
-  it is given, all read-only; at most a private /tmp with a size and an inode cap. Inputs are sealed memory.
+  it is given, all read-only; at most a private /tmp and a private /dev/shm, with caps of size and inodes.
+  Inputs are sealed memory.
 - processes: a pid namespace per run, a process cap, everything killed when the program ends, is stopped, or
   the caller dies; as root the sandbox first becomes an ordinary user.
 - the next run: it has its own processes, mounts and files. What a thread's runs share (user, network, UTS,

@@ -23,9 +23,10 @@
  * Orders are words, each ended by a NUL: KEY=VALUE... -- PROGRAM [ARG...]. With them come descriptors: standard
  * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
  * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
- * inodes (of a private /tmp), keep (how many descriptors the program gets, from 3 on), solo (1: `refuse_company`
- * of filter.h, and no /dev/stdin, stdout, stderr), file (a path in /box; repeatable, read-only and executable),
- * link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE; repeatable). Sizes are bytes.
+ * inodes (of a private /tmp), shm (of a private /dev/shm), keep (how many descriptors the program gets, from 3
+ * on), solo (1: `refuse_company` of filter.h, and no /dev/stdin, stdout, stderr), file (a path in /box; repeatable,
+ * read-only and executable), link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE;
+ * repeatable). Sizes are bytes.
  *
  * The room says "here" first. Answers to an order: "fail WHY" (our fault), or once nothing of the run is left
  * "end REASON WAIT_STATUS CPU_US WALL_US QUEUED_US MAIN_RSS TREE_RSS"; REASON: exit, cpu, wall, rss. A run
@@ -68,10 +69,11 @@ enum { LEAVES = 1 };
 enum { LEAVES = 0 };
 #endif
 
-enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64 };
+enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_FILES = 32, MOST_DESCRIPTORS = 64,
+       MOST_SHARED = 1024 /* files of a private /dev/shm */ };
 
 static struct {
-    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, keep, solo;
+    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, shm, keep, solo;
     char *files[MOST_FILES], *links[MOST_FILES], *envs[MOST_FILES];
     int file_count, link_count, env_count;
 } want;
@@ -104,7 +106,7 @@ static void parse(char *word) {
     static const struct { const char *key; i64 *value; } KEYS[] = {
         {"cpu_ms", &want.cpu_ms}, {"wall_ms", &want.wall_ms}, {"rss", &want.rss}, {"as", &want.as},
         {"stack", &want.stack}, {"fsize", &want.fsize}, {"nofile", &want.nofile}, {"nproc", &want.nproc},
-        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"keep", &want.keep}, {"solo", &want.solo}};
+        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"shm", &want.shm}, {"keep", &want.keep}, {"solo", &want.solo}};
     static const struct { const char *key; char **list; int *count; } LISTS[] = {
         {"file", want.files, &want.file_count}, {"link", want.links, &want.link_count},
         {"env", want.envs, &want.env_count}};
@@ -306,10 +308,13 @@ static void mount_fresh(void) {
     for (int i = 0; i < want.file_count; i++) place(want.files[i], orders.fds[3 + want.keep + i]);
     if (!want.solo && (symlink("/proc/self/fd/0", "/box/.stdin") || symlink("/proc/self/fd/1", "/box/.stdout") ||
                        symlink("/proc/self/fd/2", "/box/.stderr"))) die("/box"); /* where those of /dev lead */
+    if (want.shm && mkdir("/box/.shm", 0755)) die("/box"); /* where /dev/shm leads, if anywhere */
     make_links("/box/");
     if (mount(NULL, "/box", NULL, plain | MS_REMOUNT | MS_RDONLY, NULL)) die("/box");
-    if (!want.tmp) return;
     char options[96];
+    snprintf(options, sizeof options, "size=%lld,nr_inodes=%d,mode=0700", want.shm, MOST_SHARED);
+    if (want.shm && mount("tmpfs", "/box/.shm", "tmpfs", plain | MS_NOEXEC, options)) die("/dev/shm");
+    if (!want.tmp) return;
     snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=0700", want.tmp, want.inodes);
     if (mount("tmpfs", "/tmp", "tmpfs", plain, options) || chdir("/tmp")) die("/tmp");
     make_links("/tmp/");
@@ -419,6 +424,7 @@ static void drop(char **argv) {
 }
 
 int main(int argc, char **argv) {
+    ignore_handlers(); /* nor is what the caller ignores, as a shell's background jobs do, ignored in here */
     if (argc > 4 && !strcmp(argv[1], "drop")) drop(argv + 2);
     if (argc > 2 && !strcmp(argv[1], "deep")) {
         limit(RLIMIT_STACK, (i64)RLIM_INFINITY);

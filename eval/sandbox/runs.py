@@ -37,7 +37,8 @@ class Limits:
     `wall_s` leaves out the time the program's first thread stood ready and got no CPU: a busy machine is not
     its fault, up to five times the limit.
     `memory` bounds the tree; `address_space` and `stack` each process. `stdout` and `stderr` cap what
-    is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable. `solo`: the
+    is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable. `shared` bytes
+    of private /dev/shm, where locks that processes share are; 0: there is none. `solo`: the
     program is killed if it sleeps, sets a timer, runs another program or waits for a child, and finds no
     /dev/stdin, stdout or stderr.
     """
@@ -53,6 +54,7 @@ class Limits:
     open_files: int = 256
     tmp: int = 0
     inodes: int = 1024
+    shared: int = 0
     solo: bool = False
 
 
@@ -239,6 +241,7 @@ def _wanted(limits: Limits, shown: int) -> list[str]:
         "nproc": limits.processes,
         "tmp": limits.tmp,
         "inodes": limits.inodes,
+        "shm": limits.shared,
         "keep": shown,
         "solo": int(limits.solo),
     }

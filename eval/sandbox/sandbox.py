@@ -257,6 +257,7 @@ def _bubblewrap() -> tuple[str, ...]:
     ]  # fmt: skip
     for name in ("stdin", "stdout", "stderr"):
         command += ["--symlink", f"/box/.{name}", f"/dev/{name}"]  # which a run has or has not
+    command += ["--symlink", "/box/.shm", "/dev/shm"]
     for device in _DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     for root in ("/bin", "/sbin", "/lib", "/lib64"):

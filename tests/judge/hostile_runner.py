@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from eval.sandbox import Limits, Outcome, Sealed, accounting, require, run, scratch
@@ -46,7 +47,8 @@ def attack(path: Path) -> dict[str, object]:
     inside = "/box/main.py" if script else "/box/main"
     # A Python interpreter needs more room than the attacks do.
     argv = (PYTHON, "-BS", inside) if script else (inside,)
-    outcome, said = attempt(argv, path.read_bytes(), inside, LIMITS)
+    limits = replace(LIMITS, shared=MIB) if path.stem == "fill_shared_memory" else LIMITS
+    outcome, said = attempt(argv, path.read_bytes(), inside, limits)
     honest, answer = attempt(("/box/honest",), HONEST, "/box/honest", LIMITS)
     return {
         "name": path.name,

@@ -16,21 +16,23 @@ from eval.sandbox.files import read_all
 
 pytestmark = pytest.mark.sandbox
 
-LIMITS = Limits(cpu_s=2, wall_s=4, memory=64 << 20, stdout=1 << 20, tmp=1 << 20)
+LIMITS = Limits(cpu_s=2, wall_s=4, memory=64 << 20, stdout=1 << 20, tmp=1 << 20, shared=1 << 20)
 LEAVE = """echo mark > /tmp/mark; echo mark > mark; mkdir /tmp/d; setsid sleep 100 & sleep 0.1
+echo mark > /dev/shm/mark
 echo mark > /box/mark; mount -t tmpfs tmpfs /box; hostname mark; kill -9 1; kill -9 -1
 """
-LOOK = """ls -A /tmp /box; ls -d /proc/[0-9]*; wc -l < /proc/self/mountinfo; hostname; pwd; ls /proc/self/fd
+LOOK = """ls -A /tmp /box /dev/shm/; ls -d /proc/[0-9]*
+wc -l < /proc/self/mountinfo; hostname; pwd; ls /proc/self/fd
 """
 
 
-def shell(script: str) -> tuple[Outcome, str]:
+def shell(script: str, limits: Limits = LIMITS) -> tuple[Outcome, str]:
     out, err = scratch(), scratch()
     try:
         with Sealed(b"something") as content:
             outcome = run(
                 ("/bin/sh", "-c", script),
-                LIMITS,
+                limits,
                 files={"/box/given": content},
                 stdin=None,
                 stdout=out,
@@ -74,9 +76,21 @@ def test_a_run_finds_nothing_of_the_one_before() -> None:
         for _ in range(3):
             shell(LEAVE)
             assert shell(LOOK)[1] == clean
+        assert shell("echo mark > /dev/shm/mark && cat /dev/shm/mark")[1] == "mark\n"
+        assert shell("ls /dev/shm/", replace(LIMITS, shared=0))[0].exit_code != 0
         assert sandboxes() - before == sandbox, "the runs were not in one sandbox, so this shows nothing"
 
     in_a_thread(check)
+
+
+def test_programs_do_not_ignore_what_the_caller_ignores() -> None:
+    ended: list[tuple[Outcome, str]] = []
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        in_a_thread(lambda: ended.append(shell("kill -INT $$; echo ignored")))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [(outcome.signal, said) for outcome, said in ended] == [(signal.SIGINT, "")]
 
 
 def test_output_that_somebody_still_reads_is_not_charged_to_the_next_run() -> None:

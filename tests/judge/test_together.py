@@ -30,23 +30,25 @@ TESTS = [("1 2", "3"), ("5 -2", "3"), ("100 1", "101")]
 CALL = "class Solution:\n    def add(self, a, b):\n        return a + b\n"
 
 # Against what runs beside the program, in its own process: none of it decides.
+SAID = "sys.modules['harness.official'].SAID"
 HOSTILE = {
     "exits early": "import os\nprint(3)\nos._exit(0)",
     "kills itself": "import os, signal\nsignal.raise_signal(signal.SIGKILL)",
     "says it passed": (
-        "import os, struct\n"
-        "for _ in range(9): os.write(4, struct.pack('<cddQ', b'T', 0, 0, 2) + b'3\\n')\nos._exit(0)"
+        "import os, struct, sys\n"
+        f"for _ in range(9): os.write({SAID}, struct.pack('<cddQ', b'T', 0, 0, 2) + b'3\\n')\nos._exit(0)"
     ),
-    "says kinds that do not exist": "import os\nos.write(4, b'\\xff' * 10_000)\nos._exit(0)",
+    "says kinds that do not exist": f"import os, sys\nos.write({SAID}, b'\\xff' * 10_000)\nos._exit(0)",
     "says it took no time": (
-        "import os, struct\nos.write(4, struct.pack('<cddQ', b'T', float('nan'), -1e300, 2) + b'4\\n')\n"
-        "os._exit(0)"
+        "import os, struct, sys\nreply = struct.pack('<cddQ', b'T', float('nan'), -1e300, 2) + b'4\\n'\n"
+        f"os.write({SAID}, reply)\nos._exit(0)"
     ),
     "announces more than there can be": (
-        "import os, struct, time\nos.write(4, struct.pack('<cddQ', b'T', 0, 0, 1 << 60))\ntime.sleep(100)"
+        "import os, struct, sys, time\n"
+        f"os.write({SAID}, struct.pack('<cddQ', b'T', 0, 0, 1 << 60))\ntime.sleep(100)"
     ),
-    "floods": "import os\nwhile True: os.write(4, b'T' * 65536)",
-    "closes the way out and stays": "import os, time\nos.close(4)\ntime.sleep(100)",
+    "floods": f"import os, sys\nwhile True: os.write({SAID}, b'T' * 65536)",
+    "closes the way out and stays": f"import os, sys, time\nos.close({SAID})\ntime.sleep(100)",
     "closes everything and stays": "import os, time\nos.closerange(0, 1000)\ntime.sleep(100)",
     "patches what runs it": (
         "import sys\nharness = sys.modules['harness.official']\n"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -60,7 +63,8 @@ def test_equal_json_is_equal_and_nothing_else(value: Any, other: Any) -> None:
     ("value", "answer"),
     [
         (True, "1"), (1.0, "1"), (Decimal("2.50"), "2.5"), (Fraction(6, 3), "2"), (complex(3), "3"),
-        (2.0**80, str(2**80)),
+        (2.0**80, str(2**80)), ("\ud83d", '"\\ud83d"'), ("\U0001f600", '"\\ud83d\\ude00"'),
+        (Decimal("1." + "0" * 9000), "1"), (Decimal("100"), "100"), (np.timedelta64(1), "1"),
         (Lists([1, (2)]), "[1, 2]"), (Colour.RED, "1"), (Counter("aab"), '{"a": 2, "b": 1}'),
         (OrderedDict(a=1), '{"a": 1}'), (defaultdict(int, a=1), '{"a": 1}'),
         (np.int64(5), "5"), ([np.int64(5), 6], "[5, 6]"), (np.float32(0.1), "0.1"), (np.bool_(True), "true"),
@@ -71,10 +75,46 @@ def test_values_that_python_finds_equal(value: Any, answer: str) -> None:
     assert same_value(told(value), answer.encode(), {})
 
 
-def test_integers_have_no_limit_of_digits() -> None:
+@pytest.fixture
+def digits() -> Iterator[Callable[[int], None]]:
+    before = sys.get_int_max_str_digits()
+    yield sys.set_int_max_str_digits
+    sys.set_int_max_str_digits(before)
+
+
+def test_integers_have_no_limit_of_digits_where_python_has_none(digits: Callable[[int], None]) -> None:
+    digits(0)
     assert same_value(told(10**20_000), b"1" + b"0" * 20_000, {})
     assert same_value(told(-(10**20_000) - 7), b"-1" + b"0" * 19_999 + b"7", {})
     assert not same_value(told(10**20_000 + 1), b"1" + b"0" * 20_000, {})
+
+
+def test_an_integer_that_no_expected_output_could_be_is_wrong(digits: Callable[[int], None]) -> None:
+    digits(1000)
+    assert same_value(told(10**999), b"1" + b"0" * 999, {})
+    assert not same_value(told(10**1000), b"1" + b"0" * 1000, {})
+    digits(640)  # the least there is
+    assert same_value(told([10**639]), b"[1" + b"0" * 639 + b"]", {})
+
+
+def test_nan_is_equal_where_it_is_the_one_that_json_gives() -> None:
+    passed_on, own = json.loads("[NaN]"), [float("nan")]
+    assert same_value(told(passed_on), b"[NaN]", {})
+    assert not same_value(told(own), b"[NaN]", {})
+    assert same_value(told(own), b"[NaN]", {"lenient": True})
+
+
+def test_sympys_numbers_equal_those_of_their_own_kind() -> None:
+    sympy, mpmath = pytest.importorskip("sympy"), pytest.importorskip("mpmath")
+    values = [
+        sympy.Integer(3), sympy.Integer(1), sympy.Rational(1, 2), sympy.Float(3.0), sympy.Float("0.1", 30),
+        sympy.true, sympy.false, sympy.oo, sympy.nan, sympy.sqrt(2), sympy.Symbol("x"), mpmath.mpf(3),
+        mpmath.mpf("0.1"), mpmath.mpc(3, 0), sympy.Integer(10) ** 900, mpmath.mpf(2) ** 70,
+    ]  # fmt: skip
+    texts = ["3", "3.0", "1", "1.0", "true", "false", "0.5", "0.1", "Infinity", "NaN", '"x"', str(2**70)]
+    for value, text in product(values, [*texts, "1" + "0" * 900]):
+        assert same_value(told(value), text.encode(), {}) == bool(value == json.loads(text)), (value, text)
+        assert same_value(told([value]), f"[{text}]".encode(), {}) == ([value] == json.loads(f"[{text}]"))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +125,7 @@ def test_integers_have_no_limit_of_digits() -> None:
         ((1, 2), "[1, 2]"), ([(1, 2)], "[[1, 2]]"), (deque([1]), "[1]"), (range(2), "[0, 1]"), ({1}, "[1]"),
         (b"a", '"a"'), (float("nan"), "NaN"), (np.array([1, 2]), "[1, 2]"), (np.array([]), "[]"), ("1", "1"),
         (1e-9, "0"), (None, "0"), (Decimal("NaN"), "NaN"), (np.array(["x" * 9000]), '"y"'),
+        ("\ud83d\ude00", '"\\ud83d\\ude00"'),
     ],
 )  # fmt: skip
 def test_values_that_python_does_not_find_equal(value: Any, answer: str) -> None:

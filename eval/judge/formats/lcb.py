@@ -87,10 +87,11 @@ def source(
     problem: JudgeProblem, language: str, code: str, mode: Mode, commit: str = next(iter(COMMITS))
 ) -> Source:
     """The submission, and how `eval.judge.harness` runs it as the mode wants."""
-    files = {"main.py": code.encode(errors="replace")}
     if mode == "strict":
         traits, function = COMMITS[commit], problem.functional or ""
-        return Source(language, files, ("official", traits, function), together=True)
+        as_it_is = {"main.py": code.encode(errors="surrogatepass")}
+        return Source(language, as_it_is, ("official", traits, function), together=True)
+    files = {"main.py": code.encode(errors="replace")}
     return Source(language, files, ("call", problem.functional) if problem.functional else ("program",))
 
 

@@ -21,7 +21,8 @@ class _WriteOnly(io.StringIO):
 
 def run(limit_s: str) -> NoReturn:
     """Take the statements as the one test there is, and say what came of it."""
-    clock, say, leave = official.Clock(True, float(limit_s)), official.say, official.leave
+    clock, say, leave = official.Clock(limit_s=float(limit_s)), official.say, official.leave
+    official.put_away()
     official.take_away(exit_too=True)
     sys.argv[1:] = []
     given = official.next_test() or ""

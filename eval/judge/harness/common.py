@@ -6,10 +6,13 @@ import collections
 import collections.abc
 import decimal
 import fractions
+import json
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
+
+from .libraries import number
 
 MODULES = (
     "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics",
@@ -24,13 +27,16 @@ PRELUDE = "\n".join(
 )
 """What the official judge puts before every submission."""
 PATH = "/box/main.py"
-_BITS = 8192
-"""Longer integers are told in hexadecimal, which no limit on digits applies to."""
+_BITS = 2000
+"""Longer integers are told in hexadecimal, which no limit on digits applies to: it may be as low as 640."""
+_NAN = json.loads("NaN")
+"""The one of all inputs and expected outputs: lists that hold it are equal, as it is itself."""
+_limit_of_digits = sys.get_int_max_str_digits
 
 
 def code() -> str:
-    """The submission."""
-    with open(PATH, encoding="utf-8", errors="replace", newline="") as stream:
+    """The submission. Half of a surrogate pair in it stays one, which Python does not compile."""
+    with open(PATH, encoding="utf-8", errors="surrogatepass", newline="") as stream:
         return stream.read()
 
 
@@ -46,7 +52,12 @@ def described(value: Any) -> Any:
         items = [described(_plain(one)) for one in numpy.asarray(value).reshape(-1).tolist()]
         return {"@": "numpy", "dtype": value.dtype.str, "shape": shape, "of": items}
     describe = _BY_EQUALITY.get(type(value).__eq__)
-    return describe(value) if describe else {"@": "other", "of": type(value).__name__}
+    if describe:
+        return describe(value)
+    plain, only = number(value) or (None, False)
+    if plain is None:
+        return {"@": "other", "of": type(value).__name__}
+    return {"@": "only", "of": described(plain)} if only else described(plain)
 
 
 def _plain(item: Any) -> Any:
@@ -61,8 +72,33 @@ def _plain(item: Any) -> Any:
 
 
 def _integer(value: int) -> Any:
+    if type(value) is bool:
+        return value
     exact = int.__add__(value, 0)
-    return exact if exact.bit_length() <= _BITS else {"@": "int", "of": hex(exact)}
+    if exact.bit_length() <= _BITS:
+        return exact
+    limit = _limit_of_digits()
+    if limit and exact.bit_length() > 3 * limit and abs(exact) >= 10**limit:
+        return {"@": "other", "of": "int"}  # no expected output can be read that equals it
+    return {"@": "int", "of": hex(exact)}
+
+
+def _float(value: float) -> Any:
+    return float.__add__(value, 0.0) if value is _NAN or value == value else {"@": "nan", "of": None}
+
+
+def _text(value: str) -> Any:
+    exact = str.__add__(value, "")
+    try:
+        exact.encode()
+    except UnicodeEncodeError:  # JSON would join the halves of a surrogate pair
+        return {"@": "characters", "of": list(exact)}
+    return exact
+
+
+def _decimal(value: decimal.Decimal) -> Any:
+    text = decimal.Decimal.__str__(value)
+    return {"@": "decimal", "of": text.rstrip("0") if "." in text and "E" not in text else text}
 
 
 def _dict(value: dict[Any, Any]) -> Any:
@@ -71,8 +107,8 @@ def _dict(value: dict[Any, Any]) -> Any:
 
 _BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
     int.__eq__: _integer,
-    float.__eq__: lambda value: float.__add__(value, 0.0),
-    str.__eq__: lambda value: str.__add__(value, ""),
+    float.__eq__: _float,
+    str.__eq__: _text,
     list.__eq__: lambda value: [described(one) for one in list.__iter__(value)],
     tuple.__eq__: lambda value: {"@": "tuple", "of": [described(one) for one in tuple.__iter__(value)]},
     dict.__eq__: _dict,
@@ -86,5 +122,5 @@ _BY_EQUALITY: dict[Any, Callable[[Any], Any]] = {
     fractions.Fraction.__eq__: lambda value: {
         "@": "fraction", "of": [described(value.numerator), described(value.denominator)],
     },
-    decimal.Decimal.__eq__: lambda value: {"@": "decimal", "of": decimal.Decimal.__str__(value)},
+    decimal.Decimal.__eq__: _decimal,
 }  # fmt: skip

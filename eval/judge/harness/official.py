@@ -2,8 +2,8 @@
 for all tests, with standard streams that only resemble real ones, so that some right programs fail.
 
 The order is the official one: take away, prelude, compile, then for each test replace the streams and call.
-Tests come one at a time through descriptor 3, as a length and the input; what came of each goes out through
-descriptor 4 (`eval.judge.dialogue`). Unlike there, no expected output ever is in this process.
+Tests come one at a time through one pipe, as a length and the input; what came of each goes out through
+another (`eval.judge.dialogue`). Unlike there, no expected output ever is in this process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import faulthandler
 import io
 import json
 import os
@@ -20,15 +21,18 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from .common import PRELUDE, code, described
+from .limits import Limits
+from .streams import standard_input
 
 LENGTH, REPLY = struct.Struct("<Q"), struct.Struct("<cddQ")
 """Before an input; before what came of it: kind, seconds on the test's clock and of CPU time, length."""
 GIVEN, SAID = 3, 4
+"""Descriptors, until `put_away`."""
 LIMIT_S = 6.0
 DIGITS = 50_000
 NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -39,8 +43,12 @@ _TAKEN_FROM_OS = (
     "chroot", "lchflags", "lchmod", "lchown", "getcwd", "chdir",
 )  # fmt: skip
 _TAKEN_MODULES = ("ipdb", "joblib", "resource", "psutil", "tkinter")
+ANNOUNCED = "timeout occured: alarm went off"
+"""What is printed when the time is over, to the standard output of that moment."""
 # A submission may replace these where it finds them.
 _now, _cpu_time, _set_timer, _dump = time.monotonic, time.process_time, signal.setitimer, json.dumps
+_SLACK_S = 0.01
+"""How exactly a timer is known by the time at which it is due."""
 ARGUMENTS = ("--model", "model", "--scenario", "codegeneration", "--evaluate")
 """As officially a submission finds them in `sys.argv`, which are another program's."""
 _open, _read, _write, _close, leave = os.open, os.read, os.write, os.close, os._exit
@@ -53,10 +61,11 @@ class TimeoutException(Exception):
 def run(traits: str, function: str) -> NoReturn:
     """Answer tests until there are no more. `traits` tell the commits of the official code apart; without a
     `function` the submission is a program."""
+    put_away()
     sys.set_int_max_str_digits(DIGITS)
     sys.argv[1:] = ARGUMENTS
     _empty_standard_input()
-    known, clock = traits.split(","), Clock(raises=bool(function))
+    known, clock = traits.split(","), Clock(ANNOUNCED)
     take_away("exit" not in known)
     try:
         text = f"{PRELUDE}\n\n{code()}" if function else _as_function(code())
@@ -80,20 +89,44 @@ def _made(compiled: Any, text: str, clock: Clock) -> Any:
 
 
 def _answer(target: Any, function: str, clock: Clock, buffered: bool) -> None:
-    method = getattr(target, function or "wrapped_function")
+    """Raises where a submission leaves a `sys.stderr` that is no file, as enabling `faulthandler` does."""
+    method, read = _method(target, function or "wrapped_function"), _Reader()
     while (given := next_test()) is not None:
-        if function:
-            text = _dump(_called(method, given, clock))
-        else:
-            text = _printed(method, given, clock, buffered)
+        faulthandler.enable()
+        try:
+            if function:
+                text = _called(method, given, clock, read)
+            else:
+                text = _printed(method, given, clock, buffered)
+        finally:
+            faulthandler.disable()
         say(b"L" if clock.late else b"V" if function else b"T", clock, text)
 
 
-def _called(method: Callable[..., Any], given: str, clock: Clock) -> Any:
-    arguments = [json.loads(line) for line in given.split("\n")]
+def _method(target: Any, name: str) -> Any:
+    """It is looked up twice."""
+    if not hasattr(target, name):
+        raise AttributeError(name)
+    return getattr(target, name)
+
+
+def _called(method: Callable[..., Any], given: str, clock: Clock, read: _Reader) -> str:
+    arguments = read(given)
     with clock:
         value = method(*arguments)
-    return described(list(value) if isinstance(value, tuple) else value)
+    with read.limits:
+        return _dump(described(list(value) if isinstance(value, tuple) else value))
+
+
+class _Reader:
+    """Reads inputs as if it did so before the first call, which is when all are read officially."""
+
+    def __init__(self) -> None:
+        self._loads, self.limits = json.loads, Limits()
+
+    def __call__(self, given: str) -> list[Any]:
+        with self.limits:
+            return [self._loads(line) for line in given.split("\n")]
 
 
 def _printed(method: Callable[[], Any], given: str, clock: Clock, buffered: bool) -> str:
@@ -101,7 +134,7 @@ def _printed(method: Callable[[], Any], given: str, clock: Clock, buffered: bool
     out = sys.stdout
     out.close = lambda _: None  # type: ignore[method-assign, assignment, misc] # cannot be called, as officially
     try:
-        with _standard_input(given, buffered), clock, contextlib.suppress(SystemExit):
+        with standard_input(given, buffered), clock, contextlib.suppress(SystemExit):
             method()
     finally:
         sys.stdout = kept
@@ -149,101 +182,44 @@ def _as_function(text: str) -> str:
     return f"{PRELUDE}\n{ast.unparse(ast.Module(imports, []))}\n{ast.unparse(wrapper)}"
 
 
-class Input:
-    """`sys.stdin`: whatever was read before, `read` and `readlines` give everything; `readline` goes on."""
-
-    def __init__(self, given: str) -> None:
-        self._given, self._lines = given, io.StringIO(given)
-        self.buffer = Buffer(given.encode())
-
-    def read(self, *_: Any) -> str:
-        return self._given
-
-    def readline(self, *size: Any) -> str:
-        return self._lines.readline(*size)
-
-    def readlines(self, *_: Any) -> list[str]:
-        return self._given.split("\n")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._lines, name)
-
-
-class Buffer:
-    """`sys.stdin.buffer`: always everything, and always the first line."""
-
-    def __init__(self, given: bytes) -> None:
-        self._given = given
-
-    def read(self, *_: Any) -> bytes:
-        return self._given
-
-    def readline(self, *_: Any) -> bytes:
-        return self._given.split(b"\n")[0] + b"\n"
-
-
-@contextlib.contextmanager
-def _standard_input(given: str, buffered: bool) -> Iterator[None]:
-    """Replaces `sys.stdin` and `open`. The stream that was there, which a submission may have imported, has
-    three methods replaced, none of which knows of the others, and is empty otherwise."""
-    real, opened, lines = sys.stdin, builtins.open, iter(given.split("\n"))
-    attributes = dict(vars(real))
-    vars(real).update(
-        read=lambda *_: given, readlines=lambda *_: given.split("\n"), readline=lambda *_: next(lines)
-    )
-    sys.stdin = Input(given) if buffered else io.StringIO(given)
-    builtins.open = _opener(given)
-    try:
-        yield
-    finally:
-        sys.stdin, builtins.open = real, opened
-        vars(real).clear()
-        vars(real).update(attributes)
-
-
-def _opener(given: str) -> Any:
-    """Whatever file is opened, it holds the input. `open` in a submission itself is another (io's)."""
-
-    def opened(*arguments: Any, **options: Any) -> Any:
-        from unittest.mock import mock_open  # too slow to load for the few that need it
-
-        return mock_open(read_data=given)(*arguments, **options)
-
-    return opened
-
-
 # Time, and the way in and out ---------------------------------------------------------------------
 
 
 class Clock:
-    """Runs while entered, without the time this process waits for a CPU. At the end of the time it `raises`,
-    or else ends the process: a program that catches the official exception has one line too many. `late` is
-    what is over the limit by less than what is allowed; not a submission that cancels the alarm."""
+    """Runs while entered, without the time this process waits for a CPU. At the end of the time it prints
+    what is `announced` and raises. `late` is what is over the limit by less than what is allowed; not a
+    submission that cancels or moves the alarm.
 
-    def __init__(self, raises: bool, limit_s: float = LIMIT_S) -> None:
+    The timer is set to the limit itself, as officially, and then to the time that is left. Any other alarm is
+    a submission's own and ends its time."""
+
+    def __init__(self, announced: str = "", limit_s: float = LIMIT_S) -> None:
         self._limit_s, self._allowed_s = limit_s, 1.1 * limit_s + 0.2
-        self._raises, self.seconds, self.cpu_s, self.late = raises, 0.0, 0.0, False
+        self._announced, self.seconds, self.cpu_s, self.late = announced, 0.0, 0.0, False
         signal.signal(signal.SIGALRM, self._ring)
 
     def __enter__(self) -> None:
         self._began, self._cpu = _now() - _queued_s(), _cpu_time()
-        _set_timer(signal.ITIMER_REAL, self._allowed_s)
+        self._set(self._limit_s)
 
     def __exit__(self, *_: object) -> None:
-        left = _set_timer(signal.ITIMER_REAL, 0)[0]
-        self.seconds, self.cpu_s = _now() - _queued_s() - self._began, _cpu_time() - self._cpu
-        self.late = left > 0 and self.seconds > self._limit_s
+        before, left, now = _now(), _set_timer(signal.ITIMER_REAL, 0)[0], _now()
+        self.seconds, self.cpu_s = now - _queued_s() - self._began, _cpu_time() - self._cpu
+        ours = before - _SLACK_S < self._due - left < now + _SLACK_S
+        self.late = left > 0 and ours and self.seconds > self._limit_s
+
+    def _set(self, seconds: float) -> None:
+        self._due = _now() + seconds
+        _set_timer(signal.ITIMER_REAL, seconds)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         left = self._began + self._allowed_s - _now() + _queued_s()
-        if left > 0:
-            _set_timer(signal.ITIMER_REAL, left)
+        if left > 0 and _now() >= self._due:
+            self._set(left)
             return
-        if self._raises:
-            raise TimeoutException
-        self.__exit__()
-        say(b"L", self, "")
-        leave(0)
+        if self._announced:
+            print(self._announced)
+        raise TimeoutException
 
 
 def _queued_s() -> float:
@@ -255,6 +231,16 @@ def _queued_s() -> float:
     except OSError:
         return 0.0
     return int(text.split()[1]) / 1e9
+
+
+def put_away() -> None:
+    """Moves both pipes where a submission that closes the first few descriptors does not close them."""
+    global GIVEN, SAID
+    last = os.sysconf("SC_OPEN_MAX") - 1
+    for number, there in ((GIVEN, last), (SAID, last - 1)):
+        os.dup2(number, there, inheritable=False)
+        os.close(number)
+    GIVEN, SAID = last, last - 1
 
 
 def next_test() -> str | None:

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from .common import PATH, PRELUDE, code, described
+from .limits import Limits
 
 
 def program() -> None:
@@ -31,12 +32,13 @@ def call(function: str, result: str) -> None:
     """Standard input holds the arguments, one JSON value a line; the value goes to the file `result`."""
     dump, write, close, given = json.dumps, os.write, os.close, sys.stdin.read()
     handle = os.open(result, os.O_WRONLY)
-    scope = _namespace("tmp_sol")
+    scope, limits = _namespace("tmp_sol"), Limits()
     exec(compile(code(), PATH, "exec", dont_inherit=True), scope)
     arguments = [json.loads(line) for line in given.split("\n") if line.strip()]
     target = scope["Solution"]() if "Solution" in scope else None
     value = (getattr(target, function) if target is not None else scope[function])(*arguments)
-    text = dump(described(value)).encode()
+    with limits:
+        text = dump(described(value)).encode()
     while text:
         text = text[write(handle, text) :]
     close(handle)

@@ -73,7 +73,7 @@ def humaneval(group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any
 
 ASKING: Mapping[str, Callable[..., list[Any]]] = {
     "lcb": livecodebench, "lcb_2025_01_13": livecodebench, "lcb_2025_01_17": livecodebench,
-    "lcb_wide": livecodebench, "humaneval": humaneval,
+    "lcb_wide": livecodebench, "lcb_broad": livecodebench, "humaneval": humaneval,
 }  # fmt: skip
 
 
