@@ -247,7 +247,7 @@ class _Evaluator:
 
     def taken(self, read: Callable[[Sequence[str]], tuple[Fraction, int]]) -> Fraction:
         """What `read` finds ahead, taken."""
-        value, length = read(self.tokens[self.at :])
+        value, length = read(self.tokens[self.at : self.at + numerals.AHEAD])
         self.at += length
         return value
 

@@ -9,7 +9,8 @@ from fractions import Fraction
 from eval.numbers import NoValueError
 
 _MOST_TENS = 400
-_LONGEST = 7
+AHEAD = 9
+"""So many tokens the longest of them takes."""
 _MIXED = re.compile(r"\\frac (?:\{ (\d+) \} |(\d) ?)(?:\{ (\d+) \}|(\d))(?: |$)")
 _MIXED_IN_LINE = re.compile(r"(\d+) / (\d+)(?= |$)")
 _BASED = re.compile(r"(?:\( )?(\d+) (?:\) )?_ (?:(\d+)|\{ (?:\( )?(\d+) (?:\) )?\})(?= |$)")
@@ -37,7 +38,7 @@ def recurring(digits: str, numeral: str) -> Fraction:
 def mixed(tokens: Sequence[str]) -> tuple[Fraction, int]:
     """The proper fraction that follows a whole number, as in `1\\frac12` and `1 1/2`, and how many tokens it
     takes; none of either where there is none."""
-    text = " ".join(tokens[:_LONGEST])
+    text = " ".join(tokens)
     match = _MIXED.match(text) or _MIXED_IN_LINE.match(text)
     above, below = [int(part) for part in match.groups() if part] if match else (0, 0)
     if match is None or not 0 < above < below:
@@ -48,7 +49,7 @@ def mixed(tokens: Sequence[str]) -> tuple[Fraction, int]:
 def based(tokens: Sequence[str]) -> tuple[Fraction, int]:
     """The value of digits with the base they are written in, as in `101_2` or `(101)_{2}`, and how many
     tokens they take; no tokens where there are none."""
-    match = _BASED.match(" ".join(tokens[: _LONGEST + 2]))
+    match = _BASED.match(" ".join(tokens))
     if match is None:
         return Fraction(0), 0
     digits, *bases = match.groups()
