@@ -186,14 +186,38 @@ def _header(language: Language, source: Source) -> tuple[str, int, str] | None:
     """The precompiled header that a compilation may have, as `headers.precompiled` gives it."""
     if language.name != "cpp" or source.flags or language.limits in (_PATIENT, _FOR_HEADERS):
         return None  # what is compiled once gains nothing, and other flags need another
-    names = headers.wanted(next(iter(source.files.values())))
+    code = next(iter(source.files.values()))
+    # A pragma may decide how everything is compiled that is instantiated at a program's end.
+    plugin = None if b"ragma" in code else _plugin()
+    patient = _for_headers(language)
+    compiler = repr((_version(language.tool), patient.flags, plugin and plugin.files))
+    make = functools.partial(_precompile, patient, plugin)
+    return headers.precompiled(headers.wanted(code), compiler, make)
+
+
+def _for_headers(language: Language) -> Language:
     flags = tuple(flag for flag in language.flags if not flag.startswith("-l"))  # nothing is linked
-    patient = replace(language, flags=flags, limits=_FOR_HEADERS)
+    return replace(language, flags=flags, limits=_FOR_HEADERS)
 
-    def make(text: bytes) -> bytes:
-        return _compile(patient, Source("cpp", {MAIN["cpp"]: text}), "-x", "c++-header")
 
-    return headers.precompiled(names, repr((_version(language.tool), flags)), make)
+def _precompile(language: Language, plugin: Source | None, text: bytes) -> bytes:
+    """The source of a header as one that is precompiled, with its own templates instantiated if there is a
+    `plugin` and this compiler takes it."""
+    kind = ("-x", "c++-header")
+    try:
+        if plugin:
+            built = _binary(HELPERS["cpp"], plugin)
+            source = Source("cpp", {MAIN["cpp"]: text, "instantiate.so": built})
+            return _compile(language, source, "-fplugin=/box/instantiate.so", *kind)
+    except CompileError:
+        pass  # it does not
+    return _compile(language, Source("cpp", {MAIN["cpp"]: text}), *kind)
+
+
+@functools.cache
+def _plugin() -> Source:
+    code = Path(__file__).with_name("instantiate.cpp").read_bytes()
+    return Source("cpp", {MAIN["cpp"]: code}, flags=_UNBUFFERED.flags)
 
 
 def _script(language: Language, source: Source, flags: tuple[str, ...]) -> Program:

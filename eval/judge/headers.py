@@ -4,10 +4,11 @@ Submissions begin with `#include` lines of standard headers, and parsing those t
 One that begins with the same headers as others is given the result of parsing them, found under the name of
 its first header; a compiler that finds one, made with its own flags, loads it in place of the headers, and
 otherwise goes on to the headers themselves. In what order a program names them has no effect ([using.headers]
-in the C++ standard). It makes the same binary either way. The judge makes it, in a sandbox of
-its own and from nothing but the headers' names; a compilation sees it read-only, as sealed memory. On disk it
-lies with the built programs (`cache`), under the hash of all it was made from, and is used only if its own
-hash is right.
+in the C++ standard). The headers' own templates, which g++ instantiates at the end of every program, are
+instantiated in it (`instantiate.cpp`). A binary has the same instructions either way, but functions of those
+templates may come in another order. The judge makes it, in a sandbox of its own and from nothing but the
+headers' names; a compilation sees it read-only, as sealed memory. On disk it lies with the built programs
+(`cache`), under the hash of all it was made from, and is used only if its own hash is right.
 
 Which beginnings are worth it: one is made when submissions have lost, for want of it, half of what making it
 takes, both counted in bytes of headers. So whatever comes, at most three times as much is spent as if that
@@ -56,6 +57,8 @@ _MOST = 512 * MIB
 _COST = 2
 """Parsings of its headers that are lost before one is made. Making it takes about four: g++ 12 spends three
 quarters of that on sorting and writing what it has parsed."""
+_END = b"extern int __end_of_precompiled;\n"
+"""Where `instantiate.cpp` begins."""
 _MARK = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<([^>\n]*)>", re.MULTILINE)
 # A backslash may continue a line, so the beginning ends before it; likewise at a lone carriage return.
@@ -220,7 +223,7 @@ def _key(names: Names, compiler: str) -> str:
 
 
 def _source(names: Names) -> bytes:
-    return "".join(f"#include <{name}>\n" for name in names).encode()
+    return "".join(f"#include <{name}>\n" for name in names).encode() + _END
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from eval.judge import compile as languages
 from eval.judge import headers
 from eval.judge.records import CompileError, Source
 from eval.sandbox import Sealed
+from tests.judge.binaries import LANGUAGES, compared
 
 pytestmark = pytest.mark.sandbox
 
@@ -23,11 +24,26 @@ BODY = (
 )
 SEVERAL = "#include <iostream>\n#include <vector>\n\n#include <map> // sorted\n#include <cmath>\n"
 BITS, STREAMS = "#include <bits/stdc++.h>\n", "#include <iostream>\n#include <vector>\n"
+PRAGMA = '#pragma GCC optimize("O3,unroll-loops")\n#pragma GCC target("avx2")\n'
+STRINGS = """using namespace std;
+string joined(const vector<string>& words) {
+    string all;
+    for (auto& word : words) all += word + ' ';
+    return all;
+}
+int main() {
+    vector<string> words;
+    for (string word; cin >> word;) words.push_back(word == "a" ? string("an") : word);
+    map<string, string> names{{"a", "b"}, {"c", "d"}};
+    cout << joined(words) << names["a"] << string("!") << endl;
+}
+"""
 SOURCES = {
     "first": BITS + BODY,
     "behind a comment": "/* one\n two */ // three\n" + BITS + BODY,
     "twice": BITS + BITS + "#include <ext/pb_ds/assoc_container.hpp>\n" + BODY,
-    "behind a pragma": '#pragma GCC optimize("O3")\n#pragma GCC target("avx2")\n' + BITS + BODY,
+    "behind a pragma": PRAGMA + BITS + BODY,
+    "before a pragma": BITS + PRAGMA + BODY.replace("cout <<", 'string name = "x";\ncout << name <<'),
     "behind a macro": "#define NDEBUG\n" + BITS + BODY.replace("cout", "assert(false); cout"),
     "behind another header": "#include <cstdio>\n" + BITS + BODY,
     "behind a declaration": "int before;\n" + BITS + BODY,
@@ -64,7 +80,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-MADE = (BITS, SEVERAL, "#include <iostream>\n")
+MADE = (BITS, SEVERAL, "#include <iostream>\n", PRAGMA + BITS)
 NAMES = {("bits/stdc++.h",), ("iostream",), ("iostream", "cmath", "map", "vector")}
 
 
@@ -84,6 +100,20 @@ def test_the_binary_is_that_of_the_header_itself(name: str, monkeypatch: pytest.
     assert {names for names, _ in headers._made} >= NAMES
     monkeypatch.setattr(headers, "wanted", lambda source: ())
     assert built(code) == fast
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=["dmoj", "lightcp"])
+def test_functions_may_come_in_another_order(language: languages.Language) -> None:
+    """Those of the headers' own templates; the instructions of each are the same."""
+    assert compared(language, (BITS + STRINGS).encode()) == "another order"
+
+
+def test_their_templates_are_instantiated_once_if_the_compiler_can() -> None:
+    patient, text = languages._for_headers(CPP), headers._source(("iostream",))
+    whole = languages._precompile(patient, languages._plugin(), text)
+    assert len(whole) > 1.05 * len(languages._precompile(patient, None, text))
+    useless = Source("cpp", {"main.cpp": b"int x;"}, flags=("-shared", "-fPIC"))
+    assert languages._precompile(patient, useless, text), "a compiler that refuses it makes one without"
 
 
 def test_a_submission_cannot_change_it() -> None:
@@ -115,7 +145,7 @@ def test_programs_do_not_see_it() -> None:
 def test_what_lies_in_the_cache_is_used_only_if_it_is_whole(cache: Path) -> None:
     kept = headers._kept(("iostream",), "some compiler", lambda source: b"made from " + source)
     assert kept is not None
-    assert kept.read() == b"made from #include <iostream>\n"
+    assert kept.read() == b"made from #include <iostream>\n" + headers._END
     (path,) = [path for path in (cache / "tessy" / "programs").iterdir() if b"made from" in path.read_bytes()]
     path.write_bytes(path.read_bytes().replace(b"made", b"fake"))
     again = headers._kept(("iostream",), "some compiler", lambda source: b"made again")
@@ -199,7 +229,7 @@ def test_one_is_made_when_its_want_has_cost_as_much(monkeypatch: pytest.MonkeyPa
             os.close(found[1])
     assert found is not None
     assert found[0] == "iostream"
-    assert made == [b"#include <iostream>\n#include <map>\n"]
+    assert made == [b"#include <iostream>\n#include <map>\n" + headers._END]
     for _ in range(6):
         found = headers.precompiled(("iostream", "map", "set", "regex"), "new", lambda source: b"y")
         assert found is not None
