@@ -15,6 +15,7 @@ pass there as well, but for rows with a `quirk`: why the program is right by the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge import Judgement, Submission, extract_code, judge
+from eval.judge.checkers import DMOJ, Unfit
 from tests.judge.official import repairs
 
 HERE = Path(__file__).parent
@@ -114,9 +116,25 @@ def _extracted(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
         yield Compared(row, code == row["official"], repr(code))
 
 
+def _checked(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
+    """Outputs beside answers, bytes as Latin-1; `official` is a checker's word, IE where it raises."""
+    for row in given:
+        check = DMOJ[row["checker"]]
+        try:
+            with contextlib.suppress(Unfit):
+                check(b"", b"", row["args"])  # as loaders ask
+            passed = check(row["output"].encode("latin-1"), row["answer"].encode("latin-1"), row["args"])
+        except (TypeError, ValueError, Unfit):
+            word = "IE"
+        else:
+            word = "AC" if passed else "WA"
+        yield Compared(row, word == row["official"], word)
+
+
 RUNNERS: Mapping[str, Callable[[Path, Sequence[Row]], Iterator[Compared]]] = {
     "judge": _judged,
     "extract": _extracted,
+    "checker": _checked,
 }
 
 
