@@ -162,8 +162,9 @@ def _told(bench: Bench, helper: Helper, case: Case, ended: Outcome | None = None
 def _talk(
     bench: Bench, interactor: Program, case: Case, limits: Limits, given: Sealed, err: int
 ) -> tuple[Outcome, Words, str]:
-    """Submission and interactor, each in its own sandbox, joined by two pipes. In DMOJ none breaks when a
-    side ends: what nobody reads waits in it."""
+    """Submission and interactor, each in its own sandbox, joined by two pipes. DMOJ keeps them open when a
+    side ends, so that what nobody reads waits in them; but what a submission writes to a program that has
+    ended fails there, which C++ does not notice, as SIGPIPE is ignored, and Python does."""
     helper = cast(Helper, bench.problem.interactor)
     from_judge, to_program = os.pipe()
     from_program, to_judge = os.pipe()
@@ -198,10 +199,12 @@ def _talk(
         finally:
             for fd in (*written, *shown):
                 os.close(fd)
+            breaks = bench.program.interpreter is not None and Helper.FACTS not in helper.arguments
             for fd in read:
-                kept.callback(os.close, fd)
-            if bench.format != "dmoj":
-                kept.close()
+                if bench.format == "dmoj" and not (fd == from_program and breaks):
+                    kept.callback(os.close, fd)
+                else:
+                    os.close(fd)
         try:
             outcome = program.wait()
         except BaseException:

@@ -1,0 +1,8 @@
+from dmoj.graders.interactive import InteractiveGrader
+
+
+class Grader(InteractiveGrader):
+    def interact(self, case, interactor):
+        a = interactor.readint()
+        b = interactor.readint()
+        return a == b == 1

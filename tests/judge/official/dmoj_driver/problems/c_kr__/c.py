@@ -1,0 +1,2 @@
+def check(process_output, judge_output, **kw):
+    return []
