@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 from eval.judge import verdicts
-from eval.judge.checkers import BUILT_IN
+from eval.judge.checkers import BUILT_IN, Unfit
 from eval.judge.compile import Program
 from eval.judge.extract import Format
 from eval.judge.records import (
@@ -98,16 +98,14 @@ def _run_once(bench: Bench, case: Case) -> tuple[dict[Mode, CaseResult], bool]:
         for mode in bench.modes
     }  # fmt: skip
     return results, any(
-        words[mode][0] == "TLE"
-        and verdicts.near_limit(bench.format, outcome, case, mode, bench.interactor is not None)
+        words[mode][0] == "TLE" and verdicts.near_limit(bench.format, outcome, case, mode)
         for mode in bench.modes
     )
 
 
 def _faults(bench: Bench, outcome: Outcome, case: Case) -> dict[Mode, Word]:
     """In which modes the run alone decides, and how."""
-    interactive = bench.interactor is not None
-    faults = ((mode, verdicts.fault(bench.format, outcome, case, mode, interactive)) for mode in bench.modes)
+    faults = ((mode, verdicts.fault(bench.format, outcome, case, mode)) for mode in bench.modes)
     return {mode: word for mode, word in faults if word}
 
 
@@ -118,7 +116,10 @@ def _check(bench: Bench, case: Case, ended: Outcome, given: Sealed, out: int) ->
         with _sealed(case.answer) as answer:
             return _run_checker(bench, checker.program, case, ended, given, out, answer)
     wanted = case.answer.read() if case.answer else b""
-    passed = BUILT_IN[checker.name](read_all(out), wanted, checker.options)
+    try:
+        passed = BUILT_IN[checker.name](read_all(out), wanted, checker.options)
+    except Unfit as error:
+        return dict.fromkeys(bench.modes, verdicts.word(bench.format, "IE")), str(error)
     return dict.fromkeys(bench.modes, verdicts.word(bench.format, "AC" if passed else "WA")), ""
 
 
@@ -161,13 +162,19 @@ def _told(bench: Bench, helper: Helper, case: Case, ended: Outcome | None = None
 def _talk(
     bench: Bench, interactor: Program, case: Case, limits: Limits, given: Sealed, err: int
 ) -> tuple[Outcome, Words, str]:
-    """Submission and interactor, each in its own sandbox, joined by two pipes."""
+    """Submission and interactor, each in its own sandbox, joined by two pipes. DMOJ keeps them open when a
+    side ends, so that what nobody reads waits in them; but what a submission writes to a program that has
+    ended fails there, which C++ does not notice, as SIGPIPE is ignored, and Python does."""
     helper = cast(Helper, bench.problem.interactor)
     from_judge, to_program = os.pipe()
     from_program, to_judge = os.pipe()
-    with _sealed(case.answer) as answer, _scratch() as report, _scratch() as said:
+    read, written = (from_judge, from_program), (to_program, to_judge)
+    with (
+        _sealed(case.answer) as answer, _scratch() as report, _scratch() as said,
+        contextlib.ExitStack() as kept,
+    ):  # fmt: skip
         shown = (given.reader(), os.dup(report), answer.reader())
-        judge = program = None
+        judge = None
         try:
             judge = start(
                 (*interactor.argv, *_told(bench, helper, case)), verdicts.interactor_limits(case),
@@ -190,16 +197,29 @@ def _talk(
                 judge.abandon()
             raise
         finally:
-            for fd in (from_judge, to_program, from_program, to_judge, *shown):
+            for fd in (*written, *shown):
                 os.close(fd)
+            breaks = bench.program.interpreter is not None and Helper.FACTS not in helper.arguments
+            for fd in read:
+                if bench.format == "dmoj" and not (fd == from_program and breaks):
+                    kept.callback(os.close, fd)
+                else:
+                    os.close(fd)
         try:
             outcome = program.wait()
         except BaseException:
             judge.abandon()
             raise
         spoken = judge.wait()
+        outcome = replace(outcome, queued_s=outcome.queued_s + spoken.queued_s)
         mine, theirs = _faults(bench, outcome, case), _checked(bench, helper, case, spoken, said)
-        words = {mode: verdicts.interaction(mine.get(mode), theirs[mode], mode) for mode in bench.modes}
+        unread = verdicts.unread(bench.format)
+        if "strict" in bench.modes and unread is not None and os.fstat(err).st_size > unread:
+            mine["strict"] = verdicts.word(bench.format, "TLE")
+        words = {
+            mode: verdicts.interaction(bench.format, mine.get(mode), theirs[mode], mode)
+            for mode in bench.modes
+        }
         return outcome, words, _note(spoken, said)
 
 

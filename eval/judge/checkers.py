@@ -2,13 +2,14 @@
 and LiveCodeBench's.
 
 Every checker takes (output, answer, options) and says whether the output passes. They never raise on
-any output; wrong options raise `ValueError` when the problem is loaded. Testlib checkers are programs
-and run in the sandbox (`eval.judge.cases`). Not covered: partial points, which OJBench does not count.
+any output; wrong options raise `ValueError` when the problem is loaded, and options that do not suit an
+answer `Unfit`. Testlib checkers are programs and run in the sandbox (`eval.judge.cases`). Not covered:
+partial points, which OJBench does not count.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,7 +19,12 @@ from typing import Any
 from eval.judge.values import same_value
 
 _BREAK = re.compile(rb"[\r\n]")
+_LARGEST_EPSILON = 10_000
 Check = Callable[[bytes, bytes, Mapping[str, Any]], bool]
+
+
+class Unfit(Exception):
+    """A checker's options do not suit the answer: the problem's fault."""
 
 
 def standard(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
@@ -64,40 +70,49 @@ def unordered(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
 def floats(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     """Numbers within 10^-precision, absolutely or relatively (`error_mode` to choose); other tokens equal."""
     precision = int(options.get("precision", 6))
-    if abs(precision) > 300:
-        raise ValueError(f"precision {precision} is beyond what numbers can tell; use -300 to 300")
-    epsilon = 10.0**-precision
+    if precision < -_LARGEST_EPSILON:
+        raise ValueError(f"precision {precision} tells nothing apart; use {-_LARGEST_EPSILON} or more")
+    epsilon = 10**-precision
     mode = options.get("error_mode", "default")
-    if mode not in ("default", "absolute", "relative"):
-        raise ValueError(f"error_mode {mode!r} is unknown; known are default, absolute, relative")
+    if mode not in _CLOSE:
+        raise ValueError(f"error_mode {mode!r} is unknown; known are {', '.join(_CLOSE)}")
+    close = _CLOSE[mode]
     ours, theirs = _token_lines(output), _token_lines(answer)
     return len(ours) == len(theirs) and all(
         len(line) == len(expected)
-        and all(_close(token, wanted, epsilon, mode) for token, wanted in zip(line, expected, strict=True))
+        and all(_close(token, wanted, epsilon, close) for token, wanted in zip(line, expected, strict=True))
         for line, expected in zip(ours, theirs, strict=True)
     )
 
 
 def floatsabs(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     """`floats` with absolute errors only."""
-    return floats(output, answer, {**options, "error_mode": "absolute"})
+    return floats(output, answer, _in_mode("absolute", options))
 
 
 def floatsrel(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
     """`floats` with relative errors only."""
-    return floats(output, answer, {**options, "error_mode": "relative"})
+    return floats(output, answer, _in_mode("relative", options))
 
 
 def linecount(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
-    """Equal lines, apart from white space at their ends and, where `match_case` is false, from case."""
-    ours, theirs = _stripped(output, options), _stripped(answer, options)
-    return ours == theirs
+    """Equal lines, apart from white space at their ends."""
+    ours, theirs = _lines(output), _lines(answer)
+    return [line.strip() for line in ours] == [line.strip() for line in theirs]
 
 
 def linematches(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
-    """As many lines, and one at least that is equal to that in its place: a share of the points passes."""
-    ours, theirs = _stripped(output, options), _stripped(answer, options)
-    return len(ours) == len(theirs) and (not ours or any(a == b for a, b in zip(ours, theirs, strict=True)))
+    """As many lines, and some equal to those in their places: any share of the points passes. Every line
+    of the answer has its points in `point_distribution`; without that there is one line."""
+    points, ours, theirs = options.get("point_distribution", [1]), _lines(output), _lines(answer)
+    if not isinstance(points, list) or not all(isinstance(one, int | float) for one in points):
+        raise ValueError(f"point_distribution is {points!r}; it must list numbers")
+    if not sum(points):
+        raise ValueError(f"point_distribution is {points!r}; its sum must not be 0")
+    if len(points) != len(theirs):
+        raise Unfit(f"point_distribution is for {len(points)} lines, the answer has {len(theirs)}")
+    equal = [a == b for a, b in zip(ours, theirs, strict=False)]
+    return len(ours) == len(theirs) and sum(itertools.compress(points, equal)) > 0
 
 
 def livecodebench(output: bytes, answer: bytes, options: Mapping[str, Any]) -> bool:
@@ -134,11 +149,6 @@ def _token_lines(text: bytes) -> list[list[bytes]]:
     return [line.split() for line in _lines(text)]
 
 
-def _stripped(text: bytes, options: Mapping[str, Any]) -> list[bytes]:
-    lines = [line.strip() for line in _lines(text)]
-    return lines if options.get("match_case", True) else [line.lower() for line in lines]
-
-
 def _same_numbers(line: str, wanted: str) -> bool:
     try:
         return [Decimal(token) for token in line.split()] == [Decimal(token) for token in wanted.split()]
@@ -146,17 +156,42 @@ def _same_numbers(line: str, wanted: str) -> bool:
         return False
 
 
-def _close(token: bytes, wanted: bytes, epsilon: float, mode: str) -> bool:
+def _in_mode(mode: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "error_mode" in options:
+        raise ValueError(f"error_mode {options['error_mode']!r} is given, though the checker is {mode}")
+    return {**options, "error_mode": mode}
+
+
+def _close(token: bytes, wanted: bytes, epsilon: float, close: Callable[..., bool]) -> bool:
     try:
         expected = float(wanted)
     except ValueError:
         return token == wanted
     try:
-        value = float(token)
-    except ValueError:
+        return close(float(token), expected, epsilon)
+    except (ValueError, OverflowError):
         return False
-    if not (math.isfinite(value) and math.isfinite(expected)):
-        return False  # no error is known: officially a difference from infinity is infinite, or no number
-    error = abs(value - expected)
-    absolute, relative = error <= epsilon, error <= epsilon * abs(expected)
-    return {"default": absolute or relative, "absolute": absolute, "relative": relative}[mode]
+
+
+def _either(value: float, expected: float, epsilon: float) -> bool:
+    """The relative error counts where the answer is no smaller than epsilon."""
+    if _absolute(value, expected, epsilon):
+        return True
+    return abs(expected) >= epsilon and expected != 0 and abs(1 - value / expected) <= epsilon
+
+
+def _absolute(value: float, expected: float, epsilon: float) -> bool:
+    return abs(value - expected) <= epsilon
+
+
+def _relative(value: float, expected: float, epsilon: float) -> bool:
+    ends = expected * (1 - epsilon), expected * (1 + epsilon)
+    return min(ends) <= value <= max(ends)
+
+
+_CLOSE: Mapping[str, Callable[[float, float, float], bool]] = {
+    "default": _either,
+    "absolute": _absolute,
+    "relative": _relative,
+}
+"""Not one formula for all: officially they round differently, and treat infinities so."""

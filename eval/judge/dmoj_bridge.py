@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NoReturn, cast
 
 
 class CheckerResult:
-    """What `check` may return in place of a boolean. `points` count as `passed` does."""
+    """What a function may return in place of a boolean. `points` do not count, only `passed`."""
 
     def __init__(
         self, passed: bool, points: float = 0, feedback: str | None = None, *_: Any, **__: Any
@@ -35,7 +35,7 @@ class CheckerResult:
 
 
 class Result:
-    """What `interact` may return in place of a boolean."""
+    """Documented as what `interact` may return, though the official judge takes that for a fault."""
 
     AC, WA = 0, 1
 
@@ -48,24 +48,8 @@ class InteractiveGrader:
     """What a grader inherits from."""
 
 
-class WrongAnswer(Exception):
-    """The submission said something that is no such number, or nothing."""
-
-
-class Text(str):
-    """A text that is also equal to its bytes: the documentation does not say which of them there are."""
-
-    __slots__ = ()
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self.encode() == other if isinstance(other, bytes) else str.__eq__(self, other) is True
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def decode(self, *_: Any) -> str:
-        return str(self)
+class WrongAnswer(BaseException):
+    """The submission said something that is no such number."""
 
 
 class Unknown:
@@ -99,32 +83,32 @@ class Case:
 
 
 class Interactor:
-    """The submission's side of the talk."""
+    """The submission's side of the talk, in bytes. Where it has ended there is an `OSError`."""
 
     def __init__(self) -> None:
-        self._from, self._to, self._tokens = sys.stdin.buffer, sys.stdout.buffer, [Text()][:0]
+        self._from, self._to, self._rest = sys.stdin.buffer, sys.stdout.buffer, b""
 
-    def read(self) -> Text:
-        return _text(self._from.read())
+    def read(self) -> bytes:
+        return _something(self._from.read())
 
-    def readln(self, strip_newline: bool = True) -> Text:
-        line = self._from.readline()
-        if not line:
-            raise WrongAnswer("the submission said nothing more")
-        return _text(line.removesuffix(b"\n") if strip_newline else line)
+    def readln(self, strip_newline: bool = True) -> bytes:
+        line = _something(self._from.readline())
+        return line.rstrip() if strip_newline else line
 
-    def readtoken(self, delim: str | None = None) -> Text:
-        while not self._tokens:
-            self._tokens = [Text(token) for token in str.split(self.readln(), delim)]
-        return self._tokens.pop(0)
+    def readtoken(self, delim: bytes | None = None) -> bytes:
+        """The last token of a line, or the only one, is all that is left of it, blanks before it included."""
+        token = self._rest or self.readln()
+        parts = token.split(delim, 1)
+        token, self._rest = parts if len(parts) == 2 else (token, b"")
+        return token
 
-    def readint(self, lo: float = -math.inf, hi: float = math.inf, delim: str | None = None) -> int:
+    def readint(self, lo: float = -math.inf, hi: float = math.inf, delim: bytes | None = None) -> int:
         return self._number(int, lo, hi, delim)
 
-    def readfloat(self, lo: float = -math.inf, hi: float = math.inf, delim: str | None = None) -> float:
+    def readfloat(self, lo: float = -math.inf, hi: float = math.inf, delim: bytes | None = None) -> float:
         return self._number(float, lo, hi, delim)
 
-    def _number(self, kind: Callable[[str], Any], lo: float, hi: float, delim: str | None) -> Any:
+    def _number(self, kind: Callable[[bytes], Any], lo: float, hi: float, delim: bytes | None) -> Any:
         token = self.readtoken(delim)
         try:
             value = kind(token)
@@ -135,20 +119,21 @@ class Interactor:
         return value
 
     def write(self, val: Any) -> None:
-        self._to.write(val if isinstance(val, bytes) else str(val).encode())
+        self._to.write(str(val).encode())
         self._to.flush()
 
     def writeln(self, val: Any) -> None:
-        self.write(val)
-        self.write("\n")
+        self.write(f"{val}\n")
 
     def close(self) -> None:
         self._from.close()
         self._to.close()
 
 
-def _text(data: bytes) -> Text:
-    return Text(data.decode(errors="replace"))
+def _something(said: bytes) -> bytes:
+    if not said:
+        raise OSError("the submission said nothing more")
+    return said
 
 
 class Documented:
@@ -180,19 +165,24 @@ def check(
         execution_time=facts["seconds"], problem_id=facts["problem"], **args,
         **{name: Unknown(name) for name in ("submission_source", "result")},
     )  # fmt: skip
-    return bool(result.passed if isinstance(result, CheckerResult) else result)
+    return _decided(result)
 
 
 def interact(scope: dict[str, Any], _: dict[str, Any], facts: dict[str, Any], *data: bytes) -> bool:
     grader = scope["Grader"]
     try:
         result = grader.interact(object.__new__(grader), Case(facts, *data), Interactor())
-    except (WrongAnswer, BrokenPipeError) as error:
+    except (WrongAnswer, OSError) as error:
         print(error, file=sys.stderr)
         return False
-    if isinstance(result, Result):
-        return result.result_flag == Result.AC
-    return bool(result.passed if isinstance(result, CheckerResult) else result)
+    return _decided(result)
+
+
+def _decided(result: Any) -> bool:
+    passed = result.passed if isinstance(result, CheckerResult) else result
+    if not isinstance(passed, bool):
+        raise TypeError(f"the result is {result!r}; it must be a boolean or a CheckerResult of one")
+    return passed
 
 
 RUNS: Mapping[str, Callable[..., bool]] = {"check": check, "interact": interact}

@@ -25,8 +25,8 @@ Word: TypeAlias = tuple[Verdict, str]
 CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB, tmp=64 * MIB)
 SHARED = 4 * MIB
 """Of /dev/shm for LiveCodeBench: officially locks of processes can be made, as pools of threads do."""
-_POINTS = re.compile(rb"points\s+(-?\d+(?:\.\d*)?)")
-_SHARE = re.compile(rb"partial\s+(\d+(?:\.\d*)?)\s*/\s*(\d+(?:\.\d*)?)")
+_POINTS = re.compile(rb"^points (\d+)$", re.MULTILINE)
+_SHARE = re.compile(rb"^partial (\d+)/(\d+)$", re.MULTILINE)
 
 WORDS: dict[Format, dict[Verdict, str]] = {
     "dmoj": {"AC": "AC", "WA": "WA", "TLE": "TLE", "MLE": "MLE", "OLE": "OLE", "RTE": "RTE", "CE": "CE",
@@ -93,21 +93,22 @@ def interactor_limits(case: Case) -> Limits:
     )  # fmt: skip
 
 
-def time_used(format: Format, outcome: Outcome, mode: Mode, interactive: bool) -> float:
-    """Seconds on the official clock. DMOJ's and LiveCodeBench's is the wall, here less waiting for a CPU."""
-    if format != "lightcp" and mode == "strict" and not interactive:
+def time_used(format: Format, outcome: Outcome, mode: Mode) -> float:
+    """Seconds on the official clock. DMOJ's and LiveCodeBench's is the wall, here less waiting for a CPU;
+    what an interactor takes to answer counts, too."""
+    if format != "lightcp" and mode == "strict":
         return max(outcome.cpu_s, outcome.wall_s - outcome.queued_s)
     return outcome.cpu_s
 
 
-def near_limit(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive: bool) -> bool:
+def near_limit(format: Format, outcome: Outcome, case: Case, mode: Mode) -> bool:
     """Whether a second run without neighbours could still be in time."""
-    return case.time_s < time_used(format, outcome, mode, interactive) <= allowed_s(case.time_s)
+    return case.time_s < time_used(format, outcome, mode) <= allowed_s(case.time_s)
 
 
-def fault(format: Format, outcome: Outcome, case: Case, mode: Mode, interactive: bool) -> Word | None:
+def fault(format: Format, outcome: Outcome, case: Case, mode: Mode) -> Word | None:
     """What was wrong with the run itself; None: the output decides."""
-    late = outcome.ended in ("cpu", "wall") or time_used(format, outcome, mode, interactive) > case.time_s
+    late = outcome.ended in ("cpu", "wall") or time_used(format, outcome, mode) > case.time_s
     memory = outcome.memory if format == "lightcp" else outcome.main_memory
     fat = outcome.ended == "memory" or memory > case.memory
     if format == "lightcp" and fat:
@@ -143,12 +144,20 @@ def _payable(helper: Helper, case: Case, said: bytes) -> bool:
         share = _SHARE.search(said)
         return share is not None and 0 < float(share[2]) >= float(share[1])
     points = _POINTS.search(said)
-    return points is None or case.points is None or 0 <= float(points[1]) <= case.points
+    return points is not None and float(points[1]) <= (1 if case.points is None else case.points)
 
 
-def interaction(submission: Word | None, judge: Word, mode: Mode) -> Word:
-    """Both sides of an interactive problem. An interactor that has seen enough hangs up, and the
-    submission dies of the closed pipe: officially that is its verdict."""
+def unread(format: Format) -> int | None:
+    """How many bytes of standard error an interactive submission may write: in DMOJ nobody reads them, so
+    that one that writes more than a pipe holds waits for ever. None: as many as its limits allow."""
+    return 65536 if format == "dmoj" else None
+
+
+def interaction(format: Format, submission: Word | None, judge: Word, mode: Mode) -> Word:
+    """Both sides of an interactive problem. In DMOJ an interactor at fault decides. LightCPVerifier's hangs
+    up when it has seen enough, and the submission dies of the closed pipe: officially that is its verdict."""
+    if format == "dmoj" and judge[0] == "IE":
+        return judge
     if mode == "fixed" and submission and submission[0] == "RTE" and judge[0] == "WA":
         return judge
     return submission or judge
@@ -159,7 +168,7 @@ def goes_on(format: Format, case: Case, failed: Sequence[Case], skipped: Sequenc
     runs any more)."""
     if format != "dmoj":
         return None if failed else True
-    if not case.pretest and any(one.pretest for one in failed):
+    if any(one.points == 0 for one in failed) or (not case.pretest and any(one.pretest for one in failed)):
         return None
     if case.batch is None:
         return True

@@ -41,9 +41,9 @@ def test_dmoj_guesses_names_without_test_cases(tmp_path: Path) -> None:
     }
     problem = dmoj(tmp_path, "archive: a.zip\n", files)
     assert [(case.name, case.batch) for case in problem.cases] == [
+        ("p.1.1.in", 1),
         ("p.2.in", None),
         ("p.10.in", None),
-        ("p.1.1.in", 1),
     ]
 
 
@@ -54,7 +54,36 @@ def test_dmoj_finds_cases_by_given_patterns(tmp_path: Path) -> None:
     }
     files = dict.fromkeys(("t1-1", "a1-1", "t1-2", "a1-2", "t2-1", "a2-1", "t3-1"), b"")
     problem = dmoj(tmp_path, json.dumps({"archive": "a.zip", "test_cases": patterns}), files)
-    assert [(case.name, case.batch) for case in problem.cases] == [("t1-1", 1), ("t1-2", 1), ("t2-1", 2)]
+    assert [(case.name, case.batch) for case in problem.cases] == [
+        ("t1-1", 1),
+        ("t1-2", 1),
+        ("t2-1", 2),
+        ("t3-1", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "cases"),
+    [
+        ("1.in, 1.out, 2.in, 3.out", [("1.in", "1.out", None), ("2.in", None, None), (None, "3.out", None)]),
+        ("01.in, 1.out", [("01.in", "1.out", None)]),
+        ("p.3.in, p.2.1.in, p.1.in", [("p.1.in", None, None), ("p.2.1.in", None, 1), ("p.3.in", None, None)]),
+        ("1.1.in, 1.2.in, 1.in", [("1.in", None, 1), ("1.2.in", None, 1)]),
+        ("a1-1.in, t_1_2.out", [("a1-1.in", None, None), (None, "t_1_2.out", None)]),
+        ("begin1.txt, out1.txt", [(None, "out1.txt", None)]),
+        ("x/in1, 1in, 1.in, 1.out", [("1.in", "1.out", None)]),
+        ("a 1.in, 1 b.in, 2.IN", [("a 1.in", None, None), ("2.IN", None, None)]),
+    ],
+)
+def test_dmoj_guesses_names_as_its_pattern_does(
+    tmp_path: Path, names: str, cases: list[tuple[str | None, str | None, int | None]]
+) -> None:
+    files = dict.fromkeys(names.split(", "), b"")
+    problem = dmoj(tmp_path, "archive: a.zip\n", files)
+    assert [
+        (case.input and case.input.name, case.answer and case.answer.name, case.batch)
+        for case in problem.cases
+    ] == cases
 
 
 def test_dmoj_children_inherit(tmp_path: Path) -> None:
@@ -87,7 +116,7 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         ("archive: b.zip\n", "no such test data"),
         ("archive: ../../p.zip\n", "leads out"),
         ("archive: a.zip\ntest_cases: 5\n", "must be a list"),
-        ("archive: a.zip\ntest_cases: {input_format: x}\n", "no test cases"),
+        ("archive: a.zip\ntest_cases: {input_format: x, output_format: x}\n", "no test cases"),
         ("archive: a.zip\ntest_cases: [1]\n", "must map `in`"),
         ("archive: a.zip\ntest_cases: [{points: x}]\n", "points is 'x'"),
         ("archive: a.zip\ntest_cases: [{in: 2.in, out: 1.out}]\n", "no file '2.in'"),
@@ -105,6 +134,9 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         (SIMPLE + "checker: no_such\n", "'no_such' is not supported; known are"),
         (SIMPLE + "checker: [1]\n", "must be a name"),
         (SIMPLE + "checker: {name: floats, args: {precision: x}}\n", "floats"),
+        (SIMPLE + "checker: {name: floatsabs, args: {error_mode: absolute}}\n", "though the checker is"),
+        (SIMPLE + "checker: {name: linematches, args: {point_distribution: [1, -1]}}\n", "must not be 0"),
+        (SIMPLE + "test_cases++: print(1)\n", "'test_cases++' is not supported"),
         (SIMPLE + "checker: {name: sorted, args: {split_on: x}}\n", "split_on"),
         (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, type: peg}}\n", "type 'peg'"),
         (SIMPLE + "checker: {name: bridged, args: {files: c.cpp, lang: HASK}}\n", "only C, C++"),
@@ -117,6 +149,8 @@ def test_dmoj_number_ids_are_loj_folders(tmp_path: Path) -> None:
         (SIMPLE + "symlinks: [x]\n", "symlinks is ['x']"),
         (SIMPLE + "interactive: true\n", "must map `files`"),
         ("archive: a.zip\ntest_cases: [{batched: [], dependencies: 1}]\n", "dependencies is 1"),
+        ("archive: a.zip\ntest_cases: [{batched: [], dependencies: [1]}]\n", "must be earlier ones"),
+        ("points: 1\n", "no test cases"),
         ("archive: a.zip\ntest_cases: {input_format: '('}\n", "no regular expression"),
         ("archive: a.zip\ntest_cases: {input_format: '(a*)*$'}\n", "repeats a group"),
         ("archive: a.zip\ntest_cases: {output_format: '.*.*.*.*x'}\n", "more than 3 things"),

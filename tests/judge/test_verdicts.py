@@ -53,7 +53,7 @@ INTERACTIVE = replace(BATCH, interactor=TESTLIB)
     ],
 )
 def test_a_run_alone_decides(format: Format, outcome: Outcome, official: str | None) -> None:
-    word = verdicts.fault(format, outcome, CASE, "strict", interactive=False)
+    word = verdicts.fault(format, outcome, CASE, "strict")
     assert (word and word[1]) == official
 
 
@@ -61,7 +61,7 @@ def test_a_run_alone_decides(format: Format, outcome: Outcome, official: str | N
     ("format", "code", "strict", "fixed"),
     [
         ("dmoj", 0, "AC", "AC"), ("dmoj", 1, "WA", "WA"), ("dmoj", 2, "WA", "WA"), ("dmoj", 3, "IE", "IE"),
-        ("dmoj", 7, "AC", "AC"), ("dmoj", 99, "IE", "IE"), ("lightcp", 0, "AC", "AC"),
+        ("dmoj", 7, "IE", "IE"), ("dmoj", 99, "IE", "IE"), ("lightcp", 0, "AC", "AC"),
         ("lightcp", 1, "WA", "WA"), ("lightcp", 2, "WA", "WA"), ("lightcp", 3, "WA", "IE"),
         ("lightcp", 7, "WA", "WA"), ("lightcp", 99, "WA", "IE"),
     ],
@@ -78,7 +78,15 @@ def test_a_checker_of_type_default_knows_two_exits(code: int, word: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "word"), [("points 0", "AC"), ("points 2.5 half", "AC"), ("points 6", "IE"), ("points -1", "IE")]
+    ("said", "word"),
+    [
+        ("points 0", "AC"),
+        ("points 2", "AC"),
+        ("points 2 half", "IE"),
+        ("points 2.5 half", "IE"),
+        ("points 6", "IE"),
+        ("points -1", "IE"),
+    ],
 )
 def test_a_checker_gives_at_most_the_points_there_are(said: str, word: str) -> None:
     case, outcome = replace(CASE, points=5), replace(CLEAN, exit_code=7)
@@ -115,11 +123,11 @@ def test_limits_of_a_submission() -> None:
 def test_near_misses_are_late_and_little(cpu_s: float, wall_s: float, queued_s: float, mode: Mode) -> None:
     outcome = replace(CLEAN, cpu_s=cpu_s, wall_s=wall_s, queued_s=queued_s)
     for format in ("dmoj", "lightcp", "lcb"):
-        late = verdicts.fault(format, outcome, CASE, mode, interactive=False)
-        if verdicts.near_limit(format, outcome, CASE, mode, interactive=False):
+        late = verdicts.fault(format, outcome, CASE, mode)
+        if verdicts.near_limit(format, outcome, CASE, mode):
             assert late is not None
             assert late[0] == "TLE"
-            assert verdicts.time_used(format, outcome, mode, interactive=False) <= verdicts.allowed_s(10)
+            assert verdicts.time_used(format, outcome, mode) <= verdicts.allowed_s(10)
 
 
 @pytest.mark.parametrize("several", list(permutations(["IE", "TLE", "MLE", "OLE", "RTE", "IR", "WA"], 2)))
@@ -138,10 +146,10 @@ def test_dmoj_confines_address_space_and_company() -> None:
 
 def test_interactor_that_hangs_up_on_a_wrong_program() -> None:
     died, wrong = ("RTE", "Signalled"), ("WA", "Wrong Answer")
-    assert verdicts.interaction(died, wrong, "strict") == died
-    assert verdicts.interaction(died, wrong, "fixed") == wrong
-    assert verdicts.interaction(died, ("AC", "Accepted"), "fixed") == died
-    assert verdicts.interaction(None, wrong, "strict") == wrong
+    assert verdicts.interaction("lightcp", died, wrong, "strict") == died
+    assert verdicts.interaction("lightcp", died, wrong, "fixed") == wrong
+    assert verdicts.interaction("lightcp", died, ("AC", "Accepted"), "fixed") == died
+    assert verdicts.interaction("lightcp", None, wrong, "strict") == wrong
 
 
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "asserts"])

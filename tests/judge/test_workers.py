@@ -65,10 +65,10 @@ def test_who_is_alone_waits_for_the_others_and_keeps_them_out() -> None:
 def test_a_limit_missed_by_little_is_tried_again(used_s: float, again: bool) -> None:
     case = Case("1", None, None, time_s=10, memory=MIB, output=MIB)
     ran = Outcome("exit", 0, None, cpu_s=used_s, wall_s=used_s, queued_s=0, memory=0, main_memory=0)
-    assert verdicts.near_limit("lightcp", ran, case, "strict", False) is again
+    assert verdicts.near_limit("lightcp", ran, case, "strict") is again
     slept = replace(ran, cpu_s=0)
-    assert verdicts.near_limit("dmoj", slept, case, "strict", False) is again
-    assert not verdicts.near_limit("dmoj", slept, case, "fixed", False)
+    assert verdicts.near_limit("dmoj", slept, case, "strict") is again
+    assert not verdicts.near_limit("dmoj", slept, case, "fixed")
 
 
 @pytest.mark.sandbox

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from eval.judge.archive import Archive, holds, open_archive
-from eval.judge.checkers import DMOJ
+from eval.judge.checkers import DMOJ, Unfit
 from eval.judge.compile import MAIN
 from eval.judge.formats.dmoj_programs import Programs, called
 from eval.judge.generated import Generated
@@ -65,7 +65,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     if top.get("archive"):
         packed = open_archive(_inside(folder, str(top["archive"])))
         files = packed.joined(files)
-    loader = _Loader(where, files, packed.names)
+    loader = _Loader(where, files, packed.names if top.get("archive") else ())
     nodes = [(True, node) for node in loader.listed(top, "pretest_test_cases")]
     nodes += [(False, node) for node in loader.listed(top, "test_cases")]
     cases = tuple(loader.cases(nodes))
@@ -128,6 +128,7 @@ class _Loader:
         self.where, self.files, self.names = where, files, names
         self.programs = Programs(where, files)
         self.checkers: dict[int, Checker] = {}
+        self.batches: set[_Name] = set()
         self.count = 0
 
     def wrong(self, what: str) -> ValueError:
@@ -158,7 +159,9 @@ class _Loader:
 
     def supported(self, node: Mapping[str, Any]) -> None:
         for name in node:
-            if name in _UNSUPPORTED and node[name]:
+            if (name in _UNSUPPORTED and node[name]) or str(name).endswith(
+                "++"
+            ):  # "++": is made by a program
                 raise self.wrong(f"{short(name)} is not supported")
 
     def links(self, top: Mapping[str, Any]) -> dict[str, str]:
@@ -181,6 +184,10 @@ class _Loader:
             needs = node.get("dependencies") or []
             if not isinstance(needs, list) or not all(type(number) is int for number in needs):
                 raise self.wrong(f"dependencies is {short(needs)}; it must list numbers of batches")
+            if not all(0 < number < batch for number in needs):
+                raise self.wrong(
+                    f"dependencies of batch {batch} are {short(needs)}; they must be earlier ones"
+                )
             inner = node["batched"]
             if not isinstance(inner, list):
                 raise self.wrong(f"batched is {type(inner).__name__}; it must be a list of cases")
@@ -194,13 +201,13 @@ class _Loader:
         self.count += 1
         name = str(next((name for name in (given, expected) if name is not None), self.count))
         made = None
-        if given is None and node.get("generator"):
+        if (given is None or expected is None) and node.get("generator"):
             generator = self.programs.generator(node["generator"], node.get("generator_args"))
             made = Generated(f"test {name} of {self.where.parent.name}", generator)
         files = [None if file is None else self.files.stream(str(file), text) for file in (given, expected)]
         return Case(
             name=name,
-            input=files[0] or (made.input(text) if made else None),
+            input=made.input(text) if made else files[0],  # officially not even what `in` names
             answer=files[1] or (made.answer(text) if made else None),
             time_s=TIME_S,
             memory=MEMORY,
@@ -242,7 +249,8 @@ class _Loader:
             known = ", ".join(sorted([*DMOJ, "bridged", "a file of Python"]))
             raise self.wrong(f"checker {short(name)} is not supported; known are {known}")
         try:
-            DMOJ[name](b"", b"", options)
+            with contextlib.suppress(Unfit):  # of this empty answer
+                DMOJ[name](b"", b"", options)
         except (TypeError, ValueError) as error:
             raise self.wrong(f"checker {short(name)}: {error}") from None
         return Checker(name, options)
@@ -256,15 +264,16 @@ class _Loader:
         return self.programs.bridged(options, interactive=True)
 
     def guessed(self, pattern: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Pair the archive's inputs and outputs by the numbers in their names, or by given patterns."""
+        """Pair the archive's inputs and outputs by the numbers in their names, or by given patterns. One may
+        lack the other. A case without a batch is one of the batch of its number, where there is that."""
         inputs = self.numbered(pattern.get("input_format"), "in")
         outputs = self.numbered(pattern.get("output_format"), "out")
-        plain: list[dict[str, Any]] = []
-        batches: dict[_Name, list[dict[str, Any]]] = {}
-        for batch, case in sorted(inputs.keys() & outputs.keys()):
-            found = {"in": inputs[batch, case], "out": outputs[batch, case]}
-            (batches.setdefault(batch, []) if batch else plain).append(found)
-        return plain + [{"batched": cases} for cases in batches.values()]
+        groups: dict[_Name, list[dict[str, Any]]] = {}
+        for at in sorted(inputs.keys() | outputs.keys()):
+            groups.setdefault(at[0], []).append({"in": inputs.get(at), "out": outputs.get(at)})
+        return [
+            {"batched": cases} if number in self.batches else cases[0] for number, cases in groups.items()
+        ]
 
     def pattern(self, text: str) -> re.Pattern[str]:
         """A pattern of file names that cannot take for ever, as one of repeated repetitions can."""
@@ -279,7 +288,7 @@ class _Loader:
             raise self.wrong(f"the pattern {short(text)} is no regular expression: {error}") from None
 
     def numbered(self, pattern: Any, word: str) -> dict[tuple[_Name, _Name], str]:
-        """(batch or nothing, case) of each file of one side."""
+        """(batch, case) of each file of one side; the case's number is the batch's where there is none."""
         found = {}
         named = None if pattern is None else self.pattern(str(pattern))
         for name in self.names:
@@ -290,7 +299,9 @@ class _Loader:
             else:
                 batch, case = _numbers(name, word)
             if case:
-                found[_key(batch), _key(case)] = name
+                found[_key(batch or case), _key(case)] = name
+            if case and batch:
+                self.batches.add(_key(batch))
         return found
 
 
@@ -298,13 +309,14 @@ def _key(name: str | None) -> _Name:
     """Sorts numbers by value and before words; nothing for no name."""
     if not name:
         return ()
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    return (0, int(name), "") if name.isdecimal() else (1, 0, name)
 
 
 def _numbers(name: str, word: str) -> tuple[str | None, str | None]:
-    """The last two numbers of a name that contains `word` (`in` or `out`): batch, if any, and case."""
-    base = name.rpartition("/")[2].lower()
-    if not re.search(rf"(?<![a-z]){word}(?:put)?(?![a-z])", base):
+    """The last two numbers of a name that begins with `word` (`in` or `out`) or holds it after a dot: batch,
+    if any, and case. No blank follows either, and a batch's number no letter."""
+    name = name.lower()
+    if len(name) > _LONGEST_NAME or not (name.startswith(word) or f".{word}" in name):
         return None, None
-    numbers = re.findall(r"\d+", base)
-    return (numbers[-2] if len(numbers) > 1 else None), (numbers[-1] if numbers else None)
+    found = re.search(r"(?:(?<!\w)(\d+)[^\d\s]+)?(\d+)[^\d\s]*$", name)
+    return (found[1], found[2]) if found else (None, None)

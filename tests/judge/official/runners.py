@@ -15,8 +15,11 @@ pass there as well, but for rows with a `quirk`: why the program is right by the
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge import Judgement, Submission, extract_code, judge
+from eval.judge.checkers import DMOJ, Unfit
 from tests.judge.official import repairs
 
 HERE = Path(__file__).parent
@@ -78,25 +82,49 @@ def compare(group: Path, every: int = 1) -> list[Compared]:
 
 def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
     """Programs or answers judged on `problems`. `official` is pass or fail, one verdict, or a list of those
-    that are right; `tests`, if there, are the official words test by test."""
+    that are right; `word`, if there, is the official word, `tests` are those of the tests."""
     todo = [
         Submission(row["problem"], row["language"], row.get("code"), row.get("response"), row["name"])
         for row in given
     ]
     known = about(group)
-    problems = group / known.get("problems", "problems")
     mode = "both" if known.get("fixed") else "strict"
     commit = known["commit"] if known.get("follow") else None
-    judged = judge(todo, format=known["format"], problems=problems, workers=2, mode=mode, commit=commit)
+    with _problems(group) as problems:
+        judged = list(
+            judge(todo, format=known["format"], problems=problems, workers=2, mode=mode, commit=commit)
+        )
     for row, judgement in zip(given, judged, strict=True):
         words = [test.official for test in judgement.tests]
-        agrees = _as_decided(row["official"], judgement) and row.get("tests", words) == words
+        agrees = (
+            _as_decided(row["official"], judgement)
+            and row.get("tests", words) == words
+            and row.get("word", judgement.official) == judgement.official
+        )
         fixed = judgement.fixed.verdict == "AC" if judgement.fixed else None
         said = [judgement.detail, *([str(words)] if "tests" in row else [])]
         if fixed is False and judgement.fixed:
             said.append(judgement.fixed.detail)
         note = " ".join(said)
         yield Compared(row, agrees, judgement.verdict, note.strip()[-200:], fixed)
+
+
+@contextlib.contextmanager
+def _problems(group: Path) -> Iterator[Path]:
+    """The group's problems; many small folders lie in one file, a problem a line."""
+    packed = group / "packed.jsonl"
+    if not packed.exists():
+        yield group / about(group).get("problems", "problems")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for line in packed.read_text(encoding="utf-8").splitlines():
+            problem = json.loads(line)
+            for name, content in problem["files"].items():
+                path = Path(folder, problem["problem"], name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                text = isinstance(content, str)
+                path.write_bytes(content.encode() if text else base64.b64decode(content["base64"]))
+        yield Path(folder)
 
 
 def _as_decided(official: str | Sequence[str], judgement: Judgement) -> bool:
@@ -114,9 +142,25 @@ def _extracted(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
         yield Compared(row, code == row["official"], repr(code))
 
 
+def _checked(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
+    """Outputs beside answers, bytes as Latin-1; `official` is a checker's word, IE where it raises."""
+    for row in given:
+        check = DMOJ[row["checker"]]
+        try:
+            with contextlib.suppress(Unfit):
+                check(b"", b"", row["args"])  # as loaders ask
+            passed = check(row["output"].encode("latin-1"), row["answer"].encode("latin-1"), row["args"])
+        except (TypeError, ValueError, Unfit):
+            word = "IE"
+        else:
+            word = "AC" if passed else "WA"
+        yield Compared(row, word == row["official"], word)
+
+
 RUNNERS: Mapping[str, Callable[[Path, Sequence[Row]], Iterator[Compared]]] = {
     "judge": _judged,
     "extract": _extracted,
+    "checker": _checked,
 }
 
 

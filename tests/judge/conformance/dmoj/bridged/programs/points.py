@@ -1,2 +1,2 @@
-# expect: AC AC
+# expect: IE IE
 print("7")

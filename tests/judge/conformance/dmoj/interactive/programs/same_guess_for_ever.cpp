@@ -1,3 +1,3 @@
-// expect: RTE RTE
+// expect: TLE TLE
 #include <cstdio>
 int main() { for (;;) { puts("1"); fflush(stdout); } }
