@@ -24,7 +24,7 @@
  * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
  * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
  * inodes (of a private /tmp), shm (of a private /dev/shm), keep (how many descriptors the program gets, from 3
- * on), solo (1: `refuse_company` of filter.h, and no /dev/stdin, stdout, stderr), file (a path in /box; repeatable,
+ * on), solo (1: `refuse_company` of filter.h, and no /dev/stdin, stdout, stderr, fd), file (a path in /box; repeatable,
  * read-only and executable), link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE;
  * repeatable). Sizes are bytes.
  *
@@ -307,7 +307,8 @@ static void mount_fresh(void) {
     if (mount("tmpfs", "/box", "tmpfs", plain, "mode=0755") || chdir("/box")) die("/box");
     for (int i = 0; i < want.file_count; i++) place(want.files[i], orders.fds[3 + want.keep + i]);
     if (!want.solo && (symlink("/proc/self/fd/0", "/box/.stdin") || symlink("/proc/self/fd/1", "/box/.stdout") ||
-                       symlink("/proc/self/fd/2", "/box/.stderr"))) die("/box"); /* where those of /dev lead */
+                       symlink("/proc/self/fd/2", "/box/.stderr") || symlink("/proc/self/fd", "/box/.fd")))
+        die("/box"); /* where those of /dev lead */
     if (want.shm && mkdir("/box/.shm", 0755)) die("/box"); /* where /dev/shm leads, if anywhere */
     make_links("/box/");
     if (mount(NULL, "/box", NULL, plain | MS_REMOUNT | MS_RDONLY, NULL)) die("/box");

@@ -40,7 +40,7 @@ class Limits:
     is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable. `shared` bytes
     of private /dev/shm, where locks that processes share are; 0: there is none. `solo`: the
     program is killed if it sleeps, sets a timer, runs another program or waits for a child, and finds no
-    /dev/stdin, stdout or stderr.
+    /dev/stdin, stdout, stderr or fd.
     """
 
     cpu_s: float

@@ -253,9 +253,9 @@ def _bubblewrap() -> tuple[str, ...]:
         "--cap-add", "CAP_SYS_ADMIN",
         "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8",
         "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-        "--proc", "/proc", "--dir", "/box", "--dir", "/tmp", "--symlink", "/proc/self/fd", "/dev/fd",
+        "--proc", "/proc", "--dir", "/box", "--dir", "/tmp",
     ]  # fmt: skip
-    for name in ("stdin", "stdout", "stderr"):
+    for name in ("stdin", "stdout", "stderr", "fd"):
         command += ["--symlink", f"/box/.{name}", f"/dev/{name}"]  # which a run has or has not
     command += ["--symlink", "/box/.shm", "/dev/shm"]
     for device in _DEVICES:

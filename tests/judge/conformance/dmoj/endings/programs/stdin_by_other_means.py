@@ -2,5 +2,5 @@
 import os, sys
 assert sys.stdin.buffer.read() == b"1\n"
 os.lseek(0, 0, 0)
-assert open("/dev/fd/0").read() == "1\n"
+assert open(0).read() == "1\n"
 print(1)

@@ -1,0 +1,3 @@
+# expect: RTE IR
+# fixed: AC AC
+print(open("/dev/fd/0").read())
