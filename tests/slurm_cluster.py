@@ -86,9 +86,7 @@ class SlurmCluster:
                 if Path(f"/proc/{step}/comm").read_text().startswith("slurmstepd"):
                     os.kill(step, signal.SIGKILL)
                 os.kill(pid, signal.SIGKILL)
-        (daemon,) = (
-            pid for pid in _of(self) if Path(f"/proc/{pid}/cmdline").read_text().endswith(f"\0-N\0{node}\0")
-        )
+        (daemon,) = (pid for pid in _of(self) if _command(pid).endswith(f"\0-N\0{node}\0"))
         os.kill(daemon, signal.SIGKILL)
         self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=lost")
         _start(self, *_daemon(node))
@@ -200,6 +198,14 @@ def _of(cluster: SlurmCluster, *variables: str) -> list[int]:
             if wanted.issubset(environment) and int(process.name) != os.getpid():
                 found.append(int(process.name))
     return found
+
+
+def _command(pid: int) -> str:
+    """A process's command line; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def main() -> None:
