@@ -41,3 +41,11 @@ def test_requests_that_begin_cost_what_is_said_and_two_engines_share_a_device() 
     shared = simulate(replace(plain, one_device=True))["stream"]
     assert shared["tokens_per_s"] <= 1500
     assert 0 < shared["steps_with_begins"] <= 1
+
+
+def test_a_predictor_that_rests_takes_no_more_of_a_shared_device_than_that_leaves_it() -> None:
+    busy = Timing(7.4, 4, 0, samples=48, tokens=240, one_device=True, predictors_beside=True)
+    found = [simulate(replace(busy, rest=rest))["stream"] for rest in (0.0, 9.0)]
+    assert found[0]["predictor_share"] > 0.25
+    assert found[1]["predictor_share"] <= 2 * 0.1, "of two predictors"
+    assert found[1]["tokens_per_s"] > found[0]["tokens_per_s"]

@@ -35,6 +35,24 @@ def test_overrides_reach_nested_fields_and_numbers_in_any_notation() -> None:
     assert recipe.execution.tracking.wandb == "disabled"
 
 
+@pytest.mark.parametrize(
+    ("student", "teacher", "predictor", "beside"),
+    [
+        ("devices: ['0']", "devices: ['1,2']", "cuda", True),
+        ("devices: ['0']", "devices: ['1,2']", "cuda:2", True),
+        ("devices: ['0']", "devices: ['1,2']", "cuda:3", False),
+        ("replicas: 1", "devices: ['1']", "cuda:0", True),
+        ("endpoints: ['http://a']", "endpoints: ['http://b']", "cuda", False),
+    ],
+)
+def test_a_predictor_knows_whether_models_are_on_its_device(
+    student: str, teacher: str, predictor: str, beside: bool
+) -> None:
+    engines = f"{{student: {{kind: server, {student}}}, teacher: {{kind: server, {teacher}}}}}"
+    given = [f"execution.engines={engines}", f"execution.predictors.student.device={predictor}"]
+    assert load(MINI, given).execution.beside_models("student") == beside
+
+
 def test_fields_by_the_names_they_had_before_mean_the_same() -> None:
     before = ["engines.student.kind=embedded", "predictors.teacher.kind=embedded", "reach=64", "stride=2"]
     now = ["engines.student.kind=transformers", "predictors.teacher.kind=transformers"]

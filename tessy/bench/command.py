@@ -122,7 +122,12 @@ Example:
 )
 @click.option("--seconds", type=float, default=240.0, show_default=True, help="For all --variants.")
 @click.option(
-    "--predictor-rest", type=float, multiple=True, default=(1.0,), help="After a pass, times it took."
+    "--predictor-rest",
+    type=float,
+    multiple=True,
+    default=(9.0,),
+    show_default=True,
+    help="After a pass, times it took; as runs on one device do.",
 )
 @click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
 @click.option(
@@ -220,6 +225,7 @@ Examples:
   tessy bench scheduling
   tessy bench scheduling --engine-ms 10 --predictor-ms 0.5 --predictor-ms 5 --predictor-ms 50
   tessy bench scheduling --engine-ms 7.4 --one-device --ahead --begin-request-ms 0.6 --span-tokens 15
+  tessy bench scheduling --engine-ms 7.4 --one-device --predictors-beside --predictor-ms 4 --predictor-rest 9
 """,
 )
 @click.option("--problems", type=int, help="Traces; 10,000, or 96 at once with --engine-ms.")
@@ -236,6 +242,10 @@ Examples:
 @click.option("--begin-request-ms", type=float, default=0.0, help="More for each of them.")
 @click.option("--ahead", is_flag=True, help="Steps are scheduled while the previous one runs.")
 @click.option("--one-device", is_flag=True, help="Both engines' steps take turns on one device.")
+@click.option("--predictors-beside", is_flag=True, help="Predictors' passes take turns with them, too.")
+@click.option(
+    "--predictor-rest", type=float, default=0.0, show_default=True, help="After a pass, times it took."
+)
 @click.option("--real-clock", is_flag=True, help="Have this process's own time count as well.")
 def scheduling_command(
     problems: int | None,
@@ -248,6 +258,8 @@ def scheduling_command(
     begin_request_ms: float,
     ahead: bool,
     one_device: bool,
+    predictors_beside: bool,
+    predictor_rest: float,
     real_clock: bool,
 ) -> None:
     """Measure what scheduling itself costs, and its memory, with authors that need no time; or, with
@@ -270,6 +282,8 @@ def scheduling_command(
             span_tokens,
             begin,
             one_device,
+            predictors_beside,
+            predictor_rest,
         )
         found[f"predictor_ms={pass_ms:g}"] = simulate(timing, virtual=not real_clock)
     click.echo(json.dumps(found, indent=2))

@@ -65,6 +65,10 @@ class Timing:
     begin: Begin = Begin()
     one_device: bool = False
     """Both engines compute on the same device: their steps take turns."""
+    predictors_beside: bool = False
+    """Predictors compute there, too: their passes take turns with the steps."""
+    rest: float = 0.0
+    """How long a predictor rests after a pass, in passes."""
 
     @property
     def limit(self) -> float:
@@ -89,8 +93,9 @@ def simulate(timing: Timing, *, virtual: bool = True) -> dict[str, Any]:
 async def _written(timing: Timing, schedule: Schedule, chunk: int) -> dict[str, float]:
     clock, meters = asyncio.get_running_loop().time, Meters()
     renderer, script = cast(Renderer, _Words()), functools.partial(_rest, timing)
-    predictors = {role: TimedPredictor(role, timing) for role in ROLES}
     device = asyncio.Lock() if timing.one_device else None
+    beside = device if timing.predictors_beside else None
+    predictors = {role: TimedPredictor(role, timing, beside) for role in ROLES}
     engines = {role: TimedEngine(script, timing.engine_ms, timing.begin, device) for role in ROLES}
     authors = {role: Author(role, engines[role], predictors[role], chunk) for role in ROLES}
     renderers = dict.fromkeys(ROLES, renderer)
@@ -192,11 +197,13 @@ class TimedEngine:
 class TimedPredictor:
     """Foreign to the student are words in upper case, to the teacher those in lower case."""
 
-    def __init__(self, role: Role, timing: Timing) -> None:
+    def __init__(self, role: Role, timing: Timing, device: asyncio.Lock | None = None) -> None:
+        self._device, self._rest = device or asyncio.Lock(), timing.rest
         self._foreign = str.isupper if role == "student" else str.islower
         self._pass_s, self._token_s = timing.predictor_ms / 1e3, timing.predictor_us_per_token / 1e6
         self._waiting: list[tuple[str, asyncio.Future[None]]] = []
         self._passing: asyncio.Task[None] | None = None
+        self._rested_at = 0.0
         self.busy_s = 0.0
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
@@ -209,15 +216,18 @@ class TimedPredictor:
         return [(at, self._foreign(chunk[at + 1 : at + 2])) for at in starts]
 
     async def _pass(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._waiting:
+            # Whoever was answered may ask again before the next pass begins.
+            await asyncio.sleep(max(0.0, self._rested_at - clock()))
             batch, self._waiting = self._waiting, []
             seconds = self._pass_s + self._token_s * sum(chunk.count(" ") for chunk, _ in batch)
-            await asyncio.sleep(seconds)
+            async with self._device:
+                await asyncio.sleep(seconds)
             self.busy_s += seconds
+            self._rested_at = clock() + self._rest * seconds
             for _, done in batch:
                 done.set_result(None)
-            # Whoever was answered may ask again before the next pass begins.
-            await asyncio.sleep(0)
 
     def release(self, sample_id: str) -> None:
         """Nothing is kept."""

@@ -33,9 +33,9 @@ from tessy.records import Role
 LINE_BYTES = 1 << 26
 LOOK_S = 1e-4
 """Between two looks at a running pass."""
-REST = 4.0
-"""How long a predictor rests after a pass, in passes: more traces share the next one, and the engines on its
-device get on (measured on an H200, `tessy/bench/README.md`)."""
+REST = 9.0
+"""How long a predictor that shares its device with the models rests after a pass, in passes: it then takes a
+tenth of the time, more traces share the next pass, and the engines get on (`tessy/bench/README.md`)."""
 Answer = list[tuple[int, bool]]
 
 

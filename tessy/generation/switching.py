@@ -160,7 +160,7 @@ class Switching:
                 slots=slots,
                 device=where.device,
                 dtype="bfloat16",
-                rest=REST,
+                rest=REST if self.job.execution.beside_models(role) else 0.0,
                 revision=predictor.revision,
                 threshold=predictor.threshold,
             ) as beside:
