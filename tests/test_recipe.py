@@ -43,6 +43,7 @@ def test_overrides_reach_nested_fields_and_numbers_in_any_notation() -> None:
         ("devices: ['0']", "devices: ['1,2']", "cuda:3", False),
         ("replicas: 1", "devices: ['1']", "cuda:0", True),
         ("endpoints: ['http://a']", "endpoints: ['http://b']", "cuda", False),
+        ("endpoints: ['http://a']", "endpoints: ['http://127.0.0.1:8000']", "cuda", True),
     ],
 )
 def test_a_predictor_knows_whether_models_are_on_its_device(

@@ -12,6 +12,7 @@ Not covered: sampling, which is the recipe's.
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -19,6 +20,7 @@ from tessy.config.base import Address, Positive, Rate, Section
 from tessy.records import Role
 
 Argument = str | int | float | bool
+_HERE = {"localhost", "127.0.0.1", "::1"}
 
 OWN_ARGUMENTS = frozenset(
     {"model", "revision", "served_model_name", "host", "port", "max_model_len"}
@@ -100,6 +102,13 @@ class EngineSettings(Section):
     @property
     def starts_servers(self) -> bool:
         return self.kind == "server" and not self.endpoints
+
+    def may_use(self, device: str) -> bool:
+        """Whether it computes on a device of this machine, as far as is known."""
+        if self.endpoints:
+            return any(urlsplit(address).hostname in _HERE for address in self.endpoints)
+        # One of which nothing is said takes the first device.
+        return device in ",".join(self.devices or ["0"]).split(",")
 
     @property
     def numerics(self) -> Numerics:

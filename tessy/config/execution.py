@@ -103,11 +103,10 @@ class Execution(Section):
         return predictor.numerics
 
     def beside_models(self, role: Role) -> bool:
-        """Whether a model that the run starts computes where `role`'s boundary predictor does, in process."""
+        """Whether a model computes, or may, on the device of `role`'s boundary predictor, if that is in
+        process."""
         number = self.predictors.of(role).device.partition(":")[2] or "0"
-        started = [engine for engine in map(self.engines.of, ROLES) if not engine.endpoints]
-        # One of which nothing is said takes the first device.
-        return any(number in ",".join(engine.devices or ["0"]).split(",") for engine in started)
+        return any(engine.may_use(number) for engine in map(self.engines.of, ROLES))
 
     @model_validator(mode="after")
     def _mps_serves_this_machine(self) -> Self:
