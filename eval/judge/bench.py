@@ -1,7 +1,8 @@
 """What the sandbox costs: an empty program with it and without, and how runs scale with workers.
 
     python -m eval.judge.bench [overhead | contest [PROBLEMS TESTS SUBMISSIONS] | memory [TESTS [dmoj | lcb]]
-                                | small [SUBMISSIONS TESTS] | processes [SUBMISSIONS TESTS PROCESSES...]]
+                                | small [SUBMISSIONS TESTS] | write FOLDER [SUBMISSIONS TESTS TURN]
+                                | processes [SUBMISSIONS TESTS PROCESSES...]]
 
 prints one JSON object. Figures hold for a machine that does nothing else.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge.compile import DMOJ, build
-from eval.judge.loads import contest, memory, small, timed
+from eval.judge.loads import contest, memory, small, timed, write_small
 from eval.judge.records import MIB, Source
 from eval.judge.shared_load import processes
 from eval.judge.workers import physical_cores
@@ -85,6 +86,7 @@ if __name__ == "__main__":
         "contest": contest,
         "memory": memory,
         "small": small,
+        "write": write_small,
         "processes": processes,
     }
     print(json.dumps(loads[load](*(int(size) if size.isdigit() else size for size in sizes))))

@@ -3,6 +3,7 @@
     python -m eval.judge.bench contest [PROBLEMS TESTS SUBMISSIONS]
     python -m eval.judge.bench memory [TESTS [dmoj | lcb]]
     python -m eval.judge.bench small [SUBMISSIONS TESTS]
+    python -m eval.judge.bench write FOLDER [SUBMISSIONS TESTS TURN]
 
 They write test data and remove it: in OJBench's layout, where every test is run whatever came before, or as
 LiveCodeBench's packed lines. Not covered, except in `small`: compiling; the programs are few and built before
@@ -151,6 +152,22 @@ def small(submissions: int = 400, tests: int = 3) -> dict[str, Any]:
     return found
 
 
+def write_small(folder: str, submissions: int = 400, tests: int = 3, turn: int = 0) -> str:
+    """The programs of `small` as files, for any version of `tessy judge`; another `turn`, other programs."""
+    kinds = [name for name in _SMALL for _ in range(2 if name == "python" else 1)]
+    _write_sums(Path(folder, "problems", "sums"), tests, random.Random(0))
+    with Path(folder, "responses.jsonl").open("w") as out:
+        for number in range(submissions):
+            kind = kinds[number % len(kinds)]
+            row = {
+                "id": f"r{number}",
+                "problem_id": "sums",
+                "language": "python" if kind == "python" else "cpp",
+            }
+            out.write(json.dumps(row | {"code": _small(kind, turn, number)}) + "\n")
+    return folder
+
+
 def _cpu_s(before: dict[str, float]) -> float:
     after = _spent()
     return round(sum(after[name] - before[name] for name in ("judge_ms", "sandboxes_ms")) / 1000, 1)
@@ -204,7 +221,7 @@ def memory(tests: int = 10_000, format: Format = "dmoj") -> dict[str, Any]:
 
 
 def _write_sums(folder: Path, tests: int, rng: random.Random) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     cases = []
     with zipfile.ZipFile(folder / "cases.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(1, tests + 1):

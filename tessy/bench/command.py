@@ -270,6 +270,8 @@ def scheduling_command(
     if engine_ms is None:
         click.echo(json.dumps(measure(problems or 10_000, tokens or 2_000), indent=2))
         return
+    if predictors_beside and not one_device:
+        raise click.UsageError("--predictors-beside is about one device; give --one-device, too")
     begin = Begin(begin_step_ms, begin_request_ms, ahead)
     found = {}
     for pass_ms in predictor_ms or (5.0,):

@@ -71,9 +71,61 @@ def humaneval(group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any
     return ask(_ASK_HUMANEVAL, [(problems[row["problem"]], row["code"]) for row in rows])
 
 
+_ASK_EXTRACTION = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from lcb_runner.lm_styles import LMStyle
+from lcb_runner.utils.extraction_utils import extract_code
+for line in open(sys.argv[2]):
+    print(json.dumps(extract_code(json.loads(line), LMStyle.OpenAIChat)))
+"""
+
+
+def extraction(group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any]], list[Any]]) -> list[Any]:
+    """Every answer, as a chat model's."""
+    return ask(_ASK_EXTRACTION, [row["response"] for row in rows])
+
+
+_ASK_LONGEST = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from util import extract_longest_cpp_code
+for line in open(sys.argv[2]):
+    print(json.dumps(extract_longest_cpp_code(json.loads(line)) or None))
+"""
+
+
+def longest(group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any]], list[Any]]) -> list[Any]:
+    """Every answer, by LiveCodeBench-Pro's rule."""
+    return ask(_ASK_LONGEST, [row["response"] for row in rows])
+
+
+_ASK_CHECKERS = """
+import importlib, json, sys
+sys.path.insert(0, sys.argv[1])
+known = dict(judge_input=b"1\\n", point_value=5, case_position=1, batch=0, submission_language="CPP17",
+             binary_data=False, execution_time=0.1, problem_id="p", submission_source=b"", result=None)
+for line in open(sys.argv[2]):
+    name, output, answer, args = json.loads(line)
+    check = importlib.import_module(f"dmoj.checkers.{name}").check
+    try:
+        found = check(output.encode("latin-1"), answer.encode("latin-1"), **{**known, **args})
+    except Exception:
+        print(json.dumps("IE"))
+    else:
+        print(json.dumps("AC" if getattr(found, "passed", found) else "WA"))
+"""
+
+
+def checkers(group: Path, rows: Sequence[Row], ask: Callable[[str, Sequence[Any]], list[Any]]) -> list[Any]:
+    """Every output and answer, with the checker's options; PYTHON must have DMOJ's judge built."""
+    return ask(_ASK_CHECKERS, [(row["checker"], row["output"], row["answer"], row["args"]) for row in rows])
+
+
 ASKING: Mapping[str, Callable[..., list[Any]]] = {
     "lcb": livecodebench, "lcb_2025_01_13": livecodebench, "lcb_2025_01_17": livecodebench,
     "lcb_wide": livecodebench, "lcb_broad": livecodebench, "humaneval": humaneval,
+    "extract/lcb": extraction, "extract/lightcp": longest, "dmoj_checkers": checkers,
 }  # fmt: skip
 
 
