@@ -78,6 +78,7 @@ _SMALL = {
     ],
     "python": ["import sys\nprint(sum(int(x) for x in sys.stdin.read().split()) + SALT - SALT)\n"],
 }
+_KINDS = [name for name in _SMALL for _ in range(2 if name == "python" else 1)]
 _COUNT = {
     "cpp": """#include <cstdio>
 int main() { long n = 0; while (getchar_unlocked() != EOF) n++; printf("%ld\\n", n); }
@@ -132,13 +133,12 @@ def contest(problems: int = 100, tests: int = 20, submissions: int = 10) -> dict
 def small(submissions: int = 400, tests: int = 3) -> dict[str, Any]:
     """Seconds from start to finish, and of processor time, for many different small programs, half C++ (and
     half of that with `bits/stdc++.h`), half Python; nothing is built before. Then each kind by itself."""
-    kinds = [name for name in _SMALL for _ in range(2 if name == "python" else 1)]
     with tempfile.TemporaryDirectory() as folder, _fresh_cache():
         root, rng = Path(folder), random.Random(0)
         _write_sums(root / "sums", tests, rng)
         found: dict[str, Any] = {}
         for turn, only in enumerate(("all", *_SMALL)):
-            chosen = [kinds[number % len(kinds)] for number in range(submissions)]
+            chosen = [_KINDS[number % len(_KINDS)] for number in range(submissions)]
             todo = [
                 Submission("sums", "python" if kind == "python" else "cpp", code=_small(kind, turn, number))
                 for number, kind in enumerate(chosen)
@@ -154,11 +154,10 @@ def small(submissions: int = 400, tests: int = 3) -> dict[str, Any]:
 
 def write_small(folder: str, submissions: int = 400, tests: int = 3, turn: int = 0) -> str:
     """The programs of `small` as files, for any version of `tessy judge`; another `turn`, other programs."""
-    kinds = [name for name in _SMALL for _ in range(2 if name == "python" else 1)]
     _write_sums(Path(folder, "problems", "sums"), tests, random.Random(0))
     with Path(folder, "responses.jsonl").open("w") as out:
         for number in range(submissions):
-            kind = kinds[number % len(kinds)]
+            kind = _KINDS[number % len(_KINDS)]
             row = {
                 "id": f"r{number}",
                 "problem_id": "sums",
