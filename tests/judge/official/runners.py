@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.equality import equal
 from eval.judge import Judgement, Submission, extract_code, judge
 from eval.judge.checkers import DMOJ, Unfit
 from tests.judge.official import repairs
@@ -90,9 +91,9 @@ def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
     known = about(group)
     mode = "both" if known.get("fixed") else "strict"
     commit = known["commit"] if known.get("follow") else None
-    with _problems(group) as problems:
+    with problems(group) as folder:
         judged = list(
-            judge(todo, format=known["format"], problems=problems, workers=2, mode=mode, commit=commit)
+            judge(todo, format=known["format"], problems=folder, workers=2, mode=mode, commit=commit)
         )
     for row, judgement in zip(given, judged, strict=True):
         words = [test.official for test in judgement.tests]
@@ -110,7 +111,7 @@ def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
 
 
 @contextlib.contextmanager
-def _problems(group: Path) -> Iterator[Path]:
+def problems(group: Path) -> Iterator[Path]:
     """The group's problems; many small folders lie in one file, a problem a line."""
     packed = group / "packed.jsonl"
     if not packed.exists():
@@ -142,6 +143,13 @@ def _extracted(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
         yield Compared(row, code == row["official"], repr(code))
 
 
+def _compared(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
+    """Pairs of answers; `official` is whether they count as equal."""
+    for row in given:
+        same = equal(row["given"], row["expected"])
+        yield Compared(row, same is row["official"], repr(same))
+
+
 def _checked(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
     """Outputs beside answers, bytes as Latin-1; `official` is a checker's word, IE where it raises."""
     for row in given:
@@ -161,6 +169,7 @@ RUNNERS: Mapping[str, Callable[[Path, Sequence[Row]], Iterator[Compared]]] = {
     "judge": _judged,
     "extract": _extracted,
     "checker": _checked,
+    "answer": _compared,
 }
 
 
