@@ -180,6 +180,8 @@ def distributed(spread: TrainExecution) -> dict[str, Any]:
         return {}
     import deepspeed
 
+    # Without a GPU it is compiled for a minute; only inference by tensor parallelism would call it.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     # Before any weights are loaded, or ZeRO-3 would assume a single process.
     deepspeed.init_distributed(dist_backend=backend())
     config = read_json(Path(__file__).with_name(f"zero{spread.zero}.json"))
