@@ -15,8 +15,10 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from tessy.config.base import MINIATURE, MINIATURE_CONTEXT
 from tessy.config.models import Pretraining
@@ -30,6 +32,8 @@ SLACK = 2 * GIB
 """Kept free for the driver's own and for fragmentation."""
 LOSS = 600 << 20
 """What the loss holds, which never has all logits at once."""
+REMEDIES = 4
+"""No more ways out are listed."""
 UTILIZATION: Mapping[str, Sequence[tuple[int, float]]] = {
     "torch": ((4_096, 0.21), (16_384, 0.29), (40_960, 0.29)),
     "liger": ((4_096, 0.26), (16_384, 0.38), (40_960, 0.42)),
@@ -108,35 +112,97 @@ def require_fit(recipe: Recipe) -> None:
     shape, device = student_shape(recipe), recipe.execution.train.device
     if shape is None or device is None:
         return
-    needed = _needed(shape, recipe.train, recipe.execution.train)
+    needed = _needed(shape, recipe)
     if needed > device.memory_gib * GIB:
-        fitting = next(_alternatives(recipe, shape), "a smaller train.max_length, or a smaller model")
+        found = [" ".join(f"{field}={value}" for field, value in one.items()) for one in remedies(recipe)]
         raise UserError(
-            f"training needs about {needed / GIB:,.0f} GiB per device, execution.train.device has "
-            f"{device.memory_gib:,.0f}; what would fit: {fitting}"
+            f"training needs about {in_gib(needed)} GiB per device, execution.train.device has "
+            f"{in_gib(device.memory_gib * GIB)}; what would fit: "
+            f"{'; or '.join(found) or 'a smaller train.max_length, or a smaller model'}"
         )
 
 
-def _needed(shape: Shape, train: Training, spread: TrainExecution) -> float:
-    return sum(memory(shape, train, spread).values())
+def in_gib(size: float) -> str:
+    """Bytes in GiB for messages: with one decimal, where it is not whole."""
+    return f"{size / GIB:,.1f}".removesuffix(".0")
 
 
-def _alternatives(recipe: Recipe, shape: Shape) -> Iterator[str]:
-    """Changes with which training fits, the smallest first."""
-    device, spread = recipe.execution.train.device, recipe.execution.train
-    assert device is not None
-    one = {"micro_batch": 1}
-    for changes in (
-        one,
-        *({**one, "zero": zero, "offload": offload} for offload in (False, True) for zero in (2, 3)),
-        *({**one, "zero": 3, "processes": processes} for processes in (2, 4, 8, 16)),
-    ):
-        other = spread.model_copy(update=changes)
-        if _needed(shape, recipe.train, other) <= device.memory_gib * GIB:
-            yield "execution.train " + ", ".join(f"{key}={value}" for key, value in changes.items() if value)
-    adapters = recipe.train.model_copy(update={"method": "lora"})
-    if _needed(shape, adapters, spread.model_copy(update=one)) <= device.memory_gib * GIB:
-        yield "train.method=lora with execution.train.micro_batch=1"
+def _needed(shape: Shape, recipe: Recipe) -> float:
+    return sum(memory(shape, recipe.train, recipe.execution.train).values())
+
+
+def remedies(recipe: Recipe) -> list[dict[str, Any]]:
+    """New values of fields with which training fits and which the recipe's own checks allow, those that cost
+    least first; none of them changes all that another one does."""
+    shape, found = student_shape(recipe), list[dict[str, Any]]()
+    if shape is None:
+        return found
+    for changes in _savings(recipe):
+        for other in _recomputing(recipe, changes, shape):
+            if len(found) < REMEDIES and not any(one.keys() <= other.keys() for one in found):
+                found.append(other)
+    return found
+
+
+def _savings(recipe: Recipe) -> Iterator[dict[str, Any]]:
+    """What may be changed besides recomputation."""
+    train, spread = recipe.train, recipe.execution.train
+    one = {"execution.train.micro_batch": 1} if spread.micro(train.batch_size) > 1 else {}
+    eight_bits = {"train.optimizer": "adamw_8bit"}
+    yield from ({}, eight_bits, one, one | eight_bits)
+    for offload in (False, True):
+        for zero in (2, 3):
+            if zero >= spread.zero:
+                yield one | _differing(spread, {"zero": zero, "offload": offload or spread.offload})
+    for processes in (2, 4, 8, 16):
+        if processes > spread.processes:
+            yield one | _differing(spread, {"zero": 3, "processes": processes})
+    yield one | {"train.method": "lora"}
+
+
+def _differing(spread: TrainExecution, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"execution.train.{name}": v for name, v in values.items() if v != getattr(spread, name)}
+
+
+def _recomputing(recipe: Recipe, changes: Mapping[str, Any], shape: Shape) -> Iterator[dict[str, Any]]:
+    """`changes` alone, or else with as few more layers recomputed as make it fit, without their attention
+    where that is enough."""
+    if (other := _changed(recipe, changes)) and _fits(other, shape):
+        yield dict(changes)
+        return
+    spread = recipe.execution.train
+    ways = dict.fromkeys((spread.recompute or "layers", "all_but_attention", "layers"))
+    for way in [way for way in ways if way != "nothing"]:
+        recompute = _differing(spread, {"recompute": way}) if way != (spread.recompute or "layers") else {}
+        for layers in range(1, shape.layers + 1):
+            whole = layers == shape.layers and spread.recomputed_layers is None
+            fewest = {} if whole else {"execution.train.recomputed_layers": layers}
+            tried = {**changes, **recompute, **fewest}
+            if (other := _changed(recipe, tried)) is None:
+                break
+            if _fits(other, shape):
+                yield tried
+                return
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe | None:
+    """`recipe` with new values of some fields; None where its own checks refuse them."""
+    plain = recipe.plain
+    for field, value in changes.items():
+        *sections, last = field.split(".")
+        place = plain
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    try:
+        return Recipe.model_validate(plain)
+    except ValidationError:
+        return None
+
+
+def _fits(recipe: Recipe, shape: Shape) -> bool:
+    device = recipe.execution.train.device
+    return device is not None and _needed(shape, recipe) <= device.memory_gib * GIB
 
 
 def describe(recipe: Recipe, tokens: float | None) -> str:

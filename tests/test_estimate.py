@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from tessy.artifacts import read_json
 from tessy.config.load import load
@@ -108,19 +110,82 @@ def test_peak_memory_is_what_an_h200_measured(
     assert (sum(parts.values()) - parts["slack"]) / 2**20 == pytest.approx(measured_mib, rel=0.05)
 
 
+def refusal(planned: Recipe) -> str:
+    with pytest.raises(UserError) as refused:
+        require_fit(planned)
+    return str(refused.value)
+
+
 def test_what_cannot_fit_is_refused_and_what_would_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"what would fit: execution\.train micro_batch=1, zero=2, offload=True"
-    ):
-        require_fit(recipe(tmp_path))
-    with pytest.raises(UserError, match=r"what would fit: execution\.train micro_batch=1, zero=2$"):
-        require_fit(recipe(tmp_path, "execution.train.processes=4", "execution.train.micro_batch=1"))
-    small = H200.replace("141", "24")
-    with pytest.raises(UserError, match=r"what would fit: train.method=lora|smaller"):
-        require_fit(recipe(tmp_path, small))
+    one = "execution.train.micro_batch=1"
+    assert refusal(recipe(tmp_path)).endswith(
+        f"what would fit: {one} train.optimizer=adamw_8bit; or "
+        f"{one} execution.train.zero=2 execution.train.offload=True; or "
+        f"{one} execution.train.zero=3 execution.train.processes=2; or "
+        f"{one} train.method=lora"
+    )
+    said = refusal(recipe(tmp_path, "execution.train.processes=4", "execution.train.micro_batch=1"))
+    assert "what would fit: train.optimizer=adamw_8bit; or execution.train.zero=2; or" in said
+    said = refusal(recipe(tmp_path, H200.replace("141", "23.5")))
+    assert "execution.train.device has 23.5; what would fit: a smaller train.max_length" in said
     eight = ("execution.train.processes=8", "execution.train.zero=3", "execution.train.micro_batch=1")
     require_fit(recipe(tmp_path, *eight))
     require_fit(load(MINI))
+
+
+ONE_GPU = MINI.parent / "one-gpu"
+L40S = "execution.train.device={memory_gib: 48, tflops: 400}"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "named"),
+    [
+        ("lora-80gb", [L40S], ["recomputed_layers=17"]),
+        ("lora-24gb", ["execution.train.recomputed_layers=0"], ["recomputed_layers=9"]),
+        ("full-80gb", ["train.optimizer=adamw"], ["recomputed_layers=31", "train.optimizer=adamw_8bit"]),
+    ],
+)
+def test_a_few_more_layers_recomputed_are_named_first(
+    name: str, overrides: list[str], named: list[str]
+) -> None:
+    said = refusal(load(ONE_GPU / f"{name}.yaml", overrides))
+    found = said.partition("what would fit: ")[2].split("; or ")
+    assert [one.removeprefix("execution.train.") for one in found][: len(named)] == named
+
+
+@given(
+    st.sampled_from(["one-gpu/lora-80gb", "one-gpu/full-80gb", "paper/lora", "paper/tessy"]),
+    st.integers(8, 160),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "execution.train.recompute": st.sampled_from(["all_but_attention", "layers"]),
+            "execution.train.recomputed_layers": st.integers(0, 36),
+            "execution.train.zero": st.sampled_from([0, 2]),
+            "execution.train.processes": st.sampled_from([1, 2]),
+            "execution.train.micro_batch": st.sampled_from([1, 2]),
+            "train.method": st.sampled_from(["lora", "full"]),
+            "train.optimizer": st.sampled_from(["adamw", "adamw_8bit"]),
+        },
+    ),
+)
+@settings(max_examples=40)
+def test_what_a_refusal_of_training_names_is_allowed_and_fits(
+    name: str, gib: int, changes: dict[str, Any]
+) -> None:
+    overrides = [f"{field}={value}" for field, value in changes.items()]
+    device = f"execution.train.device={{memory_gib: {gib}, tflops: 400}}"
+    path = MINI.parent / f"{name}.yaml"
+    try:
+        planned = load(path, [device, *overrides])
+    except UserError:
+        assume(False)
+    try:
+        require_fit(planned)
+    except UserError as refused:
+        found = str(refused).partition("what would fit: ")[2].split("; or ")
+        for one in found if "smaller" not in found[0] else ():
+            require_fit(load(path, [device, *overrides, *one.split(" ")]))
 
 
 def test_a_plan_says_hours_and_cost(tmp_path: Path) -> None:
