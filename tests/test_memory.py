@@ -19,7 +19,7 @@ from tessy.config.recipe import Recipe
 from tessy.engines.checkpoint import checkpoint
 from tessy.engines.devices import Devices, devices_named
 from tessy.engines.memory import Tenant, TooLarge, alternatives, fit, split
-from tessy.engines.needs import footprint
+from tessy.engines.needs import footprint, in_process
 from tessy.engines.placing import placing
 from tessy.estimate import GIB
 from tessy.experiment import plan
@@ -114,6 +114,18 @@ def test_predictors_in_this_process_need_room_for_all_samples_in_flight() -> Non
     watching = Tenant("predictors.student", ("0",), SMALL, GIB, GIB, 2000, 512, strict=True)
     with pytest.raises(TooLarge, match=r"execution\.concurrency=\d+"):
         split([watching], {"0": 40 * GIB})
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_each_worker_on_this_machine_has_predictors_of_its_own(workers: int) -> None:
+    recipe = load(ROOT / "recipes" / "one-gpu" / "own-predictors.yaml", [f"execution.workers={workers}"])
+    (found,) = [tenant for tenant in placing(recipe, H100).tenants if tenant.name == "predictors.student"]
+    taken = in_process("cuda", "Qwen/Qwen3-0.6B-Base", None, 200, recipe.execution.concurrency)["0"]
+    assert found.devices == ("0",) * workers
+    assert taken <= found.total(found.least) <= taken + GIB
+    elsewhere = ["execution.cluster={kind: slurm, partition: gpu}", f"execution.workers={workers}"]
+    apart = placing(load(ROOT / "recipes" / "one-gpu" / "own-predictors.yaml", elsewhere), H100).tenants
+    assert all(tenant.devices == ("0",) and tenant.samples == 64 for tenant in apart)
 
 
 def write_safetensors(file: Path, tensors: dict[str, tuple[str, list[int], int]]) -> None:

@@ -69,13 +69,12 @@ def in_process(device: str, source: str, revision: str | None, context: int, sam
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A model that something runs: where it is, and how long a context how many samples need."""
+    """A model that something runs: where it is, and how long a context its samples need."""
 
     source: str
     revision: str | None
     made: Pretraining | None
     context: int
-    workers: int = 1
 
 
 def models(recipe: Recipe) -> Iterator[tuple[str, EngineSettings, Asked]]:
@@ -134,8 +133,10 @@ def tenant_of(
     devices: Devices,
 ) -> Tenant:
     given, places = arguments(settings), devices.of(settings)
-    # One in the stage's process is in each of its processes.
-    copies = execution.workers if settings.kind == "vllm" else 1
+    # Workers that a cluster places have devices and servers of their own.
+    workers = execution.workers if execution.cluster.kind == "local" else 1
+    # What is no server is started by each process of a stage.
+    copies = 1 if settings.starts_servers else workers
     weights, besides, quantized = _bare(settings, found, devices)
     context = settings.context or min(asked.context, found.shape.positions or asked.context)
     fixed = _bytes(given.get("kv_cache_memory_bytes"))
@@ -149,7 +150,7 @@ def tenant_of(
         weights,
         besides,
         context,
-        math.ceil(execution.concurrency * execution.workers / settings.replicas / copies),
+        math.ceil(execution.concurrency * workers / settings.replicas / copies),
         _cache_width(settings, devices),
         parallel(settings),
         strict=settings.kind == "transformers",
