@@ -11,7 +11,6 @@ Not covered: synthesis and evaluation; what other processes hold; communication 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from tessy.config.models import Pretraining
 from tessy.config.recipe import Recipe
 from tessy.config.train import TrainExecution, Training
 from tessy.errors import UserError
-from tessy.shapes import KNOWN, Shape, shape_of
+from tessy.shapes import KNOWN, Shape, shape_in
 
 GIB = 1 << 30
 SLACK = 2 * GIB
@@ -90,17 +89,17 @@ def _layer(shape: Shape, spread: TrainExecution) -> float:
 
 
 def student_shape(recipe: Recipe) -> Shape | None:
-    """The shape of the model to train; None where its configuration is only on the hub."""
+    """The shape of the model to train; None where its configuration is not here, or does not say."""
     start, model = recipe.train.start, recipe.models.student
     return known_shape(start.source if start else model.source, model.pretraining)
 
 
 def known_shape(source: str, made: Pretraining | None = None) -> Shape | None:
     """The shape of the model at `source`, or of a miniature to be `made`; None where its configuration is
-    only on the hub."""
+    not here, or does not say."""
     if source != MINIATURE:
         path = Path(source) / "config.json"
-        return shape_of(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else KNOWN.get(source)
+        return shape_in(path) if path.is_file() else KNOWN.get(source)
     assert made is not None
     head_dim = made.width // made.heads
     sizes = (made.vocabulary, made.width, made.layers, made.heads, made.heads, head_dim, made.mlp)
@@ -209,7 +208,7 @@ def describe(recipe: Recipe, tokens: float | None) -> str:
     """One line about training for `tessy plan`; `tokens` are those of all runs and epochs, if known."""
     shape, spread = student_shape(recipe), recipe.execution.train
     if shape is None:
-        return "training: no config.json of the model here yet; no estimate"
+        return "training: no config.json with the model's sizes here; no estimate"
     parts = memory(shape, recipe.train, spread)
     text = f"training: {shape.parameters / 1e6:,.1f}M parameters, about {sum(parts.values()) / GIB:,.1f} GiB"
     text += " per device (" + ", ".join(f"{name} {size / GIB:,.1f}" for name, size in parts.items()) + ")"

@@ -1,4 +1,5 @@
-"""Shapes of Qwen3-like decoders: sizes by their published names, parameters, arithmetic.
+"""Shapes of Qwen3-like decoders: sizes by their published names, as a checkpoint's `config.json` has them;
+parameters, arithmetic.
 
 Not covered: encoders, and attention that keeps something other than keys and values.
 """
@@ -7,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from tessy.artifacts import read_json
+from tessy.errors import UserError
+
+LFS_POINTER = b"version https://git-lfs"
+"""What a pointer begins with that Git LFS leaves in a file's place."""
 STEP = 8192
 """Tokens that vLLM reads in one step at most, unless it is told otherwise."""
 _SIZES = (
@@ -112,6 +119,54 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
         window=config.get("sliding_window") or 0,
         positions=config.get("max_position_embeddings"),
     )
+
+
+def shape_in(path: Path) -> Shape | None:
+    """The shape of the decoder that the `config.json` at `path` describes; None where it leaves sizes to its
+    kind of model, or calls them otherwise. Raises `UserError` where it is no configuration."""
+    config = decoder_config(path)
+    try:
+        shape = shape_of(config)
+    except (LookupError, TypeError, AttributeError, ZeroDivisionError):
+        if "model_type" in config:
+            return None
+        raise broken(path, "a model's configuration: it has neither a model_type nor all sizes") from None
+    attention = (shape.heads, shape.kv_heads, shape.head_dim, shape.window or 1, shape.positions or 1)
+    sizes = (shape.vocabulary, shape.width, shape.layers, *attention, shape.mlp, shape.experts, shape.active)
+    if wrong := [size for size in sizes if not isinstance(size, int) or size < 1]:
+        raise broken(path, f"a model's configuration: a size in it is {wrong[0]!r}")
+    return shape
+
+
+def decoder_config(path: Path) -> Mapping[str, Any]:
+    """What the `config.json` at `path` says of the model that reads and writes text."""
+    config = checkpoint_json(path)
+    text = config.get("text_config")
+    return text if isinstance(text, dict) else config
+
+
+def checkpoint_json(path: Path) -> dict[str, Any]:
+    """A JSON object among the files of somebody's checkpoint; raises `UserError` where it is none."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise broken(path, "a JSON object")
+    return found
+
+
+def broken(path: Path, kind: str) -> UserError:
+    """Says that a checkpoint's file is not `kind`, and what to do."""
+    try:
+        with path.open("rb") as stream:
+            pointer = stream.read(len(LFS_POINTER)) == LFS_POINTER
+        size = path.stat().st_size
+    except OSError as error:
+        return UserError(f"{path}: cannot be read ({error.strerror}); fetch the checkpoint again")
+    if pointer:
+        return UserError(f"{path}: a Git LFS pointer, not the file itself; run `git lfs pull` in its folder")
+    return UserError(f"{path}: not {kind} ({size:,} bytes); fetch the checkpoint again")
 
 
 def _gpt_oss(layers: int, experts: int) -> Shape:

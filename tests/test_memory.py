@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from tessy.engines.devices import Devices, devices_named
 from tessy.engines.memory import Tenant, TooLarge, alternatives, fit, split
 from tessy.engines.needs import footprint, in_process
 from tessy.engines.placing import placing
-from tessy.estimate import GIB
+from tessy.errors import UserError
+from tessy.estimate import GIB, known_shape
 from tessy.experiment import plan
 from tessy.records import ROLES
 from tessy.shapes import KNOWN, shape_of
@@ -182,6 +185,102 @@ def test_without_weights_an_index_tells_and_without_one_the_shape(tmp_path: Path
     by_index = checkpoint(str(tmp_path))
     assert by_index is not None
     assert by_index.weights.size(2) == 5000
+
+
+SHARDS = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+
+
+def sharded(folder: Path, *here: str) -> None:
+    """A checkpoint of two shards of 8 KiB with an index, of which `here` are in the folder."""
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    index = {
+        "metadata": {"total_size": 16_384},
+        "weight_map": {f"layers.{n}.q_proj.weight": file for n, file in enumerate(SHARDS)},
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for file in here:
+        write_safetensors(folder / file, {f"{file}.q_proj.weight": ("BF16", [64, 64], 8_192)})
+
+
+def size_of(folder: Path) -> int:
+    found = checkpoint(str(folder))
+    assert found is not None
+    return found.weights.size(2)
+
+
+def test_of_a_partial_download_the_index_tells_the_rest(tmp_path: Path) -> None:
+    sharded(tmp_path, SHARDS[0])
+    found = checkpoint(str(tmp_path))
+    assert found is not None
+    assert size_of(tmp_path) == pytest.approx(16_384, rel=0.02)
+    assert list(found.missing) == SHARDS[1:]
+    student = f"models.student={{source: {tmp_path}, format: qwen3}}"
+    (note,) = [line for line in placing(one_gpu(student), H100).lines() if "index" in line]
+    assert note.startswith("engines.student: 1 files that its index names are not in")
+    assert SHARDS[1] in note
+
+
+def test_weights_that_lie_there_twice_are_counted_once(tmp_path: Path) -> None:
+    sharded(tmp_path, *SHARDS, "consolidated.safetensors")
+    assert size_of(tmp_path) == 16_384
+    (tmp_path / "model.safetensors.index.json").unlink()
+    assert size_of(tmp_path) == 16_384
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\n"
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors.index.json", SHARDS[0], "model.bin"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (POINTER, "a Git LFS pointer, not the file itself; run `git lfs pull`"),
+        (b"", r"\(0 bytes\); fetch the checkpoint again"),
+        (b"[1]", r"\(3 bytes\); fetch the checkpoint again"),
+        (b"{}", r"\(2 bytes\); fetch the checkpoint again"),
+        (struct.pack("<Q", 2) + b"{{", r"\(10 bytes\); fetch the checkpoint again"),
+    ],
+    ids=["pointer", "empty", "list", "object", "header"],
+)
+def test_files_that_are_not_what_they_are_called_are_named(
+    file: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    sharded(tmp_path, *SHARDS)
+    if file == "model.bin":
+        for made in tmp_path.glob("model*"):
+            made.unlink()
+        file = "pytorch_model.bin"
+    (tmp_path / file).write_bytes(content)
+    if file.endswith("index.json") and content == b"{}":
+        assert checkpoint(str(tmp_path)) is not None, "an index may be without anything"
+        return
+    with pytest.raises(UserError, match=f"{tmp_path / file}: .*{said}"):
+        checkpoint(str(tmp_path))
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda inner: st.dictionaries(
+            st.sampled_from([*CONFIG, "model_type", "weight_map", "metadata", "total_size"]), inner
+        ).map(lambda some: {**CONFIG, **some}),
+    ).map(lambda value: json.dumps(value).encode()),
+    st.sampled_from(["config.json", "model.safetensors.index.json", SHARDS[1]]),
+)
+def test_nothing_in_a_checkpoints_files_is_a_traceback(content: bytes, file: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sharded(Path(folder), *SHARDS)
+        (Path(folder) / file).write_bytes(content)
+        with contextlib.suppress(UserError):
+            found = checkpoint(folder)
+            assert found is None or found.weights.size(2) + found.shape.cached(9) > 0
+
+
+def test_a_configuration_of_another_kind_of_model_leaves_its_size_unknown(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_embd": 768}))
+    assert checkpoint(str(tmp_path)) is None
+    assert known_shape(str(tmp_path)) is None
 
 
 def test_headers_tell_what_the_formats_own_library_writes(tmp_path: Path) -> None:

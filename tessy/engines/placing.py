@@ -156,6 +156,12 @@ def placing(recipe: Recipe, devices: Devices) -> Placing:
             unknown[name] = devices.of(settings)
         else:
             tenants.append(tenant_of(name, settings, asked, found, recipe.execution, devices))
+            if found.missing:
+                files = ", ".join(found.missing[:3]) + (", ..." if len(found.missing) > 3 else "")
+                notes.append(
+                    f"{name}: {len(found.missing)} files that its index names are not in {asked.source} "
+                    f"({files}); reckoned with as if they were"
+                )
     others = [name for fields in unknown.values() for name in fields]
     capacity = {
         name: _without(others.count(name), tenants, devices.room(name), name)
