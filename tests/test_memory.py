@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from tessy.config.engines import device_share, whole
 from tessy.config.load import load
 from tessy.config.recipe import Recipe
 from tessy.engines.checkpoint import checkpoint
@@ -24,7 +25,7 @@ from tessy.engines.memory import Tenant, TooLarge, alternatives, fit, split
 from tessy.engines.needs import footprint, in_process
 from tessy.engines.placing import placing
 from tessy.errors import UserError
-from tessy.estimate import GIB, known_shape
+from tessy.estimate import GIB, in_gib, known_shape
 from tessy.experiment import plan
 from tessy.records import ROLES
 from tessy.shapes import KNOWN, shape_of
@@ -49,6 +50,7 @@ def tenants(draw: st.DrawFn) -> list[Tenant]:
             draw(st.integers(1, 600)),
             strict=draw(st.booleans()),
             fixed=draw(st.none() | st.integers(0, 8 * GIB)),
+            fixed_by="a field",
             quantized=draw(st.none() | st.just(weights // 2)),
         )
         for number in range(draw(st.integers(1, 5)))
@@ -107,7 +109,7 @@ def test_what_cannot_fit_is_refused_with_what_would() -> None:
         split(both, {"0": 48 * GIB})
     said = str(refused.value)
     assert "device 0 has 48.0 GiB for models" in said
-    assert "engines.student 25.9 (weights 15.3, one sample of 40,960 tokens 5.6)" in said
+    assert "engines.student 25.9 (weights 15.3, one sample of 40,960 tokens 5.6, else 5.0)" in said
     assert "a context of" in said
     assert "execution.engines.teacher.arguments.quantization=fp8" in said
     assert "on another device" in said
@@ -336,14 +338,100 @@ def test_what_was_worked_out_moves_no_fingerprint() -> None:
 
 
 def test_what_a_recipe_says_itself_is_left_as_it_is() -> None:
-    given_by_hand = "{kind: server, devices: ['0'], arguments: {kv_cache_memory_bytes: 1G}, context: 9000}"
+    given_by_hand = "{kind: server, devices: ['0'], arguments: {kv_cache_memory_bytes: 2G}, context: 9999}"
     recipe = one_gpu(f"execution.engines.student={given_by_hand}")
     settled = placing(recipe, H100).settled(recipe.execution).engines.student
-    assert settled.arguments["kv_cache_memory_bytes"] == "1G"
-    assert settled.context == 9000
+    assert settled.arguments["kv_cache_memory_bytes"] == "2G"
+    assert settled.context == 9999
     apart = one_gpu("execution.engines.teacher={kind: server, devices: ['1']}").execution
     alone = placing(one_gpu("execution.engines.teacher={kind: server, devices: ['1']}"), H100)
     assert alone.settled(apart).engines.teacher.arguments == {}, "alone on its device, vLLM measures itself"
+
+
+def student(given: str, **more: str) -> str:
+    fields = "".join(f", {name}: {value}" for name, value in more.items())
+    return f"execution.engines.student={{kind: server, devices: ['0'], arguments: {{{given}}}{fields}}}"
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        *(
+            (f"kv_cache_memory_bytes: {value}", "whole number above 0")
+            for value in ("abc", "-5G", "0", "1.5G")
+        ),
+        *(
+            (f"kv_cache_memory_bytes: {value}", "whole number above 0")
+            for value in ("true", "1e9", "''", "G")
+        ),
+        *((f"gpu_memory_utilization: {value}", "above 0 and at most 1") for value in (1.5, 0, -0.5, "much")),
+        *((f"{name}: 0", "whole number above 0") for name in ("tensor_parallel_size", "max-num-seqs")),
+        ("max_num_batched_tokens: few", "whole number above 0"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused_when_the_recipe_is_read(given: str, rule: str) -> None:
+    field = given.partition(":")[0]
+    with pytest.raises(UserError, match=rf"execution\.engines\.student: arguments\.{field} .*{rule}"):
+        one_gpu(student(given))
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (7, 7),
+        ("7", 7),
+        ("25.6k", 25_600),
+        ("25K", 25_600),
+        ("2g", 2 * 10**9),
+        ("2G", 2 << 30),
+        ("1T", 1 << 40),
+    ],
+)
+def test_numbers_are_read_as_vllm_reads_them(value: int | str, number: int) -> None:
+    assert whole(value) == number
+
+
+@given(st.text("0123456789.kKmMgGtT-+ e", max_size=12) | st.integers() | st.floats() | st.booleans())
+def test_whatever_is_given_for_a_number_is_one_above_0_or_refused(value: str | float | bool) -> None:
+    with contextlib.suppress(ValueError):
+        assert whole(value) > 0
+    with contextlib.suppress(ValueError):
+        assert 0 < device_share(value) <= 1
+
+
+@pytest.mark.parametrize(
+    "given", ["kv_cache_memory_bytes: 1M", "kv_cache_memory_bytes: 1G", "gpu_memory_utilization: 0.2"]
+)
+def test_a_cache_that_cannot_hold_one_sample_is_refused(given: str) -> None:
+    field = given.partition(":")[0]
+    with pytest.raises(
+        UserError, match=rf"student\.arguments\.{field} .*cannot hold one sample of 9,216 tokens"
+    ):
+        placing(one_gpu(student(given)), H100)
+
+
+def test_the_longer_of_two_contexts_counts_as_in_the_stage() -> None:
+    for said, reckoned in ((100, 9216), (9216, 9216), (20_000, 20_000)):
+        tenant = placing(one_gpu(student("", context=str(said))), H100).tenants[0]
+        assert (tenant.name, tenant.context) == ("engines.student", reckoned)
+
+
+def test_to_leave_out_a_size_that_the_recipe_gives_is_named_first() -> None:
+    field = "execution.engines.student.arguments.kv_cache_memory_bytes"
+    with pytest.raises(TooLarge) as refused:
+        placing(one_gpu(student("kv_cache_memory_bytes: 99G")), H100)
+    assert f"(weights 15.3, cache by {field} 99.0, else 3." in str(refused.value)
+    assert f"what would fit: without {field}" in str(refused.value)
+    with pytest.raises(TooLarge, match=r"without execution\.engines\.student\.arguments\.gpu_memory_utiliz"):
+        placing(one_gpu(student("gpu_memory_utilization: 1")), H100)
+
+
+def test_sizes_that_are_not_whole_have_a_decimal() -> None:
+    assert [in_gib(size * GIB) for size in (23.5, 79, 1024.04, 0.04)] == ["23.5", "79", "1,024", "0"]
+    recipe = load(ROOT / "recipes" / "one-gpu" / "lora-24gb.yaml")
+    devices = devices_named(recipe)
+    assert devices is not None
+    assert next(placing(recipe, devices).lines()).startswith("memory of device 0 (23.5 GiB): ")
 
 
 def test_a_model_of_unknown_size_gets_an_even_part() -> None:

@@ -11,6 +11,7 @@ Not covered: sampling, which is the recipe's.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -38,6 +39,45 @@ SPEED_ARGUMENTS = frozenset(
 )
 """vLLM arguments that say where and how fast. All others count as numerics, those not known here included: to
 compute something again costs less than to mix two precisions in silence."""
+
+
+COUNTS = frozenset(
+    {"kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs"}
+    | {"tensor_parallel_size", "pipeline_parallel_size"}
+)
+"""Arguments that are whole numbers, and that memory is worked out from."""
+MULTIPLES = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def whole(value: Argument) -> int:
+    """A positive number as vLLM reads it: 25.6k is 25,600, and so is 25K; raises `ValueError`."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    found = re.fullmatch(r"(\d+)([KMGT]?)|(\d+(?:\.\d+)?)([kmgt])", str(value).strip(), re.ASCII)
+    number = 0
+    if found and isinstance(value, str):
+        number = (
+            int(found[1]) * BINARY.get(found[2], 1)
+            if found[1]
+            else int(float(found[3]) * MULTIPLES[found[4]])
+        )
+    if number < 1:
+        raise ValueError(
+            "it has to be a whole number above 0, or one with k, m, g, t, or K, M, G, T (powers of 1024)"
+        )
+    return number
+
+
+def device_share(value: Argument) -> float:
+    """A share of a device; raises `ValueError`."""
+    try:
+        share = float(value)
+    except ValueError:
+        share = 0.0
+    if isinstance(value, bool) or not 0 < share <= 1:
+        raise ValueError("it has to be a part of the device, above 0 and at most 1")
+    return share
 
 
 def _by_its_old_name(kind: object) -> object:
@@ -143,6 +183,15 @@ class EngineSettings(Section):
         own = OWN_ARGUMENTS & {name.replace("-", "_") for name in self.arguments}
         if own:
             raise ValueError(f"arguments {', '.join(sorted(own))} follow from the recipe; remove them")
+        for name, value in self.arguments.items():
+            plain = name.replace("-", "_")
+            try:
+                if plain in COUNTS:
+                    whole(value)
+                elif plain == "gpu_memory_utilization":
+                    device_share(value)
+            except ValueError as error:
+                raise ValueError(f"arguments.{name} {value!r}: {error}") from None
         return self
 
 

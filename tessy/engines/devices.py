@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tessy.config.engines import Argument, EngineSettings, PredictorEngine
+from tessy.config.engines import Argument, EngineSettings, PredictorEngine, whole
 from tessy.config.recipe import Recipe
 from tessy.engines.memory import MEMORY
 from tessy.estimate import GIB, SLACK
@@ -61,7 +61,7 @@ def devices_named(recipe: Recipe) -> Devices | None:
 def parallel(settings: EngineSettings) -> int:
     """Devices that share one copy of the weights."""
     given = arguments(settings)
-    return int(given.get("tensor_parallel_size", 1)) * int(given.get("pipeline_parallel_size", 1))
+    return whole(given.get("tensor_parallel_size", 1)) * whole(given.get("pipeline_parallel_size", 1))
 
 
 def arguments(settings: EngineSettings) -> dict[str, Argument]:

@@ -35,7 +35,8 @@ class Tenant:
 
     All sizes are bytes on one of them: `weights`, and `besides` for all but weights and cache. The cache
     holds `samples` of `context` tokens with `width` bytes a number, divided among `parallel` devices. One
-    that is `strict` holds all of them or cannot work; `fixed` is the size that somebody else has set.
+    that is `strict` holds all of them or cannot work; `fixed` is the size that somebody else has set, in the
+    fields `fixed_by`.
     `quantized` are the weights in 8 bits, where that is possible.
     """
 
@@ -50,6 +51,7 @@ class Tenant:
     parallel: int = 1
     strict: bool = False
     fixed: int | None = None
+    fixed_by: str = ""
     quantized: int | None = None
 
     def cache(self, samples: int) -> int:
@@ -124,6 +126,10 @@ def alternatives(
 def _smaller(
     tenants: Sequence[Tenant], capacity: Mapping[str, int]
 ) -> Iterator[tuple[str, Callable[[Tenant], Tenant]]]:
+    given = [tenant for tenant in tenants if tenant.fixed is not None]
+    for some in [[tenant] for tenant in given] + ([given] if len(given) > 1 else []):
+        fields = " and ".join(tenant.fixed_by for tenant in some)
+        yield f"without {fields}", partial(_worked_out, [tenant.name for tenant in some])
     longest = max((tenant.context for tenant in tenants), default=0)
     context = _greatest(longest, lambda size: fit([_shorter(tenant, size) for tenant in tenants], capacity))
     if context >= SHORTEST:
@@ -148,6 +154,10 @@ def _greatest(limit: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
+def _worked_out(names: Sequence[str], tenant: Tenant) -> Tenant:
+    return replace(tenant, fixed=None) if tenant.name in names else tenant
+
+
 def _shorter(tenant: Tenant, context: int) -> Tenant:
     return replace(tenant, context=min(tenant.context, context))
 
@@ -164,15 +174,23 @@ def _quantized(names: Sequence[str], tenant: Tenant) -> Tenant:
 
 def _refusal(device: str, tenants: Sequence[Tenant], capacity: Mapping[str, int]) -> str:
     here = [tenant for tenant in tenants if device in tenant.devices]
-    needs = ", ".join(
-        f"{tenant.name} {_gib(tenant.devices.count(device) * tenant.total(tenant.least))} (weights "
-        f"{_gib(tenant.weights)}, one sample of {tenant.context:,} tokens {_gib(tenant.cache(1))})"
-        for tenant in here
-    )
+    needs = ", ".join(_need(tenant, tenant.devices.count(device)) for tenant in here)
     found = [name for name, _, _ in alternatives(tenants, capacity)]
     return (
         f"{named(device)} has {_gib(capacity[device])} GiB for models, and they need at least: {needs}; what "
         f"would fit: {'; or '.join(found) or 'smaller models, or larger devices'}"
+    )
+
+
+def _need(tenant: Tenant, count: int) -> str:
+    samples = f"{tenant.samples:,} samples" if tenant.strict else "one sample"
+    cache = (
+        f"{samples} of {tenant.context:,} tokens" if tenant.fixed is None else f"cache by {tenant.fixed_by}"
+    )
+    times = f"{count} x " if count > 1 else ""
+    return (
+        f"{times}{tenant.name} {_gib(tenant.total(tenant.least))} (weights {_gib(tenant.weights)}, {cache} "
+        f"{_gib(tenant.least)}, else {_gib(tenant.besides)})"
     )
 
 

@@ -8,10 +8,10 @@ them is a rule of thumb. Not covered: who gets how much (`tessy.engines.placing`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tessy.config.engines import Argument, EngineSettings
+from tessy.config.engines import Argument, EngineSettings, device_share, whole
 from tessy.config.execution import Execution
 from tessy.config.methods import cooperative
 from tessy.config.models import Pretraining
@@ -19,7 +19,8 @@ from tessy.config.recipe import Recipe
 from tessy.engines.checkpoint import Checkpoint, checkpoint
 from tessy.engines.devices import Devices, arguments, parallel
 from tessy.engines.memory import Tenant
-from tessy.estimate import GIB
+from tessy.errors import UserError
+from tessy.estimate import GIB, in_gib
 from tessy.records import ROLES, Role
 from tessy.shapes import STEP, Shape
 
@@ -33,8 +34,9 @@ ROWS = 256
 """Sequences that vLLM works on at once, unless it is told otherwise."""
 UTILIZATION = 0.92
 """vLLM's own share of a GPU, the larger of its versions' defaults."""
+SIZING = ("kv_cache_memory_bytes", "gpu_memory_utilization")
+"""vLLM arguments by which a recipe gives memory itself; where it gives both, the first one counts."""
 EIGHT_BITS = ("fp8", "int8", "experts_int8", "fp8_per_tensor", "fp8_per_block")
-SUFFIXES = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def footprint(
@@ -43,8 +45,8 @@ def footprint(
     """Bytes that one fleet of servers takes of each of its devices, as far as files tell: what it is given,
     or else what vLLM takes of itself."""
     given, places = arguments(settings), devices.of(settings)
-    found, cache = checkpoint(source, revision), _bytes(given.get("kv_cache_memory_bytes"))
-    taken = float(given.get("gpu_memory_utilization", UTILIZATION))
+    found, cache = checkpoint(source, revision), _cache_bytes(given)
+    taken = device_share(given.get("gpu_memory_utilization", UTILIZATION))
     one: dict[str, int] = {}
     for device in dict.fromkeys(places):
         if found is not None and cache is not None:
@@ -138,12 +140,14 @@ def tenant_of(
     # What is no server is started by each process of a stage.
     copies = 1 if settings.starts_servers else workers
     weights, besides, quantized = _bare(settings, found, devices)
-    context = settings.context or min(asked.context, found.shape.positions or asked.context)
-    fixed = _bytes(given.get("kv_cache_memory_bytes"))
+    # A stage asks for the longer of the two.
+    context = max(settings.context or 0, min(asked.context, found.shape.positions or asked.context))
+    sizing = [argument for argument in SIZING if argument in given]
+    fixed = _cache_bytes(given)
     if fixed is None and devices.kind == "gpu" and "gpu_memory_utilization" in given:
-        taken = float(given["gpu_memory_utilization"]) * min(map(devices.size, places))
+        taken = device_share(given["gpu_memory_utilization"]) * min(map(devices.size, places))
         fixed = max(0, int(taken) - weights - besides)
-    return Tenant(
+    tenant = Tenant(
         name,
         places * copies,
         found.shape,
@@ -155,8 +159,16 @@ def tenant_of(
         parallel(settings),
         strict=settings.kind == "transformers",
         fixed=fixed,
+        fixed_by=" and ".join(f"execution.{name}.arguments.{argument}" for argument in sizing),
         quantized=quantized,
     )
+    if fixed is not None and fixed < tenant.cache(1):
+        raise UserError(
+            f"execution.{name}.arguments.{sizing[0]} {given[sizing[0]]!r}: a cache of {in_gib(fixed)} GiB "
+            f"cannot hold one sample of {context:,} tokens, which takes {in_gib(tenant.cache(1))}; give "
+            "more, or leave it out"
+        )
+    return tenant
 
 
 def _bare(settings: EngineSettings, found: Checkpoint, devices: Devices) -> tuple[int, int, int | None]:
@@ -180,9 +192,9 @@ def _besides(settings: EngineSettings, shape: Shape, devices: Devices) -> int:
     given = arguments(settings)
     if devices.kind == "cpu" or settings.kind == "transformers":
         return PROCESS[devices.kind]
-    tokens = int(given.get("max_num_batched_tokens", STEP))
+    tokens = whole(given.get("max_num_batched_tokens", STEP))
     step = 2 * tokens * (6 * shape.width + 3 * shape.mlp * shape.active)
-    rows = 0 if given.get("runner") == "pooling" else int(given.get("max_num_seqs", ROWS))
+    rows = 0 if given.get("runner") == "pooling" else whole(given.get("max_num_seqs", ROWS))
     return PROCESS["gpu"] + step + 3 * 4 * rows * shape.vocabulary
 
 
@@ -197,8 +209,6 @@ def _cache_width(settings: EngineSettings, devices: Devices) -> int:
     return 1 if packed else _width(settings, devices)
 
 
-def _bytes(value: Argument | None) -> int | None:
-    """A number of bytes as vLLM reads it: 25k is 25,000, 25K is 25,600."""
-    if isinstance(value, str) and value[-1:] in SUFFIXES:
-        return int(float(value[:-1]) * SUFFIXES[value[-1]])
-    return None if value is None else int(value)
+def _cache_bytes(given: Mapping[str, Argument]) -> int | None:
+    value = given.get("kv_cache_memory_bytes")
+    return None if value is None else whole(value)

@@ -21,14 +21,12 @@ from tessy.config.recipe import Recipe
 from tessy.engines.checkpoint import checkpoint
 from tessy.engines.devices import Devices, arguments
 from tessy.engines.memory import Tenant, named, split
-from tessy.engines.needs import models, tenant_of
-from tessy.estimate import GIB
+from tessy.engines.needs import SIZING, models, tenant_of
+from tessy.estimate import GIB, in_gib
 
 USUAL_PREDICTOR = "Qwen/Qwen3-0.6B-Base"
 """What boundary predictors are trained from (paper): one whose files are not here is taken to be as large."""
 E = TypeVar("E", bound=EngineSettings)
-SIZING = {"kv_cache_memory_bytes", "gpu_memory_utilization"}
-"""vLLM arguments by which a recipe gives memory itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class Placing:
     def _remainder(self, settings: EngineSettings, places: tuple[str, ...]) -> dict[str, Argument]:
         """An even part of what was left for those whose size is not known."""
         given, alone = arguments(settings), not any(map(self.shared, places))
-        if self.devices.kind == "cpu" or alone or given.keys() & SIZING:
+        if self.devices.kind == "cpu" or alone or given.keys() & set(SIZING):
             return {}
         others = [name for fields in self.unknown.values() for name in fields]
         left = {place: self.devices.room(place) - self.capacity.get(place, 0) for place in places}
@@ -132,7 +130,7 @@ class Placing:
         parts = [self._line(tenant, tenant.devices.count(device)) for tenant in here]
         used = sum(t.devices.count(device) * t.total(self.shares[t.name]) for t in here)
         size = self.devices.size(device)
-        return f" ({size / GIB:,.0f} GiB): {'; '.join(parts)}; {(size - used) / GIB:,.1f} GiB left"
+        return f" ({in_gib(size)} GiB): {'; '.join(parts)}; {(size - used) / GIB:,.1f} GiB left"
 
     def _line(self, tenant: Tenant, count: int) -> str:
         share = self.shares[tenant.name]
