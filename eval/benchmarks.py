@@ -25,7 +25,7 @@ from typing import Any
 from eval import humaneval
 from eval.judge import Format, unusable
 from eval.judge.formats import FORMATS, lines
-from eval.prompts import asking
+from eval.prompts import BARE, Asking, asking
 from eval.spoiled import Spoiled
 from tessy.config.base import MINIATURE
 from tessy.config.evaluate import CodeBenchmark
@@ -106,7 +106,11 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
     `miniature` is the folder of the miniature's contest of this kind, if that is the source. Tests are looked
     for, not read: `examined` does that.
     """
-    how, spoiled = asking(benchmark), Spoiled()
+    return _asked(benchmark, miniature, asking(benchmark))
+
+
+def _asked(benchmark: CodeBenchmark, miniature: Path | None, how: Asking) -> Contest:
+    spoiled = Spoiled()
     problems, tests = _READERS[benchmark.kind](benchmark, miniature, how.prompt, spoiled)
     problems = problems[: benchmark.limit]
     if not problems:
@@ -137,7 +141,7 @@ def load(benchmark: CodeBenchmark, miniature: Path | None = None) -> Contest:
 def statements_of(benchmark: CodeBenchmark, miniature: Path | None = None) -> list[Problem]:
     """The problems of `benchmark` with their bare statements as prompts; neither tests nor prompts are
     needed."""
-    return _READERS[benchmark.kind](benchmark, miniature, lambda statement, _: statement, Spoiled())[0]
+    return _READERS[benchmark.kind](benchmark, miniature, BARE.prompt, Spoiled())[0]
 
 
 def examined(benchmark: CodeBenchmark, contest: Contest) -> Contest:
@@ -170,13 +174,25 @@ def summary(contest: Contest) -> str:
 
 def check(benchmark: CodeBenchmark) -> None:
     """Raise `UserError` unless `benchmark` can be judged; what is on the hub is fetched for that."""
+    for fault in faults(benchmark):
+        raise UserError(fault)
+
+
+def faults(benchmark: CodeBenchmark) -> Iterator[str]:
+    """What keeps `benchmark` from being judged: its prompt, and whether or not that can be had, its
+    problems."""
+    how = BARE
+    try:
+        how = asking(benchmark)
+    except UserError as error:
+        yield str(error)
     try:
         FORMATS[KINDS[benchmark.kind].format].following(benchmark.judge_commit)
-        examined(benchmark, load(benchmark))
-    except UserError:
-        raise
+        examined(benchmark, _asked(benchmark, None, how))
+    except UserError as error:
+        yield str(error)
     except ValueError as error:
-        raise UserError(f"benchmark {benchmark.name}: {error}") from None
+        yield f"benchmark {benchmark.name}: {error}"
 
 
 # OJBench ------------------------------------------------------------------------------------------

@@ -51,6 +51,9 @@ class Asking:
     prompt: Callable[[str, str], str]
 
 
+BARE = Asking("the dataset's own", lambda statement, _: statement)
+
+
 def asking(benchmark: CodeBenchmark) -> Asking:
     """How `benchmark` asks; raises `UserError` where its official prompt cannot be had."""
     lcb = benchmark.kind.startswith("livecodebench_v")
@@ -60,7 +63,7 @@ def asking(benchmark: CodeBenchmark) -> Asking:
     copy = Path(benchmark.prompt_file) if benchmark.prompt_file else None
     match benchmark.instruction:
         case "official" | "ours" if own:
-            return Asking("the dataset's own", lambda statement, _: statement)
+            return BARE
         case "official":
             return _lcb_official(official_text(LCB, copy)) if lcb else _pro_official(official_text(PRO, copy))
         case "ours":
@@ -72,7 +75,7 @@ def asking(benchmark: CodeBenchmark) -> Asking:
 def _small(instruction: str) -> Asking:
     """HumanEval and its like, whose authors ask with the problem alone."""
     if instruction == "official":
-        return Asking("the dataset's own", lambda statement, _: statement)
+        return BARE
     before = OURS if instruction == "ours" else instruction
     words = "a request for a Python program" if instruction == "ours" else repr(instruction)
     return Asking(f"{words}, then the problem", lambda statement, _: before + statement)

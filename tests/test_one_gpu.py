@@ -15,6 +15,8 @@ import pytest
 from tessy.artifacts import read_json, read_rows
 from tessy.config.load import load
 from tessy.config.methods import TITLES
+from tessy.engines.devices import devices_named
+from tessy.engines.placing import placing
 from tessy.errors import UserError
 from tessy.estimate import describe, require_fit, training_tokens
 from tessy.experiment import plan
@@ -50,6 +52,22 @@ def test_a_plan_says_what_training_takes(path: Path) -> None:
     said = describe(recipe, training_tokens(recipe))
     assert "GiB per device" in said
     assert "hours on 1 devices" in said
+
+
+def test_half_written_traces_fit_the_cache_as_the_header_of_24_gb_says() -> None:
+    """1,500 traces of 6,000 tokens, half of one written at a time, with a prompt of 1,000."""
+    recipe = load(ROOT / "recipes" / "one-gpu" / "lora-24gb.yaml")
+    devices = devices_named(recipe)
+    assert devices is not None
+    placed = placing(recipe, devices)
+    student = placed.tenants[0]
+    tokens = placed.shares["engines.student"] / (2 * student.shape.cached(1))
+    assert tokens == pytest.approx(75_000, rel=0.01)
+    assert tokens > recipe.execution.concurrency * (6_000 / 2 + 1_000)
+    hours = 1_500 * 6_000 / (recipe.execution.concurrency / 0.030) / 3600
+    assert hours == pytest.approx(5, abs=0.5)
+    responses = 850 * 8_000 / (recipe.execution.concurrency / 0.014) / 3600
+    assert responses == pytest.approx(1.6, abs=0.1)
 
 
 def test_all_weights_of_4b_fit_only_with_states_of_8_bits() -> None:

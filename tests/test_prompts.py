@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from official_samples import LCB_FILE, PRO_FILE, served, write_published
 from pydantic import ValidationError
 
-from eval.benchmarks import load
+from eval.benchmarks import faults, load
 from eval.official import OfficialText, official_text
 from eval.prompts import LCB, PRO
 from eval.scores import scorecard
@@ -96,6 +96,17 @@ def test_without_a_network_the_three_ways_out_are_named(published: Path, tmp_pat
     assert all(way in said for way in ("use the network once", "`prompt_file`", "`instruction`", "`ours`"))
     assert prompts("ojbench", ojbench(tmp_path / "oj"))[0] == "Double it (a)."
     assert prompts("ojbench", tmp_path / "oj", instruction="Now: ")[0] == "Now: Double it (a)."
+
+
+def test_without_a_network_the_data_is_looked_at_all_the_same(published: Path, tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"name": "b", "kind": "livecodebench_v5"}
+    prompt, *data = faults(CodeBenchmark(**fields, source=str(livecodebench(tmp_path / "lcb"))))
+    assert "cannot be fetched" in prompt
+    assert not data
+    missing = str(tmp_path / "none")
+    both = list(faults(CodeBenchmark(**fields, source=missing)))
+    assert both[0] == prompt
+    assert both[1].startswith(f"source {missing}: no such folder")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,4 @@ def plan(
 
 def _unusable(benchmark: CodeBenchmark) -> Iterator[str]:
     # Loaded by name, because `tessy` does not import `eval`.
-    try:
-        importlib.import_module("eval.benchmarks").check(benchmark)
-    except ValueError as error:
-        yield str(error)
+    yield from importlib.import_module("eval.benchmarks").faults(benchmark)
