@@ -6,12 +6,12 @@ Not covered: encoders, and attention that keeps something other than keys and va
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tessy.artifacts import read_json
 from tessy.errors import UserError
 
 LFS_POINTER = b"version https://git-lfs"
@@ -148,8 +148,8 @@ def decoder_config(path: Path) -> Mapping[str, Any]:
 def checkpoint_json(path: Path) -> dict[str, Any]:
     """A JSON object among the files of somebody's checkpoint; raises `UserError` where it is none."""
     try:
-        found = read_json(path)
-    except (OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise broken(path, "a JSON object")

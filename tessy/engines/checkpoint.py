@@ -129,7 +129,7 @@ def _of_file(file: Path, width: int) -> Weights:
     if file.suffix == ".safetensors":
         try:
             return _counted(_header(file))
-        except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError):
+        except (OSError, struct.error, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise broken(file, "a safetensors file") from None
     if file.stat().st_size < SMALLEST:
         raise broken(file, "PyTorch's file of weights")
