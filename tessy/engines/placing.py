@@ -155,10 +155,8 @@ def placing(recipe: Recipe, devices: Devices) -> Placing:
         else:
             tenants.append(tenant_of(name, settings, asked, found, recipe.execution, devices))
             if found.missing:
-                files = ", ".join(found.missing[:3]) + (", ..." if len(found.missing) > 3 else "")
                 notes.append(
-                    f"{name}: {len(found.missing)} files that its index names are not in {asked.source} "
-                    f"({files}); reckoned with as if they were"
+                    f"{name}: {asked.source} lacks {_some(found.missing)}; reckoned with as if whole"
                 )
     others = [name for fields in unknown.values() for name in fields]
     capacity = {
@@ -167,6 +165,12 @@ def placing(recipe: Recipe, devices: Devices) -> Placing:
         for name in tenant.devices
     }
     return Placing(devices, capacity, tuple(tenants), split(tenants, capacity), unknown, notes)
+
+
+def _some(files: Sequence[str]) -> str:
+    """The first of files that an index names."""
+    more = f" and {len(files) - 3} more files" if len(files) > 3 else ""
+    return f"{', '.join(files[:3])}{more}, which its index names"
 
 
 def _without(others: int, known: Sequence[Tenant], room: int, device: str) -> int:
