@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tessy.config.load import load
 from tessy.standins.benchmarks import benchmark
-from tessy.standins.recipe import CHECKPOINT, cut_short
+from tessy.standins.recipe import CHECKPOINT, cut_short, replaced
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -65,3 +66,22 @@ def test_a_benchmark_is_the_same_bytes_whenever_it_is_made(tmp_path: Path) -> No
             benchmark(kind, tmp_path / name / kind, "2025-01-01")
         time.sleep(2.1)  # A zip tells times by two seconds.
     assert contents(tmp_path / "now") == contents(tmp_path / "later")
+
+
+def test_an_optimizer_that_is_not_installed_is_named_with_what_replaces_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "tessy.cli", "plan", str(FULL), "--sizes", "tiny"]
+    command += ["--runs-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = "train.optimizer 'adamw_8bit' is replaced by 'adamw' (bitsandbytes is not installed)"
+    assert (said in done.stdout) == (find_spec("bitsandbytes") is None)
+
+
+def test_what_no_random_model_can_do_is_named(tmp_path: Path) -> None:
+    task = f"{{kind: lm_eval, name: sums, task: gsm8k, metric: exact_match, revision: {'a' * 40}}}"
+    code = "{kind: mbpp, name: mbpp, source: data/mbpp}"
+    recipe = load(
+        ROOT / "recipes" / "one-gpu" / "own-predictors.yaml", [f"evaluate.benchmarks=[{code},{task}]"]
+    )
+    said = replaced(recipe, cut_short(recipe, tmp_path))
+    assert "predictors.annotator 'llm' is replaced by the English lexicon" in said
+    assert said.endswith("evaluate.benchmarks is without sums (nothing is fetched)")

@@ -75,6 +75,24 @@ def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
     return check(plain, name)
 
 
+def replaced(recipe: Recipe, tiny: Recipe) -> str:
+    """One line: what `tiny`, which is `recipe` cut short, has in the place of what it names."""
+    found = ["--sizes tiny: models are random ones, and problems of benchmarks made up"]
+    if tiny.train.optimizer != recipe.train.optimizer:
+        found.append(
+            f"train.optimizer {recipe.train.optimizer!r} is replaced by {tiny.train.optimizer!r} "
+            "(bitsandbytes is not installed)"
+        )
+    if recipe.predictors and recipe.predictors.annotator.kind != "lexicon":
+        found.append(
+            f"predictors.annotator {recipe.predictors.annotator.kind!r} is replaced by the English lexicon"
+        )
+    kept = {one.name for one in tiny.evaluate.benchmarks}
+    if left_out := [one.name for one in recipe.evaluate.benchmarks if one.name not in kept]:
+        found.append(f"evaluate.benchmarks is without {', '.join(left_out)} (nothing is fetched)")
+    return "; ".join(found)
+
+
 class _Made:
     """Stand-ins in `folder`, each made once."""
 
