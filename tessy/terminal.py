@@ -1,5 +1,5 @@
-"""Output for terminals and logs that cannot show every character, as in the locale C, and for programs that read
-a command's answer from standard output."""
+"""Output for terminals and logs that cannot show every character, as in the locale C, and for programs that
+read a command's answer from standard output."""
 
 from __future__ import annotations
 

@@ -210,8 +210,8 @@ def check_sizes(asked: argparse.Namespace, spreads: Iterable[tuple[str, TrainExe
     for tokens in asked.tokens:
         if tokens < 2 * asked.pack:
             raise UserError(
-                f"--tokens {tokens} with --pack {asked.pack}: a sample has at least 2 tokens, for of one alone "
-                f"nothing is predicted; give at least {2 * asked.pack}"
+                f"--tokens {tokens} with --pack {asked.pack}: a sample has at least 2 tokens, for of one "
+                f"alone nothing is predicted; give at least {2 * asked.pack}"
             )
     train = settings(max(asked.tokens), asked.rows, asked.method, asked.optimizer, asked.pack > 1)
     for text, spread in spreads:
