@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,24 @@ def test_sizes_that_are_not_known_are_refused() -> None:
     for wrong in ("student=8b", "student=8b,teacher=9b,predictor=0.6b"):
         with pytest.raises(UserError, match="name student, teacher and predictor, each with one of tiny"):
             parse_sizes(wrong)
+
+
+def test_predictors_share_of_the_time_is_of_both_together() -> None:
+    from tessy.bench.harness import Harness, Models
+    from tessy.bench.whole import costed
+    from tessy.synthesis.meters import Meters
+
+    async def run() -> Meters:
+        meters = Meters()
+        await asyncio.sleep(0.05)
+        meters.stop()
+        meters.predictor_busy_s = 0.08  # two processes, each busy for 0.04 s
+        return meters
+
+    nothing: Any = {}
+    models = Models(nothing, nothing, nothing, [], 8, 8, {}, 8, 8, 8)
+    found = asyncio.run(costed(Harness(models, nothing, nothing), "both", run(), print))
+    assert found["predictor_share"] * found["seconds"] == pytest.approx(0.08)
 
 
 @pytest.mark.vllm
