@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from tessy.errors import UserError
 
@@ -57,15 +60,38 @@ def test_sizes_that_are_not_known_are_refused() -> None:
             parse_sizes(wrong)
 
 
+def test_predictors_share_of_the_time_is_of_both_together() -> None:
+    from tessy.bench.harness import Harness, Models
+    from tessy.bench.whole import costed
+    from tessy.synthesis.meters import Meters
+
+    async def run() -> Meters:
+        meters = Meters()
+        await asyncio.sleep(0.05)
+        meters.stop()
+        meters.predictor_busy_s = 0.08  # two processes, each busy for 0.04 s
+        return meters
+
+    nothing: Any = {}
+    models = Models(nothing, nothing, nothing, [], 8, 8, {}, 8, 8, 8)
+    found = asyncio.run(costed(Harness(models, nothing, nothing), "both", run(), print))
+    assert found["predictor_share"] * found["seconds"] == pytest.approx(0.08)
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
-def test_the_smallest_sizes_are_measured_whole() -> None:
-    from tessy.bench.command import bench_command
+def test_the_smallest_sizes_are_measured_whole_and_standard_output_is_one_json() -> None:
+    import torch
+
+    from tessy.boundary.apart import REST
 
     sizes = "student=tiny,teacher=tiny,predictor=tiny"
-    asked = ["synthesis", "--sizes", sizes, "--dummy-weights", "--concurrency", "8", "--max-tokens", "48"]
-    done = CliRunner().invoke(bench_command, asked, catch_exceptions=False)
-    found = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-P", "-m", "tessy.cli", "bench", "synthesis", "--sizes", sizes]
+    command += ["--dummy-weights", "--concurrency", "8", "--max-tokens", "48"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["plan"]["rests"] == [REST if torch.cuda.is_available() else 0.0]
     assert found["ways"] == {"student": "session", "teacher": "session"}
     assert found["details"]["stream"]["outcomes"] == found["details"]["literal"]["outcomes"] == {"length": 8}
     for name in ("limit", "literal", "stream", "stream_instant", "lockstep", "stream_over_limit"):

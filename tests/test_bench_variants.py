@@ -45,7 +45,7 @@ def test_variants_that_are_not_known_are_refused() -> None:
     assert isinstance(done.exception, UserError)
     assert "'fast': there are base, mps" in str(done.exception)
     done = CliRunner().invoke(bench_command, ["synthesis", "--variants", "base"])
-    assert "it needs --sizes" in done.output
+    assert "--variants: no effect without --sizes" in done.output
 
 
 @pytest.mark.vllm
@@ -55,7 +55,9 @@ def test_a_variant_that_does_not_start_says_so_and_takes_nothing_from_the_others
     from tessy.bench.variants import VARIANTS, Variant, measure_variants
     from tessy.bench.whole import Plan
 
-    plan = Plan(parse_sizes("student=tiny,teacher=tiny,predictor=tiny"), 8, 48, 48, 12.0, 16, 128, 0.6)
+    plan = Plan(
+        parse_sizes("student=tiny,teacher=tiny,predictor=tiny"), 8, 48, 48, 12.0, 16, 128, 0.6, (0.0,)
+    )
     variants = {"broken": Variant({"dtype": "nonsense"}), "base": VARIANTS["base"]}
     found = asyncio.run(measure_variants(plan, variants, 0.0, tmp_path, print))
     assert "server 0 ended with status" in found["variants"]["broken"]["failed"]

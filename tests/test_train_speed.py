@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 import training_stage as stage
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
 
 
 def lora(rank: int = 4) -> Any:
@@ -162,12 +168,67 @@ def test_a_profile_s_shares_are_of_the_step() -> None:
 
     train = settings(64, 2, "lora")
     found = measure("mini", 2, 1, train, TrainExecution(recompute="layers"), pack=2, profile=True)
-    shares = dict(found["seconds"])
+    shares = dict(found["shares"])
     recomputed = shares.pop("of all this, recomputed")
     assert sum(shares.values()) == pytest.approx(1)
     assert {"matrix products", "attention", "optimizer", WAITING} <= shares.keys()
     assert 0 < recomputed < 0.6
     assert found["planned_mib"] > 0
+
+
+def test_standard_output_has_the_figures_alone_and_their_names_are_not_the_options() -> None:
+    command = [sys.executable, "-P", "-m", "train.probe", "--model", "mini", "--tokens", "32"]
+    command += ["--steps", "1", "--seconds", "300", "--profile"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["seconds"] == 300
+    assert found["shares"].keys() >= {"matrix products"}
+    assert "'loss'" in done.stderr
+
+
+def test_what_is_not_installed_is_said_in_its_line_and_the_others_are_measured(capfd: Any) -> None:
+    from train.probe import main
+
+    packages = {"{kernels: liger}": "liger_kernel", "{attention: flash_attention_2}": "flash_attn"}
+    spreads = [text for text, package in packages.items() if find_spec(package) is None]
+    options = [word for text in [*spreads, "{}"] for word in ("--execution", text)]
+    main(["--model", "mini", "--tokens", "32", "--steps", "1", *options])
+    found = {row["execution"]: row for row in map(json.loads, capfd.readouterr().out.splitlines())}
+    assert found["{}"]["tokens_per_s"] > 0
+    for text in spreads:
+        assert "installed" in found[text]["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tokens", "abc"], "--tokens: 'abc' is not a whole number of at least 1"),
+        (["--tokens", "160,0"], "--tokens: '0' is not"),
+        (
+            ["--tokens", "160", "--pack", "200"],
+            "--tokens 160 with --pack 200: a sample has at least 2 tokens",
+        ),
+        (["--tokens", "1"], "give at least 2"),
+        (["--rows", "0"], "--rows: '0' is not"),
+        (["--steps", "-1"], "--steps: '-1' is not"),
+        (["--tflops", "0"], "--tflops: '0' is not a number above 0"),
+        (["--seconds", "nan"], "--seconds: 'nan' is not"),
+        (["--execution", "{x:"], "--execution '{x:': not valid YAML"),
+        (["--execution", "null"], "--execution 'null': must map fields"),
+        (["--execution", "{recomput: layers}"], "recomput: unknown key; did you mean 'recompute'?"),
+        (["--execution", "{recompute: some}"], "recompute: 'some' is not allowed"),
+        (["--execution", "{micro_batch: 3}"], "'{micro_batch: 3}' with --rows 1: train.batch_size 1 cannot"),
+        (["--execution", "{zero: 2}"], "started by torchrun"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is(
+    options: list[str], said: str, capsys: Any
+) -> None:
+    from train.probe import main
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["--model", "mini", "--tokens", "32", *options])
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

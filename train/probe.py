@@ -3,8 +3,9 @@
 A Qwen3 of the chosen size with random weights is trained for a few steps on random sequences, by the same
 code that trains the student. One JSON line tells tokens per second, peak memory beside the planner's
 estimate and, with the device's peak, the share of it that was used (MFU; arithmetic done twice for
-checkpointing does not count). `--profile` adds a step's time by what the kernels compute. Several numbers of
-tokens and several `--execution` are measured one after another, in one process.
+checkpointing does not count). `--profile` adds `shares` of a step's time by what the kernels compute. Several
+numbers of tokens and several `--execution` are measured one after another, in one process, each with a line
+of its own; where one cannot be measured here, `error` in it says why. Nothing else is on standard output.
 
     python -m train.probe --model mini --tokens 160 --rows 16
     python -m train.probe --model 8b --tokens 4096,16384,40960 --method lora --tflops 989 --profile \\
@@ -20,10 +21,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import resource
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,14 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, TrainerCallback
 
+from tessy.config.execution import Execution
+from tessy.config.load import check
 from tessy.config.train import TrainExecution, Training
+from tessy.errors import UserError
 from tessy.estimate import SLACK, memory
 from tessy.shapes import QWEN3, shape_of
+from tessy.stages.checks import training_package_faults
+from tessy.terminal import only_answers
 from train.batches import Row
 from train.breakdown import Breakdown
 from train.examples import Example
@@ -107,7 +115,7 @@ def measure(
         "peak_mib": round(_peak_mib()),
         "planned_mib": round(planned / (1 << 20)),
         "tflops_per_device": flops / 1e12 / spread.world,
-        **({"seconds": breakdown.shares, "longest_kernels": breakdown.longest} if profile else {}),
+        **({"shares": breakdown.shares, "longest_kernels": breakdown.longest} if profile else {}),
     }
 
 
@@ -158,48 +166,114 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> None:
+def _count(text: str) -> int:
+    """A positive whole number."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(part.strip()) for part in text.split(",")]
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def spread_of(text: str) -> TrainExecution:
+    """The section that `--execution` gives as YAML, for the processes there are; raises `UserError`."""
+    where = f"--execution {text!r}"
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{where}: must map fields of execution.train to values, like {{recompute: layers}}")
+    spread = check(raw | {"processes": int(os.environ.get("WORLD_SIZE", "1"))}, where, TrainExecution)
+    if spread.zero and "WORLD_SIZE" not in os.environ:
+        raise UserError(
+            f"{where}: DeepSpeed's processes are started by torchrun, one as well: "
+            "torchrun --nproc-per-node 1 -m train.probe ..."
+        )
+    return spread
+
+
+def check_sizes(asked: argparse.Namespace, spreads: Iterable[tuple[str, TrainExecution]]) -> None:
+    """Raise `UserError` where rows cannot be filled, or divided as `spreads` say."""
+    for tokens in asked.tokens:
+        if tokens < 2 * asked.pack:
+            raise UserError(
+                f"--tokens {tokens} with --pack {asked.pack}: a sample has at least 2 tokens, for of one "
+                f"alone nothing is predicted; give at least {2 * asked.pack}"
+            )
+    train = settings(max(asked.tokens), asked.rows, asked.method, asked.optimizer, asked.pack > 1)
+    for text, spread in spreads:
+        try:
+            spread.check(train)
+        except ValueError as error:
+            raise UserError(f"--execution {text!r} with --rows {asked.rows}: {error}") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     began = time.monotonic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", choices=SIZES, required=True)
-    parser.add_argument("--tokens", required=True, help="length of every row; several, with commas")
-    parser.add_argument("--rows", type=int, default=1, help="rows per optimizer step")
-    parser.add_argument("--pack", type=int, default=1, help="samples in every row")
-    parser.add_argument("--steps", type=int, default=3, help="steps measured, after a first one")
+    parser.add_argument(
+        "--tokens", type=_counts, required=True, help="length of every row; several, with commas"
+    )
+    parser.add_argument("--rows", type=_count, default=1, help="rows per optimizer step")
+    parser.add_argument("--pack", type=_count, default=1, help="samples in every row")
+    parser.add_argument("--steps", type=_count, default=3, help="steps measured, after a first one")
     parser.add_argument("--method", choices=("full", "lora"), default="full")
     parser.add_argument("--optimizer", choices=("adamw", "adamw_8bit"), default="adamw")
     parser.add_argument(
         "--execution", action="append", help="the recipe's execution.train as YAML; may repeat"
     )
-    parser.add_argument("--tflops", type=float, default=None, help="the device's dense bfloat16 peak")
+    parser.add_argument("--tflops", type=_above_zero, default=None, help="the device's dense bfloat16 peak")
     parser.add_argument("--profile", action="store_true", help="tell where the time of one more step goes")
-    parser.add_argument("--seconds", type=float, default=None, help="start no measurement after so long")
-    asked = parser.parse_args()
-    world = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
-    spreads = [
-        (text, TrainExecution.model_validate(yaml.safe_load(text) | world))
-        for text in asked.execution or ["{}"]
-    ]
+    parser.add_argument(
+        "--seconds", type=_above_zero, default=None, help="start no measurement after so long"
+    )
+    asked = parser.parse_args(arguments)
+    try:
+        spreads = [(text, spread_of(text)) for text in asked.execution or ["{}"]]
+        check_sizes(asked, spreads)
+    except UserError as error:
+        parser.error(str(error))
     # Liger replaces classes for the rest of the process: what goes without comes first.
     for text, spread in sorted(spreads, key=lambda pair: pair[1].kernels == "liger"):
-        for tokens in map(int, asked.tokens.split(",")):
+        for tokens in asked.tokens:
             if asked.seconds is None or time.monotonic() - began < asked.seconds:
                 _print(asked, tokens, text, spread)
 
 
 def _print(asked: argparse.Namespace, tokens: int, text: str, spread: TrainExecution) -> None:
-    """Measure once, and print the line; what does not fit in memory is said in it."""
+    """Measure once, and print the line; what is not installed or does not fit in memory is said in it."""
     train = settings(tokens, asked.rows, asked.method, asked.optimizer, asked.pack > 1)
-    try:
-        found = measure(asked.model, asked.rows, asked.steps, train, spread, asked.pack, asked.profile)
-        if asked.tflops:
-            found["mfu"] = found["tflops_per_device"] / asked.tflops
-    except torch.cuda.OutOfMemoryError as error:
-        found = {"error": str(error).splitlines()[0]}
+    with only_answers():
+        found = _found(asked, train, spread)
     if os.environ.get("RANK", "0") == "0":
         print(json.dumps({**vars(asked), "tokens": tokens, "execution": text, **found}), flush=True)
+
+
+def _found(asked: argparse.Namespace, train: Training, spread: TrainExecution) -> dict[str, Any]:
+    if missing := list(training_package_faults(Execution(train=spread), train)):
+        return {"error": "; ".join(missing)}
+    try:
+        found = measure(asked.model, asked.rows, asked.steps, train, spread, asked.pack, asked.profile)
+    except (torch.cuda.OutOfMemoryError, ImportError) as error:
+        # Also of packages that only transformers knows to ask for, such as those of flash attention.
+        return {"error": str(error).strip().splitlines()[0]}
+    return found | ({"mfu": found["tflops_per_device"] / asked.tflops} if asked.tflops else {})
 
 
 if __name__ == "__main__":

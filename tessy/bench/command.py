@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,8 +14,20 @@ from typing import Any
 import click
 
 from tessy.artifacts import write_json
+from tessy.bench.costs import machine
 from tessy.bench.curation.command import curation_command
+from tessy.bench.options import (
+    OF_ENGINES,
+    OF_SERVERS,
+    OF_SIZES,
+    Number,
+    arguments_of,
+    flags,
+    refuse,
+    require_vllm,
+)
 from tessy.records import to_row
+from tessy.terminal import only_answers
 
 PARTS: dict[str, str] = {
     "synthesis": "tessy.bench.miniature:synthesis",
@@ -58,11 +68,15 @@ def all_command(only: str | None, recipe: Path, runs_dir: Path) -> None:
     """
     path = runs_dir / "bench" / "results.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    for part in [only] if only else PARTS:
+    parts = [only] if only else list(PARTS)
+    if "synthesis" in parts:
+        require_vllm("synthesis", "measure another part with --only")
+    for part in parts:
         module, function = PARTS[part].split(":")
-        measure: Callable[..., Any] = getattr(importlib.import_module(module), function)
         click.echo(f"measuring {part}", err=True)
-        results[part] = measure(recipe, runs_dir, _say) if part in NEEDS_MODELS else measure()
+        with only_answers():
+            measure: Callable[..., Any] = getattr(importlib.import_module(module), function)
+            results[part] = measure(recipe, runs_dir, _say) if part in NEEDS_MODELS else measure()
         results["machine"] = machine()
         write_json(path, results)
     click.echo(json.dumps(results, indent=2))
@@ -91,7 +105,9 @@ def claims_command(workers: int, keys: int, folder: Path | None, ray: str | None
     from tessy.config.cluster import RayCluster
 
     cluster = RayCluster(kind="ray", address=ray) if ray else None
-    click.echo(json.dumps(measure(workers, keys, folder, cluster)))
+    with only_answers():
+        found = measure(workers, keys, folder, cluster)
+    click.echo(json.dumps(found))
 
 
 @bench_command.command(
@@ -114,50 +130,66 @@ Example:
     "--sizes", metavar="ROLE=SIZE,...", help="Start both servers here instead, models of these sizes."
 )
 @click.option("--dummy-weights", is_flag=True, help="With random weights: needed with --sizes.")
-@click.option("--server-arguments", metavar="JSON", default="{}", help="vLLM's, by name (with --sizes).")
+@click.option(
+    "--server-arguments",
+    metavar="JSON",
+    default="{}",
+    callback=arguments_of,
+    help="vLLM's, by name (with --sizes).",
+)
 @click.option(
     "--variants",
     metavar="NAME,...",
     help="Compare servers with these settings (with --sizes); `base` is those of --sizes alone.",
 )
-@click.option("--seconds", type=float, default=240.0, show_default=True, help="For all --variants.")
+@click.option("--seconds", type=Number(min=0), default=240.0, show_default=True, help="For all --variants.")
 @click.option(
     "--predictor-rest",
-    type=float,
+    type=Number(min=0),
     multiple=True,
-    default=(9.0,),
-    show_default=True,
-    help="After a pass, times it took; as runs on one device do.",
+    help="After a pass, times it took (with --sizes); as a run on this device does, where not given.",
 )
-@click.option("--boundary-every", type=float, default=12.0, show_default=True, help="Tokens (with --sizes).")
+@click.option(
+    "--boundary-every", type=Number(min=1), default=12.0, show_default=True, help="Tokens (with --sizes)."
+)
 @click.option(
     "--scheduler", type=click.Choice(["stream", "literal", "lockstep"]), default="stream", show_default=True
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the trajectories, as JSON lines.")
-@click.option("--max-tokens", type=int, help="Longest response; as much as the servers' context holds.")
-@click.option("--concurrency", type=int, default=256, show_default=True, help="Samples in flight.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    help="Longest response; as much as the servers' context holds, or 512 with --sizes.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=256, show_default=True, help="Samples in flight."
+)
 @click.option(
     "--check-interval-tokens",
-    type=int,
+    type=click.IntRange(min=1),
     default=16,
     show_default=True,
     help="Tokens between two looks (stream).",
 )
 @click.option(
     "--max-continuation-tokens",
-    type=int,
+    type=click.IntRange(min=1),
     default=128,
     show_default=True,
     help="Longest continuation (stream).",
 )
-@click.option("--window-tokens", type=int, help="What the predictors see, where they do not say themselves.")
+@click.option(
+    "--window-tokens",
+    type=click.IntRange(min=1),
+    help="What the predictors see, where they do not say themselves.",
+)
 @click.option("--student-tokenizer", metavar="DIR", help="Where it is not in the folder the server names.")
 @click.option("--teacher-tokenizer", metavar="DIR")
 @click.option("--student-format", help="Chat format; told from the tokenizer's markers where not given.")
 @click.option("--teacher-format")
-@click.option("--temperature", type=float, default=0.6, show_default=True)
-@click.option("--top-p", type=float, default=1.0, show_default=True)
-@click.option("--top-k", type=int, default=0, show_default=True)
+@click.option("--temperature", type=Number(0, 2), default=0.6, show_default=True)
+@click.option("--top-p", type=Number(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--top-k", type=click.IntRange(min=0), default=0, show_default=True)
 def synthesis_command(
     scheduler: str,
     out: Path | None,
@@ -170,18 +202,24 @@ def synthesis_command(
 ) -> None:
     """Write every problem's trace with two servers that run already; prints one JSON line. With --sizes,
     start both, and compare stream, literal chunks and lock step with plain requests."""
-    from tessy.bench.servers import NEEDED, Options, run
-
     if sizes is not None:
         if not dummy_weights:
             raise click.UsageError("--sizes needs --dummy-weights: it knows no other")
-        click.echo(json.dumps(_sizes(sizes, boundary_every, options, variants, seconds)))
+        refuse(OF_SERVERS, "with --sizes, which starts servers of its own; leave it out")
+        if variants is None:
+            refuse(["seconds"], "without --variants; give it, too")
+        elif len(options["predictor_rest"]) > 1:
+            raise click.UsageError("--predictor-rest: with --variants there is one; give one")
+        with only_answers():
+            found = _sizes(sizes, boundary_every, options, variants, seconds)
+        click.echo(json.dumps(found))
         return
-    if variants is not None:
-        raise click.UsageError("--variants starts servers itself: it needs --sizes and --dummy-weights")
-    if missing := [f"--{name.replace('_', '-')}" for name in NEEDED if options[name] is None]:
-        raise click.UsageError(f"Missing option {', '.join(missing)}; or measure --sizes here")
-    with tempfile.TemporaryDirectory() as scratch:
+    from tessy.bench.servers import NEEDED, Options, run
+
+    refuse(OF_SIZES, "without --sizes; give it, too")
+    if missing := [name for name in NEEDED if options[name] is None]:
+        raise click.UsageError(f"Missing option {flags(missing)}; or measure --sizes here")
+    with only_answers(), tempfile.TemporaryDirectory() as scratch:
         meters, written = asyncio.run(run(Options.of(options), scheduler, Path(scratch)))
         if out is not None:
             with out.open("w", encoding="utf-8") as stream:
@@ -197,7 +235,7 @@ def _sizes(
 ) -> dict[str, Any]:
     from tessy.bench.sizes import parse_sizes
     from tessy.bench.variants import measure_variants, parse_variants
-    from tessy.bench.whole import Plan, measure_sizes
+    from tessy.bench.whole import Plan, default_rest, measure_sizes
 
     plan = Plan(
         parse_sizes(sizes),
@@ -208,12 +246,13 @@ def _sizes(
         options["check_interval_tokens"],
         options["max_continuation_tokens"],
         options["temperature"],
-        json.loads(options["server_arguments"]),
-        options["predictor_rest"],
+        options["predictor_rest"] or (default_rest(),),
+        options["server_arguments"],
     )
+    chosen = parse_variants(variants) if variants is not None else None
+    require_vllm("--sizes", "measure servers elsewhere (--student URL --teacher URL)")
     with tempfile.TemporaryDirectory() as scratch:
-        if variants is not None:
-            chosen = parse_variants(variants)
+        if chosen is not None:
             return asyncio.run(measure_variants(plan, chosen, seconds, Path(scratch), _say))
         return asyncio.run(measure_sizes(plan, Path(scratch), _say))
 
@@ -228,23 +267,41 @@ Examples:
   tessy bench scheduling --engine-ms 7.4 --one-device --predictors-beside --predictor-ms 4 --predictor-rest 9
 """,
 )
-@click.option("--problems", type=int, help="Traces; 10,000, or 96 at once with --engine-ms.")
-@click.option("--tokens", type=int, help="Tokens of each trace; 2,000, or 1,000 with --engine-ms.")
-@click.option("--engine-ms", type=float, help="Simulate engines that take so long for a step.")
 @click.option(
-    "--predictor-ms", type=float, multiple=True, help="A pass of a simulated predictor; may repeat."
+    "--problems", type=click.IntRange(min=1), help="Traces; 10,000, or 96 at once with --engine-ms."
 )
 @click.option(
-    "--predictor-us-per-token", type=float, default=10.0, show_default=True, help="In a pass, besides."
+    "--tokens", type=click.IntRange(min=1), help="Tokens of each trace; 2,000, or 1,000 with --engine-ms."
 )
-@click.option("--span-tokens", type=float, default=12.0, show_default=True, help="Mean length of a span.")
-@click.option("--begin-step-ms", type=float, default=0.0, help="More for a step in which requests begin.")
-@click.option("--begin-request-ms", type=float, default=0.0, help="More for each of them.")
+@click.option(
+    "--engine-ms", type=Number(min=0, min_open=True), help="Simulate engines that take so long for a step."
+)
+@click.option(
+    "--predictor-ms", type=Number(min=0), multiple=True, help="A pass of a simulated predictor; may repeat."
+)
+@click.option(
+    "--predictor-us-per-token",
+    type=Number(min=0),
+    default=10.0,
+    show_default=True,
+    help="In a pass, besides.",
+)
+@click.option(
+    "--span-tokens", type=Number(min=1), default=12.0, show_default=True, help="Mean length of a span."
+)
+@click.option(
+    "--begin-step-ms", type=Number(min=0), default=0.0, help="More for a step in which requests begin."
+)
+@click.option("--begin-request-ms", type=Number(min=0), default=0.0, help="More for each of them.")
 @click.option("--ahead", is_flag=True, help="Steps are scheduled while the previous one runs.")
 @click.option("--one-device", is_flag=True, help="Both engines' steps take turns on one device.")
 @click.option("--predictors-beside", is_flag=True, help="Predictors' passes take turns with them, too.")
 @click.option(
-    "--predictor-rest", type=float, default=0.0, show_default=True, help="After a pass, times it took."
+    "--predictor-rest",
+    type=Number(min=0),
+    default=0.0,
+    show_default=True,
+    help="After a pass, times it took.",
 )
 @click.option("--real-clock", is_flag=True, help="Have this process's own time count as well.")
 def scheduling_command(
@@ -268,6 +325,7 @@ def scheduling_command(
     from tessy.bench.simulation import Begin, Timing, simulate
 
     if engine_ms is None:
+        refuse(OF_ENGINES, "without --engine-ms; give it, too")
         click.echo(json.dumps(measure(problems or 10_000, tokens or 2_000), indent=2))
         return
     if predictors_beside and not one_device:
@@ -299,15 +357,24 @@ Example:
 """,
 )
 @click.option(
-    "--tokens", type=int, multiple=True, default=(500, 1_000, 4_000, 10_000, 16_000), help="Length."
+    "--tokens",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(500, 1_000, 4_000, 10_000, 16_000),
+    help="Length.",
 )
-@click.option("--block-size", type=int, default=16, show_default=True, help="vLLM's, of its cache.")
+@click.option(
+    "--block-size", type=click.IntRange(min=1), default=16, show_default=True, help="vLLM's, of its cache."
+)
 def prompts_command(tokens: tuple[int, ...], block_size: int) -> None:
     """Measure what a span's request costs client, server and engine before its first token (milliseconds of
     processor time), where its prompt is sent and hashed whole and where it is continued."""
-    from tessy.bench.prompts import measure
+    require_vllm("tessy bench prompts", "measure where it is: its own code is timed")
+    with only_answers():
+        from tessy.bench.prompts import measure
 
-    click.echo(json.dumps(measure(tokens, block_size), indent=2))
+        found = measure(tokens, block_size)
+    click.echo(json.dumps(found, indent=2))
 
 
 @bench_command.command(
@@ -317,28 +384,16 @@ Example:
   tessy bench cost --samples 80000 --tokens 14600
 """,
 )
-@click.option("--samples", type=int, default=80_000, show_default=True, help="Traces.")
-@click.option("--tokens", type=int, default=14_600, show_default=True, help="Mean length of a trace.")
+@click.option("--samples", type=click.IntRange(min=1), default=80_000, show_default=True, help="Traces.")
+@click.option(
+    "--tokens", type=click.IntRange(min=1), default=14_600, show_default=True, help="Mean length of a trace."
+)
 def cost_command(samples: int, tokens: int) -> None:
     """Reckon the GPU-hours of synthesis with GPT-OSS-120B and Qwen3-8B: streamed, in chunks, and in lock step
     as the authors' release runs it. Assumptions are in tessy/bench/scale.py."""
     from tessy.bench.scale import cost
 
     click.echo(json.dumps(cost(samples, tokens), indent=2))
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    models = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory, 1),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-    }
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,5 @@
-"""Where the processors' time goes while something is measured: this process, and every server below it.
+"""Where the processors' time goes while something is measured: this process, and every server below it; and
+which processors these are.
 
 Time is counted as the kernel counts it, user and system. Not covered: what the kernel does for nobody in
 particular, and what a process does within itself.
@@ -6,13 +7,31 @@ particular, and what a process does within itself.
 
 from __future__ import annotations
 
+import os
+import platform
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 SELF = "scheduler and predictors"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    models = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory, 1),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+    }
 
 
 def processor_seconds(servers: Mapping[str, str]) -> dict[str, float]:

@@ -72,7 +72,7 @@ def measure(problems: int, tokens: int) -> dict[str, Any]:
     authors = {role: Author(role, ScriptedEngine(rest), _Case(role), STRIDE) for role in ROLES}
     method = METHODS["tessy"]
     spec = Assignment(
-        "tessy", method, authors, {"student": renderer, "teacher": renderer}, "student", 2 * tokens, 0, {}
+        "tessy", method, authors, {"student": renderer, "teacher": renderer}, "student", len(script), 0, {}
     )
     samples = samples_of(Problem(f"p{n}", f"problem {n}") for n in range(problems))
     meters, marks, done = Meters(), [_mark(Meters())], 0

@@ -10,8 +10,8 @@ both models at once in the share their tokens have in cooperative traces.
 
 Start-up is left out of all figures, and a short run goes before each arrangement's first.
 `predictor_share` is the share of the scheduling processes' time in which the boundary predictors computed,
-`engine_share`, where engines are in the same process, theirs; the rest is scheduling. With servers
-`processor_us_per_token` has the processor time by process, for every accepted token.
+both together, `engine_share`, where engines are in the same process, theirs; the rest is scheduling. With
+servers `processor_us_per_token` has the processor time by process, for every accepted token.
 """
 
 from __future__ import annotations

@@ -107,6 +107,7 @@ async def measure_variants(
     device, began = "cuda" if torch.cuda.is_available() else "cpu", time.monotonic()
     for role in ROLES:
         make_model(scratch / role, plan.sizes[role])
+    say(f"making predictors of {plan.sizes['predictor']}, on {device}")
     predictors(plan, scratch, device)
     say(f"checkpoints after {time.monotonic() - began:.0f} s")
     found: dict[str, Any] = {}

@@ -2,7 +2,8 @@
 
 Both servers and both predictors share the device. Servers start side by side, each with a key-value cache of
 the bytes that its traces need, so that none takes the others' memory for its own. A predictor's threshold is
-set so that a boundary comes every `boundary_every` tokens.
+set so that a boundary comes every `boundary_every` tokens. `predictor_share` is the time in which predictors
+computed, of both together, over the time that passed: as each has a process, it may come to 2.
 
 Not covered: real text, and engines on devices of their own.
 """
@@ -27,7 +28,7 @@ from tessy.bench.harness import Harness, Models, fresh
 from tessy.bench.reading import WINDOW, before_ms, label_differences, measure_reading, styles
 from tessy.bench.sizes import kv_bytes_per_token, make_model, make_predictor, random_text, tilted
 from tessy.bench.synthesis import engine_arguments
-from tessy.boundary.apart import apart
+from tessy.boundary.apart import REST, apart
 from tessy.chat import Renderer
 from tessy.config.base import Sampler
 from tessy.config.engines import EngineSettings
@@ -56,8 +57,14 @@ class Plan:
     check_interval_tokens: int
     max_continuation_tokens: int
     temperature: float
+    rests: tuple[float, ...]
+    """How long predictors rest after a pass, in passes."""
     server_arguments: Mapping[str, Any] = field(default_factory=dict)
-    rests: tuple[float, ...] = (1.0,)
+
+
+def default_rest() -> float:
+    """How long a run's predictors rest on this device, which models share where it is a GPU."""
+    return REST if torch.cuda.is_available() else 0.0
 
 
 async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
@@ -66,6 +73,7 @@ async def measure_sizes(plan: Plan, scratch: Path, say: Say) -> dict[str, Any]:
     for name in ROLES:
         make_model(scratch / name, plan.sizes[name])
     found: dict[str, Any] = {"plan": {**asdict(plan), "device": device_name(device)}}
+    say(f"making predictors of {plan.sizes['predictor']} and measuring one by itself, on {device}")
     found["predictor"] = make_predictors(plan, scratch, device)
     say(f"predictor after {time.monotonic() - began:.0f} s: {json.dumps(found['predictor'])}")
     models = models_of(plan, scratch)
@@ -146,7 +154,7 @@ async def _limit_beside(harness: Harness, teacher_share: float, tokens: int) -> 
         took = time.monotonic() - began
         return {
             "tokens_per_s": written / seconds,
-            "predictor_share": (harness.predictors_busy_s() - busy) / took / len(ROLES),
+            "predictor_share": (harness.predictors_busy_s() - busy) / took,
             "tokens_read_per_s": (_tokens_read(predictors) - read) / took,
         }
 
@@ -174,7 +182,7 @@ async def costed(harness: Harness, what: str, run: Awaitable[Meters], say: Say) 
         "generated_per_accepted": values["generated_tokens"] / accepted,
         "tokens_per_look": accepted / looks,
         "judged_after_ms": 1e3 * values["predictor_waits_s"] / looks,
-        "predictor_share": values["predictor_busy_s"] / values["seconds"] / len(ROLES),
+        "predictor_share": values["predictor_busy_s"] / values["seconds"],
         "processor_us_per_token": microseconds_per_token(before, after, accepted),
         "faults": dict(meters.faults),
         "outcomes": dict(meters.outcomes),

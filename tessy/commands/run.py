@@ -141,12 +141,15 @@ def _print_results(console: Console, report: Path) -> None:
 
 
 def _recipe(path: Path, overrides: Sequence[str], runs_dir: Path, tiny: bool) -> Recipe:
+    """The recipe at `path`; if `tiny`, it is cut short, and what that replaces is printed."""
     recipe = load(path, overrides)
     if not tiny:
         return recipe
-    from tessy.standins.recipe import cut_short
+    from tessy.standins.recipe import cut_short, replaced
 
-    return cut_short(recipe, runs_dir)
+    short = cut_short(recipe, runs_dir)
+    Console().print(Text(replaced(recipe, short)), soft_wrap=True)
+    return short
 
 
 def _memory(recipe: Recipe) -> Iterator[str]:

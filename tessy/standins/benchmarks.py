@@ -80,15 +80,21 @@ def benchmark(kind: str, root: Path, day: str) -> Path:
     return root
 
 
+def _zip(path: Path, files: Mapping[str, str]) -> None:
+    """The same bytes at any time: stages are named by those of their files."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text)
+
+
 def dmoj_tests(folder: Path, cases: int) -> Path:
     """Test data of a DMOJ problem."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = "".join(f"  - {{in: {n}.in, out: {n}.out}}\n" for n in range(1, cases + 1))
     (folder / "init.yml").write_text(f"archive: cases.zip\ntest_cases:\n{listed}")
-    with zipfile.ZipFile(folder / "cases.zip", "w") as archive:
-        for n in range(1, cases + 1):
-            archive.writestr(f"{n}.in", f"{n}\n")
-            archive.writestr(f"{n}.out", f"{2 * n}\n")
+    tests = range(1, cases + 1)
+    inputs, outputs = {f"{n}.in": f"{n}\n" for n in tests}, {f"{n}.out": f"{2 * n}\n" for n in tests}
+    _zip(folder / "cases.zip", inputs | outputs)
     return folder
 
 
@@ -107,13 +113,11 @@ def pro_zips(root: Path, names: Iterable[str]) -> Path:
     """Test data of LiveCodeBench-Pro."""
     root.mkdir(parents=True, exist_ok=True)
     config = "type: default\nchecker: checker.cpp\nsubtasks:\n  - n_cases: 2\n"
+    files = {"config.yaml": config, "checker.cpp": CHECKER}
+    for n in (1, 2):
+        files |= {f"testdata/{n}.in": f"{n}\n", f"testdata/{n}.ans": f"{2 * n}\n"}
     for name in names:
-        with zipfile.ZipFile(root / f"{name}.zip", "w") as archive:
-            archive.writestr("config.yaml", config)
-            archive.writestr("checker.cpp", CHECKER)
-            for n in (1, 2):
-                archive.writestr(f"testdata/{n}.in", f"{n}\n")
-                archive.writestr(f"testdata/{n}.ans", f"{2 * n}\n")
+        _zip(root / f"{name}.zip", files)
     return root
 
 

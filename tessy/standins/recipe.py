@@ -12,11 +12,13 @@ nobody here can make up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tessy.artifacts import PARTIAL
 from tessy.config.base import Checkpoint, Sampler
 from tessy.config.evaluate import CodeBenchmark, LmEvalBenchmark
 from tessy.config.load import check
@@ -35,6 +37,8 @@ PROBLEMS, TOKENS, LENGTH = 6, 96, 12
 ROW = 512
 """Tokens of a training row: the longest response, behind a prompt."""
 WINDOW, SEGMENT_WORDS = 32, 12
+CHECKPOINT = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""Files without which a checkpoint is not whole."""
 
 
 def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
@@ -71,6 +75,24 @@ def cut_short(recipe: Recipe, runs_dir: Path) -> Recipe:
     return check(plain, name)
 
 
+def replaced(recipe: Recipe, tiny: Recipe) -> str:
+    """One line: what `tiny`, which is `recipe` cut short, has in the place of what it names."""
+    found = ["--sizes tiny: models are random ones, and problems of benchmarks made up"]
+    if tiny.train.optimizer != recipe.train.optimizer:
+        found.append(
+            f"train.optimizer {recipe.train.optimizer!r} is replaced by {tiny.train.optimizer!r} "
+            "(bitsandbytes is not installed)"
+        )
+    if recipe.predictors and recipe.predictors.annotator.kind != "lexicon":
+        found.append(
+            f"predictors.annotator {recipe.predictors.annotator.kind!r} is replaced by the English lexicon"
+        )
+    kept = {one.name for one in tiny.evaluate.benchmarks}
+    if left_out := [one.name for one in recipe.evaluate.benchmarks if one.name not in kept]:
+        found.append(f"evaluate.benchmarks is without {', '.join(left_out)} (nothing is fetched)")
+    return "; ".join(found)
+
+
 class _Made:
     """Stand-ins in `folder`, each made once."""
 
@@ -91,15 +113,20 @@ class _Made:
         return model.plain | own
 
     def checkpoint(self, name: str, family: str, sampler: Sampler, seed: int) -> str:
-        folder = self.folder / name
-        if not (folder / "config.json").is_file():
-            make_model(folder, family, sampler, LENGTH, seed)
-        return str(folder)
+        return self._whole(name, lambda folder: make_model(folder, family, sampler, LENGTH, seed))
 
     def predictor(self, name: str, seed: int) -> str:
-        folder = self.folder / f"predictor-{name}"
-        if not (folder / "config.json").is_file():
-            make_predictor(folder, seed)
+        return self._whole(f"predictor-{name}", lambda folder: make_predictor(folder, seed))
+
+    def _whole(self, name: str, make: Callable[[Path], Path]) -> str:
+        """The folder of checkpoint `name`. It is made beside its place, so that what is there after a kill is
+        whole; the files are looked for because earlier versions made it in its place."""
+        folder = self.folder / name
+        if not all((folder / file).is_file() for file in CHECKPOINT):
+            unfinished = folder.with_name(name + PARTIAL)
+            for left in (folder, unfinished):
+                shutil.rmtree(left, ignore_errors=True)
+            make(unfinished).rename(folder)
         return str(folder)
 
 

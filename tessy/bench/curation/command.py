@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from tessy.terminal import only_answers
+
 
 @click.group("curation")
 def curation_command() -> None:
@@ -91,7 +93,7 @@ def volume(
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with only_answers(), tempfile.TemporaryDirectory() as scratch:
         place = folder or Path(scratch)
         place.mkdir(parents=True, exist_ok=True)
         if arrays:
