@@ -107,9 +107,7 @@ async def apart(
     After each pass it rests for `rest` times as long as that took, and leaves a shared device to the engines.
     Raises `UserError` where it cannot start; the reason is on standard error.
     """
-    spec = json.dumps(
-        {"source": source, "role": role, "window_tokens": window_tokens, "rest": rest, **settings}
-    )
+    spec = {"source": source, "role": role, "window_tokens": window_tokens, "rest": rest, **settings}
     process = await asyncio.create_subprocess_exec(
         *python_module("tessy.boundary.apart", json.dumps(spec)),
         stdin=asyncio.subprocess.PIPE,
