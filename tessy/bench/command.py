@@ -264,7 +264,7 @@ Examples:
   tessy bench scheduling
   tessy bench scheduling --engine-ms 10 --predictor-ms 0.5 --predictor-ms 5 --predictor-ms 50
   tessy bench scheduling --engine-ms 7.4 --one-device --ahead --begin-request-ms 0.6 --span-tokens 15
-  tessy bench scheduling --engine-ms 7.4 --one-device --predictors-beside --predictor-ms 4 --predictor-rest 9
+  tessy bench scheduling --engine-ms 7.4 --one-device --predictors-beside --predictor-ms 4 --predictor-rest 19
 """,
 )
 @click.option(

@@ -7,7 +7,7 @@ what is known of each token when it is sampled. Not covered: what is done with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Predictor(Protocol):
@@ -21,6 +21,14 @@ class Predictor(Protocol):
 
     def release(self, sample_id: str) -> None:
         """Free what is kept for a finished trace."""
+
+
+@runtime_checkable
+class InPasses(Protocol):
+    """A predictor that reads in passes (`tessy.boundary.passes`)."""
+
+    async def free(self) -> None:
+        """Returns when what is asked is read at once; until then more of the text may come."""
 
 
 class TokenRule(Protocol):

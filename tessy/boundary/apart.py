@@ -25,6 +25,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tessy.boundary.labels import FOREIGN_LABEL
+from tessy.boundary.passes import Passes
 from tessy.boundary.reading import Question, Reader, Readings
 from tessy.errors import UserError
 from tessy.processes import python_module
@@ -33,18 +34,20 @@ from tessy.records import Role
 LINE_BYTES = 1 << 26
 LOOK_S = 1e-4
 """Between two looks at a running pass."""
-REST = 9.0
-"""How long a predictor that shares its device with the models rests after a pass, in passes: it then takes a
-tenth of the time, more traces share the next pass, and the engines get on (`tessy/bench/README.md`)."""
+REST = 19.0
+"""How long a predictor that shares its device with the models rests after a pass, in passes: both predictors
+together then take a tenth of the time, and the engines get on (`tessy/bench/README.md`)."""
 Answer = list[tuple[int, bool]]
 
 
 class ApartPredictor:
     """The end that asks; made by `apart`."""
 
-    def __init__(self, source: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, source: str, process: asyncio.subprocess.Process, rest: float = 0.0) -> None:
         self.busy_s, self.tokens_read = 0.0, 0
         self._source, self.process = source, process
+        self._passes = Passes(rest)
+        self.free = self._passes.free
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._told: dict[str, int] = {}
         self._outbox: list[list[Any]] = []
@@ -73,6 +76,7 @@ class ApartPredictor:
 
     def _flush(self) -> None:
         orders, self._outbox = self._outbox, []
+        self._passes.began()
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(orders).encode() + b"\n")
 
@@ -81,11 +85,13 @@ class ApartPredictor:
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
             message = json.loads(line)
+            seconds = message["busy_s"] - self.busy_s
             self.busy_s, self.tokens_read = message["busy_s"], message["tokens_read"]
             for number, answer in message["answers"]:
                 done = self._waiting.pop(number)
                 if not done.done():
                     done.set_result([(offset, foreign) for offset, foreign in answer])
+            self._passes.ended(seconds, more=bool(self._waiting))
         status = await self.process.wait()
         for done in self._waiting.values():
             if not done.done():
@@ -94,16 +100,16 @@ class ApartPredictor:
 
 @asynccontextmanager
 async def apart(
-    source: str, role: Role, window_tokens: int, **settings: Any
+    source: str, role: Role, window_tokens: int, *, rest: float = 0.0, **settings: Any
 ) -> AsyncIterator[ApartPredictor]:
     """The predictor at `source`, ready; `settings` are JSON values for `_desk`. Its process ends with this.
 
     After each pass it rests for `rest` times as long as that took, and leaves a shared device to the engines.
     Raises `UserError` where it cannot start; the reason is on standard error.
     """
-    spec = json.dumps({"source": source, "role": role, "window_tokens": window_tokens, **settings})
+    spec = {"source": source, "role": role, "window_tokens": window_tokens, "rest": rest, **settings}
     process = await asyncio.create_subprocess_exec(
-        *python_module("tessy.boundary.apart", spec),
+        *python_module("tessy.boundary.apart", json.dumps(spec)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LINE_BYTES,
@@ -113,7 +119,7 @@ async def apart(
         if not await process.stdout.readline():
             status = await process.wait()
             raise UserError(f"predictor {source}: its process ended with {status} while it loaded; see above")
-        predictor = ApartPredictor(source, process)
+        predictor = ApartPredictor(source, process, rest)
         listening = asyncio.create_task(predictor.listen())
         try:
             yield predictor
@@ -221,7 +227,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     spec = json.loads(sys.argv[1])
-    rest = spec.pop("rest", 0.0)
+    rest = spec.pop("rest")
     desk = _desk(**spec)
     inbox: queue.SimpleQueue[list[list[Any]] | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(inbox,), daemon=True).start()

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tessy.boundary import InPasses
 from tessy.engines import LOCKED, Continuation, EngineFault
 from tessy.errors import UserError
 from tessy.records import Trajectory, to_row
@@ -26,7 +27,7 @@ from tessy.synthesis.cooperation import Turn
 from tessy.synthesis.journal import Journal
 from tessy.synthesis.meters import Meters
 from tessy.synthesis.rollouts import Assignment, Proposal, Rollout, Sample
-from tessy.synthesis.span_lengths import Pace, SpanLengths
+from tessy.synthesis.span_lengths import LEAST, Pace, SpanLengths
 
 UNWATCHED_CHUNK = 256
 """Tokens between two turns where nobody interrupts the author: how much of a trace a crash can cost."""
@@ -186,7 +187,10 @@ async def _stretch(
     adaptive = watched and schedule.adaptive and schedule.max_continuation_tokens is not None
     unwatched = SPELLED_CHUNK if rollout.ends_in_text else UNWATCHED_CHUNK
     chunk = interval = author.chunk_tokens if watched else unwatched
-    if adaptive:
+    in_passes = author.predictor if adaptive and isinstance(author.predictor, InPasses) else None
+    if in_passes:
+        chunk = interval = LEAST  # asking costs nothing: the pass comes anyway
+    elif adaptive:
         chunk = interval = pace.interval(role, chunk)
     budget = max_tokens = rollout.budget()
     if rollout.schema:
@@ -208,6 +212,9 @@ async def _stretch(
     try:
         while True:
             await continuation.grown(taken + chunk)
+            asked = clock()
+            if in_passes:
+                await in_passes.free()
             if continuation.finish_reason is None:
                 pace.wrote(role, len(continuation.token_ids), clock() - opened)
             # Else never more than a chunk, so that a trace's turns do not depend on who was faster.
@@ -218,7 +225,7 @@ async def _stretch(
             # Fewer ids than asked for without an end: the model's context is full.
             spent = finish == "length" and (request.max_tokens >= budget or taken < request.max_tokens)
             proposal = rollout.proposal(new, finish, spent=spent, logprobs=logprobs)
-            turn = await _next_turn(rollout, proposal, meters, pace) if proposal is not None else None
+            turn = await _next_turn(rollout, proposal, meters, pace, asked) if proposal else None
             if turn is not None:
                 if turn.ended_by != "chunk":
                     continuation.abort()
@@ -236,18 +243,17 @@ async def _stretch(
         continuation.abort()
 
 
-async def _next_turn(rollout: Rollout, proposal: Proposal, meters: Meters, pace: Pace) -> Turn:
-    """Have what the author proposes judged."""
+async def _next_turn(rollout: Rollout, proposal: Proposal, meters: Meters, pace: Pace, asked: float) -> Turn:
+    """Have judged what the author proposes; `asked` is when enough of it had come."""
     labels: list[tuple[int, bool]] = []
     predictor = rollout.author.predictor
     if rollout.watched and predictor is not None:
         clock = asyncio.get_running_loop().time
-        began = clock()
         labels = await predictor.foreign(
             rollout.sample.sample_id, rollout.thinking, proposal.chunk[: proposal.settled]
         )
-        pace.judged(clock() - began)
-        meters.predictor_waits_s += clock() - began
+        pace.judged(clock() - asked)
+        meters.predictor_waits_s += clock() - asked
     return rollout.turn(proposal, labels)
 
 
