@@ -90,9 +90,9 @@ def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
     known = about(group)
     mode = "both" if known.get("fixed") else "strict"
     commit = known["commit"] if known.get("follow") else None
-    with _problems(group) as problems:
+    with problems(group) as folder:
         judged = list(
-            judge(todo, format=known["format"], problems=problems, workers=2, mode=mode, commit=commit)
+            judge(todo, format=known["format"], problems=folder, workers=2, mode=mode, commit=commit)
         )
     for row, judgement in zip(given, judged, strict=True):
         words = [test.official for test in judgement.tests]
@@ -110,7 +110,7 @@ def _judged(group: Path, given: Sequence[Row]) -> Iterator[Compared]:
 
 
 @contextlib.contextmanager
-def _problems(group: Path) -> Iterator[Path]:
+def problems(group: Path) -> Iterator[Path]:
     """The group's problems; many small folders lie in one file, a problem a line."""
     packed = group / "packed.jsonl"
     if not packed.exists():
