@@ -95,8 +95,11 @@ for _tag, _pattern in (
 
 
 def _helper(files: Archive, config: Mapping[str, Any], key: str, default: str) -> Helper:
-    name = posixpath.normpath(str(config.get(key) or default))
-    source = Source("cpp", {default: files.stream(name).read(), "testlib.h": testlib()})
+    name = config.get(key) or default
+    if not isinstance(name, str):
+        raise ValueError(f"{files.where}: {key} is {short(name)}; it must be the name of a file")
+    code = files.stream(posixpath.normpath(name)).read()
+    source = Source("cpp", {default: code, "testlib.h": testlib()})
     return Helper(source, (INPUT, OUTPUT, ANSWER))
 
 

@@ -1,7 +1,7 @@
 """Asks a running LightCPVerifier to decide a group's rows.
 
 The service reads problems from a folder of its own: they are put there under names of this call, since it
-keeps what it compiled of a problem, and taken away afterwards. Programs go through its REST API, one by one.
+keeps what it compiled of a problem, and taken away afterwards. Two programs at a time go through its API.
 
 Not covered: starting the service (`README.md` says how it was), and answers to extract programs from, which
 is not its part.
@@ -14,6 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -35,6 +36,7 @@ VERDICTS: Mapping[str, str] = {
 }
 """Of the service's words; others are its own failures, IE."""
 _NOT_COMPILED = "Error: compile failed"
+_AT_ONCE = 2
 _PATIENCE_S = 300.0
 _NAP_S = 0.05
 
@@ -49,7 +51,8 @@ def decisions(group: Path, rows: Sequence[Row], url: str, problems: Path) -> lis
         try:
             for name, place in placed.items():
                 shutil.copytree(folder / name, place)
-            results = [_asked(url, call + row["problem"], row) for row in rows]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                results = list(pool.map(lambda row: _asked(url, call + row["problem"], row), rows))
         finally:
             for place in placed.values():
                 shutil.rmtree(place, ignore_errors=True)
