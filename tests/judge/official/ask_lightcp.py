@@ -33,9 +33,12 @@ VERDICTS: Mapping[str, str] = {
     "Output Limit Exceeded": "OLE",
     "Nonzero Exit Status": "RTE",
     "Signalled": "RTE",
+    "Dangerous Syscall": "RTE",
 }
 """Of the service's words; others are its own failures, IE."""
-_NOT_COMPILED = "Error: compile failed"
+_NOT_COMPILED, _BUSY = "Error: compile failed", "er compile failed: Time Limit Exceeded"
+_TRIALS = 3
+"""Where a busy machine is why a checker or interactor did not compile in time."""
 _AT_ONCE = 2
 _PATIENCE_S = 300.0
 _NAP_S = 0.05
@@ -52,11 +55,19 @@ def decisions(group: Path, rows: Sequence[Row], url: str, problems: Path) -> lis
             for name, place in placed.items():
                 shutil.copytree(folder / name, place)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                results = list(pool.map(lambda row: _asked(url, call + row["problem"], row), rows))
+                results = list(pool.map(lambda row: _settled(url, call + row["problem"], row), rows))
         finally:
             for place in placed.values():
                 shutil.rmtree(place, ignore_errors=True)
     return [_decided(row, result) for row, result in zip(rows, results, strict=True)]
+
+
+def _settled(url: str, problem: str, row: Row) -> dict[str, Any]:
+    for _ in range(_TRIALS):
+        result = _asked(url, problem, row)
+        if _BUSY not in result.get("error", ""):
+            break
+    return result
 
 
 def _asked(url: str, problem: str, row: Row) -> dict[str, Any]:
