@@ -39,13 +39,13 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
-    def stream(self, name: str, text: bool = False) -> Stream:
+    def stream(self, name: str, text: bool = False, utf8: bool = False) -> Stream:
         """The file called `name`; raises `ValueError` if there is none."""
         try:
             found = self._files[name]
         except KeyError:
             raise ValueError(f"{self.where}: no file {name!r}; complete the test data") from None
-        return Stream(found.name, found.open, text)
+        return Stream(found.name, found.open, text, utf8)
 
     def joined(self, other: Archive) -> Archive:
         """Both, `other`'s files first where names collide."""

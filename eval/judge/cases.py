@@ -127,18 +127,28 @@ def _run_checker(
     bench: Bench, checker: Helper, case: Case, ended: Outcome, given: Sealed, out: int, answer: Sealed
 ) -> tuple[Words, str]:
     program = bench.checkers[id(checker)]
-    output = os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC)
-    shown = (given.reader(), output, answer.reader())
+    sizes = (given.size, os.fstat(out).st_size, answer.size, *(file.size for file in program.files.values()))
+    if not verdicts.fits(bench.format, sum(sizes)):
+        return dict.fromkeys(bench.modes, verdicts.word(bench.format, "WA")), "too much for its checker"
+    shown = (given.reader(), _readable(bench, out), answer.reader())
     try:
         with _scratch() as said, _scratch() as err:
             outcome = run(
-                (*program.argv, *_told(bench, checker, case, ended)), verdicts.CHECKER_LIMITS,
+                (*program.argv, *_told(bench, checker, case, ended)), verdicts.checker_limits(bench.format),
                 files=program.files, stdin=None, stdout=said, stderr=err, shown=shown, links=_FOLDER,
             )  # fmt: skip
             return _checked(bench, checker, case, outcome, err), _note(outcome, err)
     finally:
         for fd in shown:
             os.close(fd)
+
+
+def _readable(bench: Bench, out: int) -> int:
+    """A descriptor of what stands in `out`, as a checker is given it."""
+    if verdicts.sends_text(bench.format) and not (output := read_all(out)).isascii():
+        with Sealed(verdicts.as_text(output)) as text:
+            return text.reader()
+    return os.open(f"/proc/self/fd/{out}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _told(bench: Bench, helper: Helper, case: Case, ended: Outcome | None = None) -> tuple[str, ...]:
@@ -177,7 +187,8 @@ def _talk(
         judge = None
         try:
             judge = start(
-                (*interactor.argv, *_told(bench, helper, case)), verdicts.interactor_limits(case),
+                (*interactor.argv, *_told(bench, helper, case)),
+                verdicts.interactor_limits(bench.format, case),
                 files=interactor.files, stdin=from_program, stdout=to_program, stderr=said, shown=shown,
                 links=_FOLDER, environment=interactor.environment,
             )  # fmt: skip
@@ -213,6 +224,8 @@ def _talk(
         spoken = judge.wait()
         outcome = replace(outcome, queued_s=outcome.queued_s + spoken.queued_s)
         mine, theirs = _faults(bench, outcome, case), _checked(bench, helper, case, spoken, said)
+        if "strict" in bench.modes and bench.format == "lightcp":
+            theirs["strict"] = verdicts.spoken(spoken, case)
         unread = verdicts.unread(bench.format)
         if "strict" in bench.modes and unread is not None and os.fstat(err).st_size > unread:
             mine["strict"] = verdicts.word(bench.format, "TLE")

@@ -70,10 +70,10 @@ class Program:
             content.close()
 
 
-def compile_limits(cpu_s: float, memory: int, processes: int = 50) -> Limits:
-    """Limits for a compiler: seconds, bytes, processes."""
+def compile_limits(cpu_s: float, memory: int, processes: int = 50, binary: int = 64 * MIB) -> Limits:
+    """Limits for a compiler: seconds, bytes, processes, bytes of what it makes."""
     return Limits(
-        cpu_s=cpu_s, wall_s=3 * cpu_s, memory=memory, stdout=64 * MIB, stderr=MIB,
+        cpu_s=cpu_s, wall_s=3 * cpu_s, memory=memory, stdout=binary, stderr=MIB,
         processes=processes, tmp=256 * MIB, inodes=4096,
     )  # fmt: skip
 
@@ -91,7 +91,10 @@ DMOJ = {
         "python", PYPY, ("-BS",), _SMALL, headroom=128 * MIB, interpreter=pypy, environment=PYPY_ENVIRONMENT
     ),
 }  # fmt: skip
-_LIGHTCP_CPP = Language("cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB))
+_LIGHTCP_CPP = Language(
+    "cpp", _GXX, ("-O2", "-pipe", "-std=gnu++17"), compile_limits(10, 512 * MIB, binary=128 * MIB),
+    environment={"LC_ALL": "C"},
+)  # fmt: skip
 LIGHTCP = {"cpp": _LIGHTCP_CPP}
 LCB = {"python": Language("python", PYTHON, ("-B",), _SMALL, interpreter=interpreter)}
 _PATIENT = compile_limits(60, 2048 * MIB)
@@ -113,7 +116,7 @@ def build(language: Language, source: Source, unbuffered: bool = False) -> Progr
     What an `unbuffered` program writes is written at once, flushed or not."""
     if not language.compiled:
         return _script(language, source, ("-u",) if unbuffered else ())
-    files, environment = {_PROGRAM: Sealed(_binary(language, source))}, {}
+    files, environment = {_PROGRAM: Sealed(_binary(language, source))}, dict(language.environment)
     if unbuffered:
         files[_PRELOADED] = Sealed(_binary(HELPERS["cpp"], _UNBUFFERED))
         environment["LD_PRELOAD"] = _PRELOADED

@@ -6,6 +6,7 @@ a few kilobytes, and one case at a time is in memory while it runs.
 
 from __future__ import annotations
 
+import codecs
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -35,18 +36,27 @@ class CompileError(Exception):
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A test file that is read when it is needed. `text` turns CRLF and lone CR into LF on the way, and adds
-    the LF that its last line lacks."""
+    the LF that its last line lacks. `utf8` puts U+FFFD in the place of what is none."""
 
     name: str
     open: Callable[[], IO[bytes]]
     text: bool = False
+    utf8: bool = False
 
     def chunks(self) -> Iterator[bytes]:
         """Its bytes, a piece at a time. Raises `BrokenTestData`."""
         try:
-            yield from self._pieces()
+            yield from self._decoded() if self.utf8 else self._pieces()
         except _UNREADABLE as error:
             raise BrokenTestData(f"test file {self.name!r} is broken ({error}); download it again") from None
+
+    def _decoded(self) -> Iterator[bytes]:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for part in self._pieces():
+            held, _ = decoder.getstate()
+            yield part if not held and part.isascii() else decoder.decode(part).encode()
+        if last := decoder.decode(b"", final=True):
+            yield last.encode()
 
     def _pieces(self) -> Iterator[bytes]:
         held, last = b"", b"\n"

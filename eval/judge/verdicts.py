@@ -10,7 +10,10 @@ Not covered: points. A submission passes or it does not, as in all three benchma
 
 from __future__ import annotations
 
+import codecs
+import math
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -22,7 +25,7 @@ from eval.sandbox import Limits, Outcome
 Word: TypeAlias = tuple[Verdict, str]
 """A verdict and the official judge's word for it."""
 
-CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB, tmp=64 * MIB)
+_CHECKER_LIMITS = Limits(cpu_s=10, wall_s=20, memory=256 * MIB, stdout=MIB, stderr=MIB, tmp=64 * MIB)
 SHARED = 4 * MIB
 """Of /dev/shm for LiveCodeBench: officially locks of processes can be made, as pools of threads do."""
 _POINTS = re.compile(rb"^points (\d+)$", re.MULTILINE)
@@ -42,7 +45,14 @@ WORDS: dict[Format, dict[Verdict, str]] = {
                 "RTE": "failed", "CE": "failed", "NO_CODE": "failed", "IE": "failed", "SKIP": "failed"},
 }  # fmt: skip
 _INVALID_RETURN: Word = ("RTE", "IR")
-_NONZERO: Word = ("RTE", "Nonzero Exit Status")
+_NONZERO, _DANGEROUS = "Nonzero Exit Status", "Dangerous Syscall"
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGTERM)
+"""By whatever go-judge starts; `abort` ends a program nevertheless."""
+_EACH_BYTE = "replace each byte"
+_DISK = 128 * MIB
+"""What files a program may have, and what a checker reads, beside the program itself."""
+_TICK_S = 0.1
+"""How often go-judge looks at the clock."""
 
 
 def allowed_s(time_s: float) -> float:
@@ -59,11 +69,13 @@ def limits(format: Format, problem: JudgeProblem, case: Case, modes: Sequence[Mo
     """What the submission may use on this case: where modes differ, what the most generous of them grants."""
     cpu_s, wall_s = allowed_s(case.time_s), allowed_s(case.time_s * problem.wall_factor)
     if format == "lightcp":
-        return Limits(
+        alone = Limits(
             cpu_s=cpu_s, wall_s=wall_s, memory=case.memory, stdout=case.output, stderr=64 * MIB,
-            address_space=None if problem.interactor else case.memory + 16384, stack=case.memory,
-            processes=128, tmp=64 * MIB,
+            address_space=case.memory + 16384, stack=case.memory, processes=128, tmp=_DISK, inodes=4096,
+            ignored=(*_IGNORED, signal.SIGXFSZ), weighed=True,
         )  # fmt: skip
+        talking = replace(alone, stderr=MIB, address_space=None, ignored=_IGNORED, hold=True)
+        return talking if problem.interactor else alone
     if format == "dmoj":
         # DMOJ's clock runs while the child runs or sleeps; with wall time less queueing that is this clock.
         wall_s = wall_s if "fixed" in modes or problem.interactor else cpu_s
@@ -85,12 +97,21 @@ def confine(limits: Limits, headroom: int) -> Limits:
     return replace(limits, address_space=limits.memory + headroom, solo=True)
 
 
-def interactor_limits(case: Case) -> Limits:
+def checker_limits(format: Format) -> Limits:
+    return _as_go_judge(_CHECKER_LIMITS) if format == "lightcp" else _CHECKER_LIMITS
+
+
+def interactor_limits(format: Format, case: Case) -> Limits:
     """The interactor's share: four times the time, twice that in wall time, four times the memory."""
-    return Limits(
+    limits = Limits(
         cpu_s=4 * case.time_s, wall_s=8 * case.time_s, memory=max(4 * case.memory, 256 * MIB),
         stdout=case.output, stderr=MIB, tmp=64 * MIB,
     )  # fmt: skip
+    return replace(_as_go_judge(limits), hold=True) if format == "lightcp" else limits
+
+
+def _as_go_judge(limits: Limits) -> Limits:
+    return replace(limits, tmp=_DISK, inodes=4096, ignored=_IGNORED)
 
 
 def time_used(format: Format, outcome: Outcome, mode: Mode) -> float:
@@ -101,14 +122,25 @@ def time_used(format: Format, outcome: Outcome, mode: Mode) -> float:
     return outcome.cpu_s
 
 
+def _overslept(format: Format, outcome: Outcome, time_s: float) -> bool:
+    """Whether LightCPVerifier's wall limit, twice the CPU's, was over when go-judge looked. Others stop a
+    program by it, and do not ask afterwards."""
+    return format == "lightcp" and outcome.wall_s - outcome.queued_s >= _TICK_S * math.ceil(
+        round(2 * time_s / _TICK_S, 6)
+    )
+
+
 def near_limit(format: Format, outcome: Outcome, case: Case, mode: Mode) -> bool:
     """Whether a second run without neighbours could still be in time."""
-    return case.time_s < time_used(format, outcome, mode) <= allowed_s(case.time_s)
+    used = time_used(format, outcome, mode)
+    overslept = outcome.ended == "exit" and _overslept(format, outcome, case.time_s)
+    return (case.time_s < used or overslept) and used <= allowed_s(case.time_s)
 
 
 def fault(format: Format, outcome: Outcome, case: Case, mode: Mode) -> Word | None:
     """What was wrong with the run itself; None: the output decides."""
     late = outcome.ended in ("cpu", "wall") or time_used(format, outcome, mode) > case.time_s
+    late = late or _overslept(format, outcome, case.time_s)
     memory = outcome.memory if format == "lightcp" else outcome.main_memory
     fat = outcome.ended == "memory" or memory > case.memory
     if format == "lightcp" and fat:
@@ -117,12 +149,13 @@ def fault(format: Format, outcome: Outcome, case: Case, mode: Mode) -> Word | No
         return word(format, "TLE")
     if fat:
         return word(format, "MLE")
-    if outcome.ended == "output":
+    if outcome.ended == "output" or (format == "lightcp" and outcome.signal == signal.SIGXFSZ):
         return word(format, "OLE")
     if outcome.signal is not None:
-        return word(format, "RTE")
+        dangerous = format == "lightcp" and outcome.signal == signal.SIGSYS
+        return ("RTE", _DANGEROUS) if dangerous else word(format, "RTE")
     if outcome.exit_code:
-        return {"dmoj": _INVALID_RETURN, "lightcp": _NONZERO, "lcb": word("lcb", "RTE"),
+        return {"dmoj": _INVALID_RETURN, "lightcp": ("RTE", _NONZERO), "lcb": word("lcb", "RTE"),
                 "asserts": word("asserts", "RTE")}[format]  # fmt: skip
     return None
 
@@ -147,10 +180,41 @@ def _payable(helper: Helper, case: Case, said: bytes) -> bool:
     return points is not None and float(points[1]) <= (1 if case.points is None else case.points)
 
 
+def sends_text(format: Format) -> bool:
+    """Whether a checker is given the output `as_text`."""
+    return format == "lightcp"
+
+
+def as_text(output: bytes) -> bytes:
+    """An output as go-judge sends it: each byte that is no UTF-8 has become U+FFFD."""
+    return output.decode(errors=_EACH_BYTE).encode()
+
+
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error(_EACH_BYTE, _each_byte)
+
+
+def fits(format: Format, size: int) -> bool:
+    """Whether a checker and what it reads, so many bytes, fit where it runs; if not, the answer is wrong."""
+    return format != "lightcp" or size <= _DISK
+
+
 def unread(format: Format) -> int | None:
     """How many bytes of standard error an interactive submission may write: in DMOJ nobody reads them, so
     that one that writes more than a pipe holds waits for ever. None: as many as its limits allow."""
     return 65536 if format == "dmoj" else None
+
+
+def spoken(interactor: Outcome, case: Case) -> Word:
+    """LightCPVerifier's word for an interactor that does not accept is how that one ended. It is a wrong
+    answer all the same."""
+    share = replace(case, time_s=4 * case.time_s, memory=4 * case.memory)
+    found = fault("lightcp", interactor, share, "strict")
+    return ("WA", found[1]) if found else word("lightcp", "AC")
 
 
 def interaction(format: Format, submission: Word | None, judge: Word, mode: Mode) -> Word:

@@ -24,7 +24,9 @@
  * input, output, error, the kept ones, the files. Keys (0 or absent: no such limit): cpu_ms, wall_ms (less the
  * time the program stood ready and got no CPU), rss (sum over the tree), as, stack, fsize, nofile, nproc, tmp,
  * inodes (of a private /tmp), shm (of a private /dev/shm), keep (how many descriptors the program gets, from 3
- * on), solo (1: `refuse_company` of filter.h, and no /dev/stdin, stdout, stderr, fd), file (a path in /box; repeatable,
+ * on), solo (1: `refuse_company` of filter.h, and no /dev/stdin, stdout, stderr, fd), ignore (a bit for each signal
+ * that the program ignores at first, the lowest for signal 1), hold (1: what it was given stays open until it ends,
+ * whatever it closes), file (a path in /box; repeatable,
  * read-only and executable), link (PATH=TARGET: a symbolic link in /box or /tmp; repeatable), env (NAME=VALUE;
  * repeatable). Sizes are bytes.
  *
@@ -73,7 +75,7 @@ enum { CONTROL = 100, LONGEST = 1 << 16, REPORT = 160, MOST_WORDS = 1024, MOST_F
        MOST_SHARED = 1024 /* files of a private /dev/shm */ };
 
 static struct {
-    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, shm, keep, solo;
+    i64 cpu_ms, wall_ms, rss, as, stack, fsize, nofile, nproc, tmp, inodes, shm, keep, solo, ignore, hold;
     char *files[MOST_FILES], *links[MOST_FILES], *envs[MOST_FILES];
     int file_count, link_count, env_count;
 } want;
@@ -106,7 +108,8 @@ static void parse(char *word) {
     static const struct { const char *key; i64 *value; } KEYS[] = {
         {"cpu_ms", &want.cpu_ms}, {"wall_ms", &want.wall_ms}, {"rss", &want.rss}, {"as", &want.as},
         {"stack", &want.stack}, {"fsize", &want.fsize}, {"nofile", &want.nofile}, {"nproc", &want.nproc},
-        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"shm", &want.shm}, {"keep", &want.keep}, {"solo", &want.solo}};
+        {"tmp", &want.tmp}, {"inodes", &want.inodes}, {"shm", &want.shm}, {"keep", &want.keep}, {"solo", &want.solo},
+        {"ignore", &want.ignore}, {"hold", &want.hold}};
     static const struct { const char *key; char **list; int *count; } LISTS[] = {
         {"file", want.files, &want.file_count}, {"link", want.links, &want.link_count},
         {"env", want.envs, &want.env_count}};
@@ -171,6 +174,8 @@ static void become_program(char **argv) {
         if (dup2(orders.fds[i], i) < 0) die("descriptors");
     if (syscall(__NR_close_range, 3 + want.keep, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */)) die("close_range");
     sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int number = 1; number < NSIG; number++)
+        if (want.ignore >> (number - 1) & 1) signal(number, SIG_IGN);
     for (int i = 0; !LEAVES && i < want.env_count; i++) putenv(want.envs[i]);
     unsigned long long first = 0; /* this exec, among all that a filter sees */
     if (want.solo && !LEAVES && getrandom(&first, sizeof first, 0) != sizeof first) die("getrandom");
@@ -348,7 +353,7 @@ static char **box(char **words) {
         return words + 1;
     }
     ignore_handlers();
-    close_given(); /* the other end of a pipe must hear when the program lets go of it */
+    if (!want.hold) close_given(); /* the other end of a pipe must hear when the program lets go of it */
     supervise(program);
     _exit(0);
 }

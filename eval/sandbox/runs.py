@@ -40,7 +40,10 @@ class Limits:
     is written there. `tmp` bytes of private /tmp with `inodes` files; 0: nothing is writable. `shared` bytes
     of private /dev/shm, where locks that processes share are; 0: there is none. `solo`: the
     program is killed if it sleeps, sets a timer, runs another program or waits for a child, and finds no
-    /dev/stdin, stdout, stderr or fd.
+    /dev/stdin, stdout, stderr or fd. `ignored` are signals that it ignores at first; with SIGXFSZ among them
+    what is beyond the caps is not written, as on a full disk, and nothing is killed for it. `hold`: what it
+    was given stays open until it ends, whatever it closes. `weighed`: what it writes to `stdout` and `stderr`
+    counts as its memory.
     """
 
     cpu_s: float
@@ -56,6 +59,9 @@ class Limits:
     inodes: int = 1024
     shared: int = 0
     solo: bool = False
+    ignored: tuple[signal.Signals, ...] = ()
+    hold: bool = False
+    weighed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ def inside(number: int) -> str:
 def _group(sandbox: Sandbox, limits: Limits) -> Group | None:
     if accounting().kind == "rlimits":
         return None
-    allowed = limits.memory + limits.stdout + limits.stderr + _CGROUP_SLACK
+    allowed = limits.memory + _CGROUP_SLACK + (0 if limits.weighed else limits.stdout + limits.stderr)
     try:
         return sandbox.confine(allowed, limits.processes + 2)
     except OSError as error:
@@ -204,10 +210,11 @@ class Run:
         _, ended, status, *numbers = (report or f"end rss {int(signal.SIGKILL)} 0 0 0 0 0").split()
         cpu_us, wall_us, queued_us, main_memory, tree_memory = map(int, numbers)
         written = [(os.fstat(fd).st_size, cap) for fd, cap in self._files]
-        memory = max(main_memory, tree_memory)
+        output = sum(size for size, _ in written)
+        memory = max(main_memory, tree_memory) + (output if self._limits.weighed else 0)
         if self._group:
             # Output lives in memory that the group is charged for.
-            memory = max(self._group.peak() - sum(size for size, _ in written), 0)
+            memory = max(self._group.peak() - (0 if self._limits.weighed else output), 0)
         if ended == "rss" or (self._group and self._group.ran_out()):
             ended = "memory"
         elif ended == "exit" and any(size > cap for size, cap in written):
@@ -230,13 +237,14 @@ def _wanted(limits: Limits, shown: int) -> list[str]:
     fallback = accounting().kind == "rlimits"
     # Without a memory group one process could outrun the sampling; address space stops it first.
     address_space = limits.address_space or (limits.memory + 1024 * MIB if fallback else 0)
+    full = signal.SIGXFSZ in limits.ignored
     wanted = {
         "cpu_ms": round(limits.cpu_s * 1000),
         "wall_ms": round(limits.wall_s * 1000),
         "rss": limits.memory if fallback else 0,
         "as": address_space,
         "stack": limits.stack or 0,
-        "fsize": max(limits.stdout, limits.stderr, limits.tmp) + 4096,
+        "fsize": max(limits.stdout, limits.stderr, limits.tmp) + (0 if full else 4096),
         "nofile": limits.open_files,
         "nproc": limits.processes,
         "tmp": limits.tmp,
@@ -244,5 +252,7 @@ def _wanted(limits: Limits, shown: int) -> list[str]:
         "shm": limits.shared,
         "keep": shown,
         "solo": int(limits.solo),
+        "ignore": sum(1 << (number - 1) for number in limits.ignored),
+        "hold": int(limits.hold),
     }
     return [f"{key}={value}" for key, value in wanted.items()]

@@ -487,7 +487,7 @@ def test_dmoj_links_to_standard_streams_lead_to_descriptors(tmp_path: Path) -> N
         ("time: 2s\nsubtasks:\n- n_cases: 1\n  cases: [{input: x.in, output: x.ans}]\n", 2),
         ("time: 2s\nsubtasks:\n- cases: [{input: 1.in, output: 1.ans, time_limit: 8s}]\n", 2),
         ("time: 2s\nsubtasks:\n- cases: [{input: 1.in, output: 1.ans, time: 8s}]\n", 8),
-        ("subtasks:\n- time_limit: 4s\n  n_cases: 0\n  cases: [{input: 1.in, output: 1.ans, time: 0}]\n", 4),
+        ("subtasks:\n- time_limit: 4s\n  cases: [{input: 1.in, output: 1.ans, time: 0}]\n", 4),
     ],
 )
 def test_lightcp_empty_limits_and_double_lists(tmp_path: Path, config: str, seconds: float) -> None:

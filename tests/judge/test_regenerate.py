@@ -6,7 +6,7 @@ import pytest
 
 from tests.judge.official import ask_dmoj, regenerate, runners
 
-NOT_ASKED = {"lightcp_rules", "surrogate/dmoj", "surrogate/lcb", "surrogate/lightcp"}
+NOT_ASKED = {"surrogate/dmoj", "surrogate/lcb", "surrogate/lightcp"}
 
 
 def test_every_group_but_those_that_the_readme_names_can_be_decided_again() -> None:

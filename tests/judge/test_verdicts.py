@@ -108,15 +108,46 @@ def test_limits_of_a_submission() -> None:
     assert light.wall_s == verdicts.allowed_s(20)
     assert (light.address_space, light.stack) == (CASE.memory + 16384, CASE.memory)
     assert (light.processes, light.stderr, light.open_files) == (128, 64 * MIB, 256)
-    assert verdicts.limits("lightcp", INTERACTIVE, CASE, ["strict"]).address_space is None
+    assert (light.tmp, light.inodes, light.weighed, light.hold) == (128 * MIB, 4096, True, False)
+    talking = verdicts.limits("lightcp", INTERACTIVE, CASE, ["strict"])
+    assert (talking.address_space, talking.stderr, talking.hold) == (None, MIB, True)
     oj = {modes: verdicts.limits("dmoj", BATCH, CASE, modes) for modes in (("strict",), ("strict", "fixed"))}
     assert oj["strict",].wall_s == verdicts.allowed_s(10)
     assert oj["strict", "fixed"].wall_s == verdicts.allowed_s(30)
     assert (oj["strict",].stderr, oj["strict",].tmp) == (MIB, 0)
-    interactor = verdicts.interactor_limits(CASE)
+    interactor = verdicts.interactor_limits("lightcp", CASE)
     assert (interactor.cpu_s, interactor.wall_s, interactor.memory) == (40, 80, 4 * CASE.memory)
-    checker = verdicts.CHECKER_LIMITS
+    checker = verdicts.checker_limits("lightcp")
     assert (checker.cpu_s, checker.wall_s, checker.memory) == (10, 20, 256 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("interactor", "expected"),
+    [
+        (CLEAN, "AC Accepted"),
+        (replace(CLEAN, exit_code=1), "WA Nonzero Exit Status"),
+        (replace(CLEAN, exit_code=None, signal=6), "WA Signalled"),
+        (replace(CLEAN, ended="wall"), "WA Time Limit Exceeded"),
+        (replace(CLEAN, cpu_s=41.0), "WA Time Limit Exceeded"),
+        (replace(CLEAN, memory=5 * CASE.memory), "WA Memory Limit Exceeded"),
+        (replace(CLEAN, ended="output"), "WA Output Limit Exceeded"),
+    ],
+)
+def test_lightcp_names_how_its_interactor_ended(interactor: Outcome, expected: str) -> None:
+    assert " ".join(verdicts.spoken(interactor, CASE)) == expected
+
+
+def test_lightcp_looks_at_the_clock_every_tenth_of_a_second() -> None:
+    case = replace(CASE, time_s=0.51)
+    for wall_s, late in ((1.09, False), (1.11, True)):
+        outcome = replace(CLEAN, cpu_s=0.0, wall_s=wall_s, queued_s=0.0)
+        assert (verdicts.fault("lightcp", outcome, case, "strict") is not None) == late
+        assert verdicts.near_limit("lightcp", outcome, case, "strict") == late
+
+
+def test_what_is_no_utf8_reaches_a_lightcp_checker_byte_by_byte() -> None:
+    assert verdicts.as_text("3 é".encode()) == "3 é".encode()
+    assert verdicts.as_text(b"\xe3\x81 \xff").decode() == "\ufffd\ufffd \ufffd"
 
 
 @given(st.floats(0.1, 12), st.floats(0, 40), st.floats(0, 10), st.sampled_from(["strict", "fixed"]))

@@ -3,12 +3,18 @@
 `config.yaml` says how many cases there are and their limits, `testdata/` holds them, checker and interactor
 are testlib programs. A limit given as a bare number is nanoseconds or bytes, as text it carries a unit.
 
-Not covered: `score` and `filename`, which do not change a verdict.
+The service is a JavaScript program, and takes what such a one takes: where a name, a limit or the type is
+null, 0, false or empty, its default counts; `n_cases` may be text or a fraction, which is rounded up.
+
+Not covered: `score`, which changes no verdict, and `filename`, which only fails if it is no C++ file's.
 """
 
 from __future__ import annotations
 
+import math
+import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from reprlib import repr as short
@@ -37,7 +43,7 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
     files = open_archive(place.path)
     where = f"{place.path}: config.yaml"
     config = _config(where, files)
-    kind = config.get("type", "default")
+    kind = config.get("type") or "default"
     if kind not in ("default", "interactive"):
         raise ValueError(f"{where}: type {short(kind)} is unknown; known are default, interactive")
     cases = tuple(_cases(where, config, files))
@@ -50,7 +56,8 @@ def load(problem_id: str, place: Place) -> JudgeProblem:
 
 def _config(where: str, files: Archive) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(files.stream("config.yaml").read())
+        text = files.stream("config.yaml").read().decode(errors="replace")
+        config = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: cannot be read: {error}") from None
     if not isinstance(config, dict):
@@ -58,9 +65,41 @@ def _config(where: str, files: Archive) -> dict[str, Any]:
     return config
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 as the service reads it, not 1.1: `yes` is text, `1e9` a number, `010` ten, and a key that
+    stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = next((key for key, count in Counter(map(str, keys)).items() if count > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"key {short(twice)} stands twice")
+        return super().construct_mapping(node, deep)
+
+    def whole(self, node: yaml.ScalarNode) -> int:
+        text = self.construct_scalar(node).replace("_", "")
+        return int(text, 0 if re.match("[-+]?0[box]", text) else 10)
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.whole)
+for _tag, _pattern in (
+    ("null", r"~|null|Null|NULL|"),
+    ("bool", r"true|True|TRUE|false|False|FALSE"),
+    ("int", r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9](?:[0-9_]*[0-9])?)"),
+    ("float", r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)"),
+    ("float", r"\.[0-9_]+(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
+    ("merge", r"<<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), None)
+
+
 def _helper(files: Archive, config: Mapping[str, Any], key: str, default: str) -> Helper:
-    name = str(config.get(key) or default)
-    source = Source("cpp", {Path(name).name: files.stream(name).read(), "testlib.h": testlib()})
+    name = config.get(key) or default
+    if not isinstance(name, str):
+        raise ValueError(f"{files.where}: {key} is {short(name)}; it must be the name of a file")
+    code = files.stream(posixpath.normpath(name)).read()
+    source = Source("cpp", {default: code, "testlib.h": testlib()})
     return Helper(source, (INPUT, OUTPUT, ANSWER))
 
 
@@ -72,35 +111,45 @@ def _cases(where: str, config: Mapping[str, Any], files: Archive) -> Iterator[Ca
     for subtask in subtasks:
         if not isinstance(subtask, dict):
             raise ValueError(f"{where}: a subtask is {short(subtask)}; it must map `n_cases` or `cases`")
-        count = subtask.get("n_cases")  # which goes before cases, unless it is 0
-        if not count and subtask.get("cases"):
-            if not isinstance(subtask["cases"], list):
-                raise ValueError(f"{where}: cases is {short(subtask['cases'])}; it must be a list")
+        if "n_cases" in subtask:  # which goes before cases, whatever it is
+            for _ in range(_count(where, subtask["n_cases"])):
+                number += 1
+                given, expected = (
+                    f"{config.get(f'{side}_prefix') or ''}{number}{config.get(f'{side}_suffix') or suffix}"
+                    for side, suffix in (("input", ".in"), ("output", ".ans"))
+                )
+                yield _case(where, files, given, expected, (config, subtask))
+        else:
+            if not isinstance(subtask.get("cases"), list):
+                raise ValueError(f"{where}: cases is {short(subtask.get('cases'))}; it must be a list")
             for entry in subtask["cases"]:
-                if not isinstance(entry, dict) or "input" not in entry or "output" not in entry:
+                texts = [entry.get(key) for key in ("input", "output")] if isinstance(entry, dict) else [None]
+                if not all(isinstance(text, str) for text in texts):
                     raise ValueError(f"{where}: a case is {short(entry)}; it must name `input` and `output`")
-                yield _case(where, files, str(entry["input"]), str(entry["output"]), (config, subtask, entry))
-            continue
-        if not isinstance(count, int) or not 0 <= count <= 100_000:
-            raise ValueError(f"{where}: n_cases is {short(count)}; it must be a number of cases")
-        for _ in range(count):
-            number += 1
-            given = f"{config.get('input_prefix', '')}{number}{config.get('input_suffix', '.in')}"
-            expected = f"{config.get('output_prefix', '')}{number}{config.get('output_suffix', '.ans')}"
-            yield _case(where, files, given, expected, (config, subtask))
+                yield _case(where, files, entry["input"], entry["output"], (config, subtask, entry))
+
+
+def _count(where: str, count: Any) -> int:
+    try:
+        cases = math.ceil(float(count or 0))
+    except (TypeError, ValueError, OverflowError):
+        cases = -1
+    if not 0 <= cases <= 100_000:
+        raise ValueError(f"{where}: n_cases is {short(count)}; it must be a number of cases")
+    return cases
 
 
 def _case(
     where: str, files: Archive, given: str, expected: str, levels: tuple[Mapping[str, Any], ...]
 ) -> Case:
-    answers = [f"testdata/{expected}"]
+    answers = [posixpath.normpath(f"testdata/{expected}")]
     if expected.endswith(".out"):
-        answers.insert(0, f"testdata/{expected.removesuffix('.out')}.ans")
+        answers.insert(0, f"{answers[0].removesuffix('.out')}.ans")
     answer = next((name for name in answers if name in files), answers[-1])
     return Case(
         name=given,
-        input=files.stream(f"testdata/{given}"),
-        answer=files.stream(answer),
+        input=files.stream(posixpath.normpath(f"testdata/{given}"), utf8=True),
+        answer=files.stream(answer, utf8=True),
         time_s=_limit(where, levels, "time", "1s", _TIME, per_number=1e-9),
         memory=int(_limit(where, levels, "memory", "256m", _MEMORY, per_number=1)),
         output=_MOST_OUTPUT,
@@ -117,10 +166,11 @@ def _limit(
     values += [level.get(key) for level in levels[2:]]
     value = next(filter(None, reversed(values)), default)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        amount = value * per_number
+        whole = isinstance(value, int) or value.is_integer()  # go-judge takes no others
+        amount = value * per_number if whole else 0
     else:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*?)b?\s*", str(value).lower())
+        match = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+)[0-9.]*\s*([a-z]*)", str(value).lower())
         amount = float(match[1]) * units[match[2]] if match and match[2] in units else 0
-    if not 0 < amount < 1 << 40:
+    if not 0 < amount <= 1 << 40:
         raise ValueError(f"{where}: {key} limit {short(value)} is no usable limit; write it like {default!r}")
     return amount

@@ -1,6 +1,7 @@
 """Asks a checkout of an official repository to decide the rows again.
 
     python -m tests.judge.official.regenerate GROUP --checkout DIR [--python PYTHON]
+                                                    [--service URL --problems FOLDER]
 
 rewrites GROUP's `rows.jsonl` with the decisions of the code in DIR, `about.json` with its commit, and prints
 which decisions changed. PYTHON must have what the official code imports; README.md says for each group what
@@ -20,16 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from eval.judge.formats import asserts, lcb
-from tests.judge.official import ask_dmoj, runners
+from tests.judge.official import ask_dmoj, ask_lightcp, runners
 from tests.judge.official.runners import HERE, Row
 
 
 @dataclass(frozen=True)
 class Official:
-    """The official code: its checkout, and the interpreter that has what it imports."""
+    """The official code: its checkout, and the interpreter that has what it imports; or, where it is a service
+    that runs, the URL of that and the folder in which it finds problems."""
 
     checkout: Path
     python: Path
+    service: str | None = None
+    problems: Path | None = None
 
     def ask(self, program: str, questions: Sequence[Any], *options: str) -> list[Any]:
         """What `program` prints, a line of JSON for each question. Its arguments are the checkout, the file
@@ -224,11 +228,18 @@ def olympiadbench(official: Official, group: Path, rows: Sequence[Row]) -> Decis
     return official.ask(_ASK_OLYMPIADBENCH, questions)
 
 
+def lightcp(official: Official, group: Path, rows: Sequence[Row]) -> Decisions:
+    """Every program, by a LightCPVerifier that runs."""
+    if official.service is None or official.problems is None:
+        raise SystemExit("LightCPVerifier decides as a service: give --service URL and its --problems FOLDER")
+    return ask_lightcp.decisions(group, rows, official.service, official.problems)
+
+
 ASKING: Mapping[str, Callable[[Official, Path, Sequence[Row]], Decisions]] = {
     "answers": olympiadbench,
     "dmoj_checkers": checkers, "dmoj_driver": dmoj, "dmoj_limits": ojbench, "dmoj_rules": ojbench,
     "extract/dmoj": ojbench_extraction, "extract/lcb": extraction, "extract/lightcp": longest,
-    "humaneval": humaneval,
+    "humaneval": humaneval, "lightcp_driver": lightcp, "lightcp_rules": lightcp,
     "lcb": livecodebench, "lcb_2025_01_13": livecodebench, "lcb_2025_01_17": livecodebench,
     "lcb_wide": livecodebench, "lcb_broad": livecodebench,
 }  # fmt: skip
@@ -247,10 +258,13 @@ def main() -> None:
     parser.add_argument("group", choices=sorted(ASKING))
     parser.add_argument("--checkout", type=Path, required=True, metavar="DIR")
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
+    parser.add_argument("--service", metavar="URL", help="of LightCPVerifier, where that decides")
+    parser.add_argument("--problems", type=Path, metavar="FOLDER", help="where that service finds problems")
     given = parser.parse_args()
     group, checkout = HERE / given.group, given.checkout.resolve()
+    official = Official(checkout, given.python.absolute(), given.service, given.problems)
     old = runners.rows(group)
-    decisions = ASKING[given.group](Official(checkout, given.python.absolute()), group, old)
+    decisions = ASKING[given.group](official, group, old)
     new = [decided(row, decision) for row, decision in zip(old, decisions, strict=True)]
     changed = [(before, after) for before, after in zip(old, new, strict=True) if before != after]
     for before, after in changed:

@@ -1,4 +1,4 @@
-// expect: WA Wrong Answer
+// expect: WA Nonzero Exit Status
 #include <cstdio>
 #include <cstdlib>
 int main() {

@@ -1,2 +1,2 @@
-// expect: WA Wrong Answer
+// expect: WA Nonzero Exit Status
 int main() {}

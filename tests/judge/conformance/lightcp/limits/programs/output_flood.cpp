@@ -1,4 +1,4 @@
-// expect: OLE Output Limit Exceeded
+// expect: TLE Time Limit Exceeded
 #include <cstdio>
 #include <cstring>
 static char line[1 << 20];
