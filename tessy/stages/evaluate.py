@@ -35,7 +35,7 @@ class EvaluateStage(TestingStage[CodeBenchmark]):
 KIND = Kind(
     "evaluate",
     EvaluateStage,
-    revision=9,
+    revision=10,
     declared=f"{__name__}:KIND",
     run="eval.code:run",
     join="eval.code:run",

@@ -27,8 +27,8 @@ from tests.judge.official.runners import HERE, Row
 
 @dataclass(frozen=True)
 class Official:
-    """The official code: its checkout, and the interpreter that has what it imports; or, where it is a service
-    that runs, the URL of that and the folder in which it finds problems."""
+    """The official code: its checkout, and the interpreter that has what it imports; where it is a service
+    that runs, its URL and the folder in which it finds problems, too."""
 
     checkout: Path
     python: Path
