@@ -109,8 +109,10 @@ def test_whoever_waits_for_a_process_that_dies_is_told(tmp_path: Path) -> None:
     async def killed() -> None:
         async with apart(source, "teacher", WINDOW, slots=1, device="cpu", dtype="float32") as predictor:
             os.kill(predictor.process.pid, signal.SIGKILL)
-            with pytest.raises(UserError, match="its process ended with -9"):
-                await predictor.foreign("s", "", "okay then so")
+            for chunk in ("okay then so", "asked afterwards"):
+                await asyncio.wait_for(predictor.free(), 60)
+                with pytest.raises(UserError, match="its process ended with -9"):
+                    await asyncio.wait_for(predictor.foreign("s", "", chunk), 60)
 
     asyncio.run(killed())
 

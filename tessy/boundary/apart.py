@@ -46,6 +46,7 @@ class ApartPredictor:
     def __init__(self, source: str, process: asyncio.subprocess.Process, rest: float = 0.0) -> None:
         self.busy_s, self.tokens_read = 0.0, 0
         self._source, self.process = source, process
+        self._ended: UserError | None = None
         self._passes = Passes(rest)
         self.free = self._passes.free
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
@@ -55,6 +56,8 @@ class ApartPredictor:
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> Answer:
         """As `tessy.boundary.Predictor` has it."""
+        if self._ended is not None:
+            raise self._ended
         loop = asyncio.get_running_loop()
         done = self._waiting[self._number] = loop.create_future()
         new = context[self._told.get(sample_id, 0) :]
@@ -93,9 +96,11 @@ class ApartPredictor:
                     done.set_result([(offset, foreign) for offset, foreign in answer])
             self._passes.ended(seconds, more=bool(self._waiting))
         status = await self.process.wait()
+        self._ended = UserError(f"predictor {self._source}: its process ended with {status}")
         for done in self._waiting.values():
             if not done.done():
-                done.set_exception(UserError(f"predictor {self._source}: its process ended with {status}"))
+                done.set_exception(self._ended)
+        self._passes.ended(0.0, more=False)
 
 
 @asynccontextmanager
