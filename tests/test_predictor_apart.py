@@ -117,6 +117,25 @@ def test_whoever_waits_for_a_process_that_dies_is_told(tmp_path: Path) -> None:
     asyncio.run(killed())
 
 
+def test_traces_that_end_keep_nobody_from_asking(tmp_path: Path) -> None:
+    from tessy.boundary.apart import apart
+
+    source = str(make_predictor(tmp_path))
+
+    async def asked() -> None:
+        settings = {"slots": 2, "device": "cpu", "dtype": "float32"}
+        async with apart(source, "teacher", WINDOW, rest=20.0, **settings) as predictor:
+            for sample_id in ("a", "b"):
+                await asyncio.wait_for(predictor.free(), 60)
+                await predictor.foreign(sample_id, "", "okay then so")
+                await asyncio.wait_for(predictor.free(), 60)
+                predictor.release(sample_id)
+            await asyncio.sleep(0.01)
+            await asyncio.wait_for(predictor.free(), 60)
+
+    asyncio.run(asked())
+
+
 def test_a_predictor_that_cannot_load_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     from tessy.boundary.apart import apart
 

@@ -79,7 +79,8 @@ class ApartPredictor:
 
     def _flush(self) -> None:
         orders, self._outbox = self._outbox, []
-        self._passes.began()
+        if any(len(order) > 1 for order in orders):  # the others are not answered
+            self._passes.began()
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(orders).encode() + b"\n")
 
