@@ -44,7 +44,7 @@ PROGRAMS: dict[str, tuple[str, str]] = {
 """Under a time limit of 0.1 s, so that hundreds take no longer than need be."""
 ROOMY: dict[str, tuple[str, str]] = {
     "floods": (
-        "OLE",
+        "MLE",  # what is written counts as memory
         "static char s[1 << 20]; for (;;) if (fwrite(s, 1, sizeof s, stderr) < sizeof s) return 0;",
     ),
     "in a child": ("AC", f"if (!fork()) {{ {ANSWER} return 0; }} wait(0);"),
