@@ -43,7 +43,7 @@ Answer = list[tuple[int, bool]]
 class ApartPredictor:
     """The end that asks; made by `apart`."""
 
-    def __init__(self, source: str, process: asyncio.subprocess.Process, rest: float = 0.0) -> None:
+    def __init__(self, source: str, process: asyncio.subprocess.Process, rest: float) -> None:
         self.busy_s, self.tokens_read = 0.0, 0
         self._source, self.process = source, process
         self._ended: UserError | None = None

@@ -33,7 +33,7 @@ RUNTIMES = {
 """DMOJ's name of an executable, and ours."""
 
 _STARTED = re.compile(r"Start grading .*?/(\d+) in .*\n")
-_TEST = re.compile(r"(?m)^\s*(?:Batch #?\d+\s*)?Test case\s+\d+\s+(\S+)")
+_TEST = re.compile(r"(?m)^ *Test case +\d+ +(\S+)")
 _PASSED, _SKIPPED = ("AC", "*AC"), ("--", "SC")
 
 
