@@ -205,8 +205,7 @@ class TimedPredictor:
         self._waiting: list[tuple[str, asyncio.Future[None]]] = []
         self._passing: asyncio.Task[None] | None = None
         self._rested_at = 0.0
-        self._passes = Passes(timing.rest)
-        self.free = self._passes.free
+        self.passes = Passes(timing.rest)
         self.busy_s = 0.0
 
     async def foreign(self, sample_id: str, context: str, chunk: str) -> list[tuple[int, bool]]:
@@ -224,13 +223,13 @@ class TimedPredictor:
             # Whoever was answered may ask again before the next pass begins.
             await asyncio.sleep(max(0.0, self._rested_at - clock()))
             batch, self._waiting = self._waiting, []
-            self._passes.began()
+            self.passes.began()
             seconds = self._pass_s + self._token_s * sum(chunk.count(" ") for chunk, _ in batch)
             async with self._device:
                 await asyncio.sleep(seconds)
             self.busy_s += seconds
             self._rested_at = clock() + self._rest * seconds
-            self._passes.ended(seconds, more=bool(self._waiting))
+            self.passes.ended(seconds, more=bool(self._waiting))
             for _, done in batch:
                 done.set_result(None)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from tessy.boundary.passes import Passes
+
 
 class Predictor(Protocol):
     """Says of every token of a text whether it belongs to the other author."""
@@ -25,10 +27,9 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class InPasses(Protocol):
-    """A predictor that reads in passes (`tessy.boundary.passes`)."""
+    """A predictor that reads in passes, which are waited for: until then more of the text may come."""
 
-    async def free(self) -> None:
-        """Returns when what is asked is read at once; until then more of the text may come."""
+    passes: Passes
 
 
 class TokenRule(Protocol):

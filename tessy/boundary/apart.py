@@ -47,8 +47,7 @@ class ApartPredictor:
         self.busy_s, self.tokens_read = 0.0, 0
         self._source, self.process = source, process
         self._ended: UserError | None = None
-        self._passes = Passes(rest)
-        self.free = self._passes.free
+        self.passes = Passes(rest)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._told: dict[str, int] = {}
         self._outbox: list[list[Any]] = []
@@ -80,7 +79,7 @@ class ApartPredictor:
     def _flush(self) -> None:
         orders, self._outbox = self._outbox, []
         if any(len(order) > 1 for order in orders):  # the others are not answered
-            self._passes.began()
+            self.passes.began()
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(orders).encode() + b"\n")
 
@@ -95,13 +94,13 @@ class ApartPredictor:
                 done = self._waiting.pop(number)
                 if not done.done():
                     done.set_result([(offset, foreign) for offset, foreign in answer])
-            self._passes.ended(seconds, more=bool(self._waiting))
+            self.passes.ended(seconds, more=bool(self._waiting))
         status = await self.process.wait()
         self._ended = UserError(f"predictor {self._source}: its process ended with {status}")
         for done in self._waiting.values():
             if not done.done():
                 done.set_exception(self._ended)
-        self._passes.ended(0.0, more=False)
+        self.passes.ended(0.0, more=False)
 
 
 @asynccontextmanager

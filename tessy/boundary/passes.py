@@ -1,42 +1,74 @@
 """When to ask a predictor that reads in passes, and may rest between them.
 
 Who asks during a long pass waits for the next, and what is written meanwhile is not in the question. So
-nobody asks until a pass can begin, and then all do, with all that has come.
+nobody asks until a pass can begin, and then all do, with all that has come. Nor does a long pass begin for
+the first that comes: the others, who come a moment later, would wait for all of it and its rest.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LONG_S = 0.01
 """How long a pass is with its rest that is waited for. During shorter ones the next is prepared."""
+QUORUM = 0.5
+"""The share of those who write for a predictor that must have come before a long pass begins."""
 
 
 class Passes:
     """The passes of one predictor, as those who ask see them; it rests `rest` times as long as each took."""
 
     def __init__(self, rest: float) -> None:
-        self._rest, self._long = rest, False
+        self.period_s: float | None = None
+        """From a pass to the next: 0 where nobody waits for one, None before the first."""
+        self._rest, self._taken = rest, False
+        self._writing = self._asking = 0
         self._open = asyncio.Event()
-        self._open.set()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Meanwhile a trace is written that the predictor will be asked about."""
+        self._writing += 1
+        try:
+            yield
+        finally:
+            self._writing -= 1
+            self._settle()
 
     def began(self) -> None:
         """All that was asked is on its way."""
-        if self._long:
-            self._open.clear()
+        self._taken = bool(self.period_s)
+        self._settle()
 
     def ended(self, seconds: float, *, more: bool) -> None:
         """A pass took so long; `more` says that some still wait for an answer."""
-        self._long = (1 + self._rest) * seconds >= LONG_S
-        if more and self._long:
+        period_s = (1 + self._rest) * seconds
+        self.period_s = period_s if period_s >= LONG_S else 0.0
+        if more and self.period_s:
             return
-        if self._rest and self._long:
+        self._taken = bool(self._rest and self.period_s)
+        if self._taken:
             # One timer for all: who wakes a little later than another would miss the pass.
+            asyncio.get_running_loop().call_later(self._rest * seconds, self._rested)
+        self._settle()
+
+    def _rested(self) -> None:
+        self._taken = False
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._taken or (self.period_s and self._asking < QUORUM * self._writing):
             self._open.clear()
-            asyncio.get_running_loop().call_later(self._rest * seconds, self._open.set)
         else:
             self._open.set()
 
     async def free(self) -> None:
-        """Returns when a pass can begin."""
-        await self._open.wait()
+        """Returns when a pass can begin, and enough have come for it."""
+        self._asking += 1
+        self._settle()
+        try:
+            await self._open.wait()
+        finally:
+            self._asking -= 1

@@ -17,6 +17,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tessy.boundary import InPasses
@@ -187,9 +188,13 @@ async def _stretch(
     adaptive = watched and schedule.adaptive and schedule.max_continuation_tokens is not None
     unwatched = SPELLED_CHUNK if rollout.ends_in_text else UNWATCHED_CHUNK
     chunk = interval = author.chunk_tokens if watched else unwatched
-    in_passes = author.predictor if adaptive and isinstance(author.predictor, InPasses) else None
-    if in_passes:
-        chunk = interval = LEAST  # asking costs nothing: the pass comes anyway
+    passes = author.predictor.passes if adaptive and isinstance(author.predictor, InPasses) else None
+    behind = pace.behind(role)
+    if passes is not None:
+        interval = LEAST  # asking costs nothing: the pass comes anyway
+        if passes.period_s is not None:
+            chunk = pace.least(role, passes.period_s)
+            behind = max(behind, pace.within(role, passes.period_s))
     elif adaptive:
         chunk = interval = pace.interval(role, chunk)
     budget = max_tokens = rollout.budget()
@@ -199,9 +204,7 @@ async def _stretch(
     elif schedule.max_continuation_tokens is None:
         max_tokens = chunk
     elif watched and adaptive:
-        max_tokens = span_lengths.continuation_tokens_behind(
-            role, schedule.max_continuation_tokens, pace.behind(role)
-        )
+        max_tokens = span_lengths.continuation_tokens_behind(role, schedule.max_continuation_tokens, behind)
     elif watched:
         max_tokens = span_lengths.continuation_tokens(role, chunk, schedule.max_continuation_tokens)
     request = rollout.request(max_tokens, interval)
@@ -209,14 +212,18 @@ async def _stretch(
     continuation = author.engine.open(request) if request.max_tokens > 0 else _nothing()
     taken, clock = 0, asyncio.get_running_loop().time
     opened = clock()
-    try:
+    with ExitStack() as leaving:
+        leaving.callback(continuation.abort)
+        if passes is not None:
+            leaving.enter_context(passes.writing())
         while True:
+            writes = continuation.finish_reason is None
             await continuation.grown(taken + chunk)
             asked = clock()
-            if in_passes:
-                await in_passes.free()
-            if continuation.finish_reason is None:
-                pace.wrote(role, len(continuation.token_ids), clock() - opened)
+            if writes:
+                pace.wrote(role, len(continuation.token_ids), asked - opened)
+            if passes is not None:
+                await passes.free()
             # Else never more than a chunk, so that a trace's turns do not depend on who was faster.
             end = len(continuation.token_ids) if adaptive else taken + chunk
             new, logprobs = continuation.token_ids[taken:end], continuation.logprobs[taken:end]
@@ -239,8 +246,6 @@ async def _stretch(
                     return
             if finish is not None:
                 return
-    finally:
-        continuation.abort()
 
 
 async def _next_turn(rollout: Rollout, proposal: Proposal, meters: Meters, pace: Pace, asked: float) -> Turn:

@@ -20,21 +20,30 @@ LOOK_AHEAD = 2
 LEAST = 4
 """Tokens between two looks at the least: each costs this process some time, however quick the answer."""
 
-MOST_BEYOND = 4.0
+ASKED_AFTER = 0.4
+"""The part of a predictor's time from pass to pass for which a continuation is written before it is asked
+about; below half, so that a trace can be in a pass of the one and then of the other."""
+MOST_BEYOND = 5.0
 """Deviations beyond the mean at most: an engine that is busy pays for all that is thrown away."""
+
+
+RECENT = 32
+"""Spans over which their lengths are averaged."""
 
 
 @dataclass(slots=True)
 class _Length:
-    """Running mean of span lengths and of their distance from it, in tokens; with the gains by which TCP
-    estimates round trips (RFC 6298)."""
+    """Running mean of span lengths and of their distance from it, in tokens. They come from all samples, so
+    that what differs from one to the next is chance, not news."""
 
     mean: float
     deviation: float
+    known: int = 1
 
     def learn(self, tokens: int) -> None:
-        self.deviation += (abs(tokens - self.mean) - self.deviation) / 4
-        self.mean += (tokens - self.mean) / 8
+        self.known = min(RECENT, self.known + 1)
+        self.deviation += (abs(tokens - self.mean) - self.deviation) / self.known
+        self.mean += (tokens - self.mean) / self.known
 
 
 @dataclass(slots=True)
@@ -64,12 +73,21 @@ class Pace:
 
     def behind(self, author: Role) -> float:
         """Tokens written during one judgement; 0 where nothing is known."""
+        return self.within(author, self._judged.value or 0.0)
+
+    def within(self, author: Role, seconds: float) -> float:
+        """Tokens written in `seconds`; 0 where nothing is known."""
         token = self._token.get(author, _Mean()).value
-        return (self._judged.value or 0.0) / token if token else 0.0
+        return seconds / token if token else 0.0
 
     def interval(self, author: Role, most: int) -> int:
         """Tokens after which to look at a continuation for the first time."""
         return min(most, max(LEAST, round(self.behind(author))))
+
+    def least(self, author: Role, period_s: float) -> int:
+        """The same for a predictor whose passes come every `period_s`: what is asked too early has little in
+        it, and the answer to more is a period away."""
+        return max(LEAST, round(ASKED_AFTER * self.within(author, period_s)))
 
 
 class SpanLengths:
