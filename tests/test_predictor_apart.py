@@ -110,7 +110,7 @@ def test_whoever_waits_for_a_process_that_dies_is_told(tmp_path: Path) -> None:
         async with apart(source, "teacher", WINDOW, slots=1, device="cpu", dtype="float32") as predictor:
             os.kill(predictor.process.pid, signal.SIGKILL)
             for chunk in ("okay then so", "asked afterwards"):
-                await asyncio.wait_for(predictor.free(), 60)
+                await asyncio.wait_for(predictor.passes.free(), 60)
                 with pytest.raises(UserError, match="its process ended with -9"):
                     await asyncio.wait_for(predictor.foreign("s", "", chunk), 60)
 
@@ -126,12 +126,12 @@ def test_traces_that_end_keep_nobody_from_asking(tmp_path: Path) -> None:
         settings = {"slots": 2, "device": "cpu", "dtype": "float32"}
         async with apart(source, "teacher", WINDOW, rest=20.0, **settings) as predictor:
             for sample_id in ("a", "b"):
-                await asyncio.wait_for(predictor.free(), 60)
+                await asyncio.wait_for(predictor.passes.free(), 60)
                 await predictor.foreign(sample_id, "", "okay then so")
-                await asyncio.wait_for(predictor.free(), 60)
+                await asyncio.wait_for(predictor.passes.free(), 60)
                 predictor.release(sample_id)
             await asyncio.sleep(0.01)
-            await asyncio.wait_for(predictor.free(), 60)
+            await asyncio.wait_for(predictor.passes.free(), 60)
 
     asyncio.run(asked())
 

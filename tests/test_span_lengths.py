@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +78,30 @@ def test_a_continuation_runs_on_as_far_as_judging_takes() -> None:
     ]
     assert reaches[:2] == [512, 512]
     assert 12 < reaches[2] <= reaches[3] < reaches[4] <= reaches[5] < 100
+
+
+def test_a_pass_that_costs_much_by_itself_is_worth_long_questions() -> None:
+    span_lengths = SpanLengths()
+    assert span_lengths.worth_asking("student", 100) == sys.maxsize, "no length is known"
+    for n in range(80):
+        span_lengths.took("a", turn("student", 8 + 8 * (n % 2)))
+    worth = [span_lengths.worth_asking("student", fixed) for fixed in (0, 2, 10, 50, 500)]
+    assert worth == sorted(worth)
+    assert LEAST <= worth[0] < 12 < worth[-1] < 50
+    assert span_lengths.worth_asking("student", math.inf) == sys.maxsize, "tokens cost nothing"
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=60), st.floats(0, 1e9))
+def test_a_question_is_never_empty(lengths: list[int], fixed_tokens: float) -> None:
+    span_lengths = SpanLengths()
+    for tokens in lengths:
+        span_lengths.took("a", turn("student", tokens))
+    assert span_lengths.worth_asking("student", fixed_tokens) >= LEAST
+
+
+def test_a_predictor_is_asked_when_much_of_the_time_to_its_next_pass_is_over() -> None:
+    pace = Pace()
+    assert pace.least("student", 1.0) == LEAST, "nothing is known"
+    pace.wrote("student", 10, 0.1)
+    assert pace.least("student", 1.0) == 40
+    assert pace.least("student", 0.0) == LEAST

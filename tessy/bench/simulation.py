@@ -224,12 +224,14 @@ class TimedPredictor:
             await asyncio.sleep(max(0.0, self._rested_at - clock()))
             batch, self._waiting = self._waiting, []
             self.passes.began()
-            seconds = self._pass_s + self._token_s * sum(chunk.count(" ") for chunk, _ in batch)
+            tokens = sum(chunk.count(" ") for chunk, _ in batch)
+            seconds = self._pass_s + self._token_s * tokens
             async with self._device:
                 await asyncio.sleep(seconds)
             self.busy_s += seconds
             self._rested_at = clock() + self._rest * seconds
-            self.passes.ended(seconds, more=bool(self._waiting))
+            more = bool(self._waiting)
+            self.passes.ended(seconds, questions=len(batch), tokens=tokens, more=more)
             for _, done in batch:
                 done.set_result(None)
 

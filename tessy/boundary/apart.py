@@ -89,18 +89,20 @@ class ApartPredictor:
         while line := await self.process.stdout.readline():
             message = json.loads(line)
             seconds = message["busy_s"] - self.busy_s
+            tokens = message["tokens_read"] - self.tokens_read
             self.busy_s, self.tokens_read = message["busy_s"], message["tokens_read"]
             for number, answer in message["answers"]:
                 done = self._waiting.pop(number)
                 if not done.done():
                     done.set_result([(offset, foreign) for offset, foreign in answer])
-            self.passes.ended(seconds, more=bool(self._waiting))
+            questions, more = len(message["answers"]), bool(self._waiting)
+            self.passes.ended(seconds, questions=questions, tokens=tokens, more=more)
         status = await self.process.wait()
         self._ended = UserError(f"predictor {self._source}: its process ended with {status}")
         for done in self._waiting.values():
             if not done.done():
                 done.set_exception(self._ended)
-        self.passes.ended(0.0, more=False)
+        self.passes.ended(0.0, questions=0, tokens=0, more=False)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -189,11 +190,13 @@ async def _stretch(
     unwatched = SPELLED_CHUNK if rollout.ends_in_text else UNWATCHED_CHUNK
     chunk = interval = author.chunk_tokens if watched else unwatched
     passes = author.predictor.passes if adaptive and isinstance(author.predictor, InPasses) else None
-    behind = pace.behind(role)
+    behind, most = pace.behind(role), sys.maxsize
     if passes is not None:
         interval = LEAST  # asking costs nothing: the pass comes anyway
         if passes.period_s is not None:
             chunk = pace.least(role, passes.period_s)
+            most = span_lengths.worth_asking(role, passes.fixed_tokens)
+            chunk = min(chunk, most)
             behind = max(behind, pace.within(role, passes.period_s))
     elif adaptive:
         chunk = interval = pace.interval(role, chunk)
@@ -225,7 +228,7 @@ async def _stretch(
             if passes is not None:
                 await passes.free()
             # Else never more than a chunk, so that a trace's turns do not depend on who was faster.
-            end = len(continuation.token_ids) if adaptive else taken + chunk
+            end = min(len(continuation.token_ids), taken + most) if adaptive else taken + chunk
             new, logprobs = continuation.token_ids[taken:end], continuation.logprobs[taken:end]
             taken += len(new)
             finish = continuation.finish_reason if taken == len(continuation.token_ids) else None

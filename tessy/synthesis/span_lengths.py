@@ -10,6 +10,7 @@ a trace is the same for any length of continuations, and for any interval.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 from tessy.records import Role
@@ -23,6 +24,9 @@ LEAST = 4
 ASKED_AFTER = 0.4
 """The part of a predictor's time from pass to pass for which a continuation is written before it is asked
 about; below half, so that a trace can be in a pass of the one and then of the other."""
+DEVIATION = 0.6
+"""The distance from the mean of lengths that are distributed exponentially, in means, is 2/e on average; a
+little less asks for a little more, as real spans, which differ in length, are better asked for."""
 MOST_BEYOND = 5.0
 """Deviations beyond the mean at most: an engine that is busy pays for all that is thrown away."""
 
@@ -106,6 +110,23 @@ class SpanLengths:
             self._lengths[turn.author].learn(length)
         elif turn.ended_by == "boundary":
             self._lengths[turn.author] = _Length(length, length / 2)
+
+    def worth_asking(self, author: Role, fixed_tokens: float) -> int:
+        """Tokens of a continuation that are worth a predictor's time in one pass, which itself takes as long
+        as `fixed_tokens` of each question do.
+
+        Of spans whose lengths are distributed exponentially with mean m a question of k tokens finds
+        m * (1 - exp(-k/m)). By what it costs, fixed_tokens + LOOK_AHEAD + k, that is most where exp(x) is
+        1 + x + (fixed_tokens + LOOK_AHEAD) / m, with x = k/m. So x - 1 says how far to go beyond the mean.
+        """
+        length = self._lengths.get(author)
+        if length is None or fixed_tokens == math.inf:
+            return sys.maxsize
+        ratio, beyond = (fixed_tokens + LOOK_AHEAD) / max(1.0, length.mean), 1.0
+        for _ in range(8):
+            beyond = math.log(1 + beyond + ratio)
+        worth = length.mean + (beyond - 1) * length.deviation / DEVIATION
+        return max(LEAST, LOOK_AHEAD + math.ceil(worth))
 
     def continuation_tokens(self, author: Role, chunk: int, most: int) -> int:
         """Tokens to ask for: whole chunks, as many as most spans need, at least one and up to `most`."""
