@@ -34,8 +34,8 @@ def test_nor_where_predictors_share_the_device_and_rest(
         one_device=True, predictors_beside=True, rest=REST,
     )  # fmt: skip
     found = simulate(timing)
-    # Where passes come every one or two seconds, both ask for whole spans of 5, and no more can be done.
-    assert found["stream_over_literal"] >= (0.99 if predictor_ms >= 50 and span_tokens == 5 else 1)
+    # Where passes come every one or two seconds, both ask for whole spans of 5: the same but for first looks.
+    assert found["stream_over_literal"] >= (0.98 if predictor_ms >= 50 and span_tokens == 5 else 1)
     assert found["stream"]["predictor_share"] <= 0.11, "of both; a little more in so short a run"
 
 

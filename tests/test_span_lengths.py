@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tessy.records import Role
 from tessy.synthesis.cooperation import Turn, TurnEnd
-from tessy.synthesis.span_lengths import LEAST, Pace, SpanLengths
+from tessy.synthesis.span_lengths import LEAST, UNKNOWN, Pace, SpanLengths
 
 
 def turn(author: Role, tokens: int, ended_by: TurnEnd = "boundary") -> Turn:
@@ -101,7 +101,8 @@ def test_a_question_is_never_empty(lengths: list[int], fixed_tokens: float) -> N
 
 def test_a_predictor_is_asked_when_much_of_the_time_to_its_next_pass_is_over() -> None:
     pace = Pace()
-    assert pace.least("student", 1.0) == LEAST, "nothing is known"
+    assert pace.least("student", 1.0) == LEAST, "nothing is known of the author"
+    assert pace.least("student", None) == UNKNOWN
     pace.wrote("student", 10, 0.1)
     assert pace.least("student", 1.0) == 40
     assert pace.least("student", 0.0) == LEAST

@@ -262,8 +262,8 @@ def main() -> None:
         if found := desk.turn(lambda: take(LOOK_S)):
             send({"answers": found, "busy_s": desk.busy_s, "tokens_read": desk.tokens_read})
         until = time.perf_counter() + rest * (desk.busy_s - busy_s)
-        while time.perf_counter() < until:
-            take(LOOK_S)
+        while (left := until - time.perf_counter()) > 0:
+            take(left)
 
 
 def _receive(inbox: queue.SimpleQueue[list[list[Any]] | None]) -> None:

@@ -193,11 +193,9 @@ async def _stretch(
     behind, most = pace.behind(role), sys.maxsize
     if passes is not None:
         interval = LEAST  # asking costs nothing: the pass comes anyway
-        if passes.period_s is not None:
-            chunk = pace.least(role, passes.period_s)
-            most = span_lengths.worth_asking(role, passes.fixed_tokens)
-            chunk = min(chunk, most)
-            behind = max(behind, pace.within(role, passes.period_s))
+        most = span_lengths.worth_asking(role, passes.fixed_tokens)
+        chunk = min(most, pace.least(role, passes.period_s))
+        behind = max(behind, pace.within(role, passes.period_s or 0.0))
     elif adaptive:
         chunk = interval = pace.interval(role, chunk)
     budget = max_tokens = rollout.budget()

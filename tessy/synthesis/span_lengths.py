@@ -20,6 +20,8 @@ LOOK_AHEAD = 2
 """Tokens behind a boundary by which it is seen: its word must be whole."""
 LEAST = 4
 """Tokens between two looks at the least: each costs this process some time, however quick the answer."""
+UNKNOWN = 8
+"""Tokens before the first question to a predictor of which nothing is known: its pass may be a long one."""
 
 ASKED_AFTER = 0.4
 """The part of a predictor's time from pass to pass for which a continuation is written before it is asked
@@ -88,9 +90,11 @@ class Pace:
         """Tokens after which to look at a continuation for the first time."""
         return min(most, max(LEAST, round(self.behind(author))))
 
-    def least(self, author: Role, period_s: float) -> int:
-        """The same for a predictor whose passes come every `period_s`: what is asked too early has little in
-        it, and the answer to more is a period away."""
+    def least(self, author: Role, period_s: float | None) -> int:
+        """The same for a predictor whose passes come every `period_s`, if that is known: what is asked too
+        early has little in it, and the answer to more is a period away."""
+        if period_s is None:
+            return UNKNOWN
         return max(LEAST, round(ASKED_AFTER * self.within(author, period_s)))
 
 
