@@ -3,8 +3,9 @@
 What an author writes past a boundary is thrown away, and while its text is on its way to the predictor it
 writes on. Where that is little, because judging is quick, continuations are opened as long as allowed. Where
 it is much, one that ends about where spans usually do wastes little; one that ends too early costs another
-request. How often to look follows from the same: no more often than answers come. Only speed depends on this:
-a trace is the same for any length of continuations, and for any interval.
+request. How often to look follows from the same: no more often than answers come. A predictor that reads in
+passes is asked late, and about as much as is worth its time. Only speed depends on this: a trace is the same
+for any length of continuations, and for any interval.
 """
 
 from __future__ import annotations
@@ -27,12 +28,10 @@ ASKED_AFTER = 0.4
 """The part of a predictor's time from pass to pass for which a continuation is written before it is asked
 about; below half, so that a trace can be in a pass of the one and then of the other."""
 DEVIATION = 0.6
-"""The distance from the mean of lengths that are distributed exponentially, in means, is 2/e on average; a
-little less asks for a little more, as real spans, which differ in length, are better asked for."""
+"""The deviation of lengths that are distributed exponentially is 2/e of their mean; with a little less
+questions are a little longer, which was faster in the simulation (`tessy bench scheduling`)."""
 MOST_BEYOND = 5.0
 """Deviations beyond the mean at most: an engine that is busy pays for all that is thrown away."""
-
-
 RECENT = 32
 """Spans over which their lengths are averaged."""
 
