@@ -96,3 +96,11 @@ def test_traces_may_be_as_short_as_is_said() -> None:
     from tessy.bench.scheduling import measure
 
     assert measure(problems=1, tokens=1)["spans"] > 0
+
+
+def test_the_problems_of_the_miniature_are_found_where_its_recipe_makes_them() -> None:
+    from tessy.bench.miniature import problems_stage
+    from tessy.config.load import load
+    from tessy.experiment import plan
+
+    assert problems_stage(plan(load(ROOT / "recipes" / "mini.yaml"))).name == "curation"

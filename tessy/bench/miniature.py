@@ -33,7 +33,7 @@ def synthesis(recipe: Path, runs_dir: Path, say: Say) -> dict[str, Any]:
     planned, folder = _made(recipe, runs_dir)
     config, predictors = planned.recipe, planned.recipe.predictors
     assert predictors is not None
-    problems = read_parquet(folder / planned.stage("problems").folder / PROBLEMS, Problem)
+    problems = read_parquet(folder / problems_stage(planned).folder / PROBLEMS, Problem)
     models = Models(
         {role: str(folder / planned.stage(f"model-{role}").folder / "model") for role in ROLES},
         {role: config.models.of(role).format for role in ROLES},
@@ -47,6 +47,11 @@ def synthesis(recipe: Path, runs_dir: Path, say: Say) -> dict[str, Any]:
         REACH,
     )
     return arrangements.measure(models, say)
+
+
+def problems_stage(planned: Plan[Recipe]) -> Stage:
+    """The one that makes the problems: a stage of that name, or a curation."""
+    return planned.stage(planned.stage("annotations-student").inputs["problems"])
 
 
 def predictors(recipe: Path, runs_dir: Path, say: Say) -> dict[str, Any]:
