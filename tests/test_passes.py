@@ -70,9 +70,7 @@ def test_a_long_pass_waits_for_half_of_those_who_write_and_no_longer() -> None:
         passes, seen = Passes(rest=0.0), list[bool]()
         ended(passes, LONG_S)
         with ExitStack() as writers:
-            first = writers.enter_context(ExitStack())
-            first.enter_context(passes.writing())
-            for _ in range(3):
+            for _ in range(4):
                 writers.enter_context(passes.writing())
             asking = [asyncio.create_task(passes.free())]
             await asyncio.sleep(0)
